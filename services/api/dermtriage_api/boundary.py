@@ -1,0 +1,74 @@
+"""What holds for every answer: safe headers, a count, and silence about our own errors."""
+
+import logging
+import time
+import traceback
+from collections.abc import Iterator
+
+from starlette.datastructures import MutableHeaders
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from dermtriage.db import new_id
+from dermtriage_api.problems import unexpected
+from dermtriage_api.telemetry import Telemetry
+
+logger = logging.getLogger(__name__)
+
+_HEADERS = {
+    "Content-Security-Policy": "default-src 'none'; frame-ancestors 'none'",
+    "Cross-Origin-Resource-Policy": "same-origin",
+    "Referrer-Policy": "no-referrer",
+    "X-Content-Type-Options": "nosniff",
+}
+
+
+class Boundary:
+    """The outermost ASGI middleware."""
+
+    def __init__(self, app: ASGIApp, telemetry: Telemetry) -> None:
+        self._app = app
+        self._telemetry = telemetry
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer one request, whatever happens further in."""
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        began = time.perf_counter()
+        status = 0
+
+        async def send_safely(message: Message) -> None:
+            nonlocal status
+            if message["type"] == "http.response.start":
+                status = message["status"]
+                headers = MutableHeaders(scope=message)
+                for name, value in _HEADERS.items():
+                    headers.setdefault(name, value)
+            await send(message)
+
+        try:
+            await self._app(scope, receive, send_safely)
+        except Exception as error:  # whatever it is, the server must go on and say nothing of it
+            instance = str(new_id())
+            logger.error(
+                "request failed", extra={"instance": instance, "error": list(_where(error))}
+            )
+            if status:
+                raise
+            await unexpected(f"urn:uuid:{instance}")(scope, receive, send_safely)
+        finally:
+            route = getattr(scope.get("route"), "path", "other")
+            self._telemetry.count(scope["method"], route, status, time.perf_counter() - began)
+
+
+def _where(error: BaseException | None) -> Iterator[str]:
+    """Yield the kinds of an error and its causes, and the lines they came through.
+
+    Their messages are left out: a database quotes the row that it refused, and a row holds
+    patient data.
+    """
+    while error is not None:
+        yield type(error).__qualname__
+        for frame in traceback.extract_tb(error.__traceback__):
+            yield f"{frame.filename}:{frame.lineno} in {frame.name}"
+        error = error.__cause__ or error.__context__

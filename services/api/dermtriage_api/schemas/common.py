@@ -1,0 +1,43 @@
+"""Types and habits that the schemas share."""
+
+from typing import Annotated, Any
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints
+
+CASE_ID = "019a1f0e-5c3b-7d2a-9e44-2f1b6c8d7e10"
+IMAGE_ID = "019a1f0e-5c3b-7f01-8a6d-94c2b7e5d3f2"
+CLINIC_ID = "019a1efa-0b7c-7c55-b0a1-6d2e8f4a9c33"
+CLINICIAN_ID = "019a1efb-77aa-7e0f-9c1d-3b5a7d9e2f48"
+DECISION_ID = "019a1f2b-1f6e-7b90-a7c3-5e8d1f3b6a27"
+SHA256 = "8d969eef6ecad3c29a3a629280e686cf0c3f5d5a86aff3ca12020c923adc6c92"
+
+
+def _storable(text: str) -> str:
+    # PostgreSQL text holds no NUL; refused here, it names the field.
+    if "\x00" in text:
+        raise ValueError("holds a NUL character")
+    return text
+
+
+Text = Annotated[str, StringConstraints(strip_whitespace=True), AfterValidator(_storable)]
+"""A text that the database can hold."""
+
+FencingToken = Annotated[
+    int, Field(ge=0, lt=2**63, description="The number that the claim was given.")
+]
+
+
+class Input(BaseModel):
+    """The base of what is taken: what it does not know it refuses."""
+
+    model_config = ConfigDict(extra="forbid")
+
+
+def example(**values: Any) -> ConfigDict:
+    """Return the configuration that puts an example into the schema of an answer."""
+    return ConfigDict(json_schema_extra={"examples": [values]})
+
+
+def input_example(**values: Any) -> ConfigDict:
+    """Return the same for what is taken."""
+    return ConfigDict(extra="forbid", json_schema_extra={"examples": [values]})

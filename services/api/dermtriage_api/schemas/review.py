@@ -1,0 +1,199 @@
+"""A case in full, as clinicians read it."""
+
+from datetime import date, datetime
+from typing import Any, Self
+from uuid import UUID
+
+from pydantic import BaseModel, Field
+
+from dermtriage.models import Case, TriageEvent
+from dermtriage.states import CLASSES, CaseState, Severity
+from dermtriage.worklist import ReviewCase, ScoredImage
+from dermtriage_api.schemas.common import CLINIC_ID, IMAGE_ID
+from dermtriage_api.schemas.reviews import DECISION_EXAMPLE, DecisionView
+
+REVIEW_EXAMPLE: dict[str, Any] = {
+    "clinic_id": CLINIC_ID,
+    "clinic_name": "Aldea Norte",
+    "severity": "severe",
+    "latest_severity": "severe",
+    "lane": 0,
+    "triage_version": 1,
+    "overdue": False,
+    "recalled_at": None,
+    "claimed_by": "m.okafor",
+    "claim_expires_at": "2026-03-02T09:45:00Z",
+    "referral": {
+        "age_approx": 55,
+        "sex": "female",
+        "anatom_site": "lower extremity",
+        "fitzpatrick_skin_type": "III",
+        "clin_size_long_diam_mm": 7.5,
+        "personal_hx_mm": False,
+        "family_hx_mm": True,
+        "onset_date": "2025-11-01",
+        "history": {"changed": True, "bleeding": False},
+    },
+    "images": [
+        {
+            "image_id": IMAGE_ID,
+            "severity": "severe",
+            "failure": None,
+            "rendered": True,
+            "assessment": {
+                "release": "2026.11",
+                "p_severe": 0.87,
+                "probabilities": {
+                    "akiec": 0.03,
+                    "bcc": 0.04,
+                    "bkl": 0.05,
+                    "df": 0.01,
+                    "mel": 0.8,
+                    "nv": 0.06,
+                    "vasc": 0.01,
+                },
+                "disagreement": 0.08,
+                "out_of_scope": None,
+                "reasons": [],
+                "quality": {"sharpness": 0.7},
+                "assessed_at": "2026-03-01T08:15:34Z",
+            },
+        }
+    ],
+    "events": [
+        {
+            "at": "2026-03-01T08:15:34Z",
+            "kind": "scored",
+            "from_severity": "unscored",
+            "to_severity": "severe",
+            "from_lane": 1,
+            "to_lane": 0,
+            "from_state": "open",
+            "to_state": "open",
+        }
+    ],
+    "decisions": [DECISION_EXAMPLE],
+}
+
+
+class ReferralView(BaseModel):
+    """What the clinic said of patient and lesion."""
+
+    age_approx: int | None
+    sex: str | None
+    anatom_site: str | None
+    fitzpatrick_skin_type: str | None
+    clin_size_long_diam_mm: float | None
+    personal_hx_mm: bool | None
+    family_hx_mm: bool | None
+    onset_date: date | None
+    history: dict[str, Any]
+
+    @classmethod
+    def of(cls, case: Case) -> Self:
+        """Show the structured fields of a case."""
+        return cls.model_validate(case, from_attributes=True)
+
+
+class AssessmentView(BaseModel):
+    """What the active release said of one image; probabilities range from 0 to 1."""
+
+    release: str | None
+    p_severe: float
+    probabilities: dict[str, float]
+    disagreement: float
+    out_of_scope: float | None
+    reasons: list[str] = Field(description="Why the severity is not what the score alone says.")
+    quality: dict[str, Any]
+    assessed_at: datetime
+
+
+class ReviewImageView(BaseModel):
+    """One photograph with its latest assessment."""
+
+    image_id: UUID
+    severity: Severity | None
+    failure: str | None = Field(description="Why it could not be scored.")
+    rendered: bool = Field(description="Whether `/v1/images/{id}/rendition` has a picture.")
+    assessment: AssessmentView | None
+
+    @classmethod
+    def of(cls, scored: ScoredImage) -> Self:
+        """Show an image with its assessment."""
+        image, said = scored.image, scored.assessment
+        return cls(
+            image_id=image.id,
+            severity=image.severity,
+            failure=image.failure,
+            rendered=image.rendered_at is not None,
+            assessment=said
+            and AssessmentView(
+                release=scored.release_name,
+                p_severe=said.p_severe,
+                probabilities=dict(zip(CLASSES, said.probabilities, strict=True)),
+                disagreement=said.disagreement,
+                out_of_scope=said.out_of_scope,
+                reasons=list(scored.reasons),
+                quality=said.quality,
+                assessed_at=said.created_at,
+            ),
+        )
+
+
+class EventView(BaseModel):
+    """One change of a case."""
+
+    at: datetime
+    kind: str
+    from_severity: Severity | None
+    to_severity: Severity
+    from_lane: int | None
+    to_lane: int
+    from_state: CaseState | None
+    to_state: CaseState
+
+    @classmethod
+    def of(cls, event: TriageEvent) -> Self:
+        """Show an event."""
+        return cls.model_validate(event, from_attributes=True)
+
+
+class Review(BaseModel):
+    """What triage made of a case, and everything that was done with it."""
+
+    clinic_id: UUID
+    clinic_name: str
+    severity: Severity
+    latest_severity: Severity
+    lane: int = Field(ge=0, le=3)
+    triage_version: int = Field(description="To be sent with a decision.")
+    overdue: bool
+    recalled_at: datetime | None
+    claimed_by: str | None
+    claim_expires_at: datetime | None
+    referral: ReferralView
+    images: list[ReviewImageView]
+    events: list[EventView]
+    decisions: list[DecisionView]
+
+    @classmethod
+    def of(cls, review: ReviewCase) -> Self:
+        """Show a case to a clinician."""
+        item = review.item
+        case = item.case
+        return cls(
+            clinic_id=case.clinic_id,
+            clinic_name=item.clinic_name,
+            severity=case.severity,
+            latest_severity=case.latest_severity,
+            lane=case.lane,
+            triage_version=case.triage_version,
+            overdue=item.overdue,
+            recalled_at=case.recalled_at,
+            claimed_by=item.claimed_by,
+            claim_expires_at=item.claim_expires_at,
+            referral=ReferralView.of(case),
+            images=[ReviewImageView.of(scored) for scored in review.images],
+            events=[EventView.of(event) for event in review.events],
+            decisions=[DecisionView.of(decision) for decision in review.decisions],
+        )

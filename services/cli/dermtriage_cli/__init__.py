@@ -1,0 +1,1 @@
+"""The `dermtriage` command, the embedded servers, and the clinic's sender."""

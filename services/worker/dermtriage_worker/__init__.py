@@ -1,0 +1,1 @@
+"""The worker: Celery tasks, the scoring loop, upkeep, and the ensemble."""

@@ -1,0 +1,79 @@
+"""The scoring worker: ``python -m dermtriage_worker.app``.
+
+One process a device. Its threads take messages from the queue ``uploads``; the model is loaded
+before the first one.
+"""
+
+import logging
+import os
+import sys
+from uuid import UUID
+
+from celery import Celery
+from celery.signals import worker_shutting_down
+
+from dermtriage.broker import SCORE, UPLOADS, make_celery
+from dermtriage.errors import DermtriageError, Unavailable
+from dermtriage.logs import setup_logging
+from dermtriage.settings import Settings, get_settings
+from dermtriage_worker.heartbeat import STALLED, Heartbeat
+from dermtriage_worker.runtime import Runtime
+from dermtriage_worker.scoring import DeviceLost, score_pending
+
+logger = logging.getLogger(__name__)
+
+QUIET = ["--without-gossip", "--without-mingle", "--without-heartbeat"]
+"""Health is told through the database; Celery's own chatter leaks keys in Redis."""
+
+
+def make_app(settings: Settings, runtime: Runtime) -> Celery:
+    """Build the Celery application with its one task."""
+    app = make_celery(settings)
+
+    @app.task(name=SCORE)
+    def score(image_id: str) -> None:
+        try:
+            score_pending(runtime, UUID(image_id))
+        except Unavailable as error:
+            # The message may go: the image stays pending, and recovery wakes us again.
+            logger.warning("scoring put off", extra={"reason": str(error)})
+        except DeviceLost:
+            logger.critical("device lost, ending the process", exc_info=True)
+            os._exit(STALLED)
+
+    return app
+
+
+def main() -> int:
+    """Run the worker until it is told to stop."""
+    try:
+        settings = get_settings()
+        setup_logging(settings.log_level)
+        runtime = Runtime(settings)
+    except DermtriageError as error:
+        print(f"dermtriage worker: {error}", file=sys.stderr)  # noqa: T201 - nothing runs yet
+        return 1
+    heartbeat = Heartbeat(runtime)
+    heartbeat.start()
+
+    def stop(**_: object) -> None:
+        runtime.stopping.set()
+
+    worker_shutting_down.connect(stop, weak=False)
+    app = make_app(settings, runtime)
+    threads = str(settings.scoring_threads)
+    try:
+        app.worker_main(
+            ["worker", "--pool", "threads", "--concurrency", threads, "--queues", UPLOADS, *QUIET]
+        )
+    finally:
+        heartbeat.stop()
+        try:
+            runtime.retire()
+        except Unavailable as error:
+            logger.warning("not taken off the list of workers", extra={"reason": str(error)})
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,77 @@
+"""Where an ensemble computes, in which numbers, and how much at once."""
+
+from dataclasses import dataclass
+
+import torch
+
+from dermtriage.errors import ConfigurationError, DermtriageError
+
+
+class DeviceOutOfMemory(DermtriageError):
+    """The device has too little free memory for this batch."""
+
+    code = "device_out_of_memory"
+    remedy = "Score fewer photographs at once, or free memory on the device."
+
+
+@dataclass(frozen=True)
+class Compute:
+    """How the members compute on one device.
+
+    Attributes
+    ----------
+    device
+        Where.
+    dtype
+        Numbers inside the networks; their heads are always float32.
+    chunk
+        Photographs in every forward pass. The number never varies, so the device always runs
+        the same kernels, and a photograph's figures cannot depend on its neighbours.
+    """
+
+    device: torch.device
+    dtype: torch.dtype
+    chunk: int
+
+
+def choose_compute(name: str = "auto") -> Compute:
+    """Choose how to compute on a device by name.
+
+    Parameters
+    ----------
+    name
+        `auto` (CUDA where there is one, else the CPU), `cpu`, `cuda` or `cuda:N`.
+
+    Raises
+    ------
+    ConfigurationError
+        If there is no such device.
+    """
+    if name == "auto":
+        name = "cuda" if torch.cuda.is_available() else "cpu"
+    try:
+        device = torch.device(name)
+    except RuntimeError as error:
+        raise ConfigurationError(
+            f"{name!r} is no device name.", remedy="Use auto, cpu, cuda or cuda:N."
+        ) from error
+    if device.type == "cuda":
+        if (device.index or 0) >= torch.cuda.device_count():
+            raise ConfigurationError(
+                f"There is no device {name}; torch sees {torch.cuda.device_count()} CUDA devices.",
+                remedy="Use another device, or `auto` to take what there is.",
+            )
+        return Compute(device, torch.bfloat16, chunk=16)
+    if device.type != "cpu":
+        raise ConfigurationError(
+            f"Device {name!r} is not supported.", remedy="Use auto, cpu, cuda or cuda:N."
+        )
+    # One photograph's views fill a CPU's cores and stay in its caches: larger passes are slower.
+    return Compute(device, _cpu_dtype(), chunk=1)
+
+
+def _cpu_dtype() -> torch.dtype:
+    """bfloat16 where the CPU multiplies it natively; elsewhere it is emulated, and slow."""
+    capabilities = torch.cpu.get_capabilities()
+    native = ("avx512_bf16", "amx_bf16", "bf16")
+    return torch.bfloat16 if any(capabilities.get(flag) for flag in native) else torch.float32

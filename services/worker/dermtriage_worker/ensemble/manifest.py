@@ -1,0 +1,183 @@
+"""What a release says of itself. Read by every process, also by those without torch."""
+
+import hashlib
+from pathlib import Path, PurePath
+from typing import Annotated, Literal
+
+from pydantic import (
+    AfterValidator,
+    AwareDatetime,
+    BaseModel,
+    ConfigDict,
+    Field,
+    ValidationError,
+    model_validator,
+)
+
+from dermtriage.errors import ReleaseInvalid
+from dermtriage.states import CLASSES, SEVERE_CLASSES
+
+MANIFEST_NAME = "manifest.json"
+
+Probability = Annotated[float, Field(ge=0, le=1)]
+Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
+Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$")]
+Channels = tuple[float, float, float]
+PerClass = Annotated[tuple[float, ...], Field(min_length=len(CLASSES), max_length=len(CLASSES))]
+
+
+def _plain_file_name(value: str) -> str:
+    # A backslash or a drive is a way out of the folder on some systems, so none is let in.
+    if PurePath(value).name != value or any(mark in value for mark in "/\\:") or value[0] == ".":
+        raise ValueError("a file is named without folders and does not begin with a dot")
+    return value
+
+
+class _Strict(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+
+
+class Preprocessing(_Strict):
+    """How a photograph becomes the square that all members start from."""
+
+    kind: Literal["centre_square"] = "centre_square"
+    size: int = Field(ge=32, le=1024, description="Side of the square in pixels")
+
+
+class Member(_Strict):
+    """One network of the ensemble.
+
+    Its calibrated probabilities are softmax(logits / temperature + bias), of logits averaged
+    over its views.
+    """
+
+    name: Name
+    architecture: str
+    file: Annotated[str, Field(min_length=1, max_length=100), AfterValidator(_plain_file_name)]
+    sha256: Sha256
+    input_size: int = Field(ge=32, le=1024, description="Side of the input in pixels")
+    mean: Channels
+    std: Channels
+    views: Literal[1, 4, 8] = Field(description="Dihedral views; 4 are those without transposing")
+    weight: Probability
+    temperature: float = Field(gt=0)
+    bias: PerClass
+
+
+class Calibration(_Strict):
+    """How the members' log-probabilities, averaged by weight, become probabilities."""
+
+    temperature: float = Field(gt=0)
+
+
+class Thresholds(_Strict):
+    """Operating points that the release proposes to a policy."""
+
+    lower: Probability = Field(description="p_severe below this is low")
+    upper: Probability = Field(description="p_severe from this on is severe")
+    disagreement: Probability = Field(description="More than this raises low to indeterminate")
+
+    @model_validator(mode="after")
+    def _ordered(self) -> "Thresholds":
+        if self.lower > self.upper:
+            raise ValueError("the lower threshold lies above the upper one")
+        return self
+
+
+class Figure(_Strict):
+    """A measured figure with its 95 % interval."""
+
+    value: float
+    low: float
+    high: float
+
+
+class Training(_Strict):
+    """What the release was made from; enough to make it again."""
+
+    dataset: str
+    data_sha256: Sha256 = Field(description="Over ids, lesions, classes and bytes of all images")
+    seed: int
+    photographs: dict[str, int] = Field(description="In each split")
+    lesions: dict[str, int] = Field(description="In each split; no lesion is in two")
+    severe: dict[str, int] = Field(description="Photographs of severe lesions in each split")
+    epochs: dict[str, int] = Field(description="That each member was trained for")
+
+
+class Manifest(_Strict):
+    """One version of the ensemble: members, calibration, thresholds, figures."""
+
+    format: Literal[1] = 1
+    name: Name
+    created: AwareDatetime
+    classes: tuple[str, ...]
+    severe_classes: tuple[str, ...]
+    preprocessing: Preprocessing
+    members: tuple[Member, ...] = Field(min_length=1)
+    calibration: Calibration
+    thresholds: Thresholds
+    gmac: float = Field(gt=0, le=3, description="1e9 multiply-accumulates a photograph, all views")
+    figures: dict[str, Figure] = Field(description="On the held-out lesions")
+    training: Training
+    licence: str
+
+    @model_validator(mode="after")
+    def _consistent(self) -> "Manifest":
+        if self.classes != CLASSES or self.severe_classes != SEVERE_CLASSES:
+            raise ValueError("the classes are not those that this version of dermtriage knows")
+        for what in ("name", "file"):
+            values = [getattr(member, what) for member in self.members]
+            if len(set(values)) < len(values):
+                raise ValueError(f"two members have the same {what}")
+        if abs(sum(member.weight for member in self.members) - 1) > 1e-6:
+            raise ValueError("the members' weights do not sum to one")
+        return self
+
+
+def read_manifest(folder: Path) -> Manifest:
+    """Read a release's manifest without loading any of its members.
+
+    Raises
+    ------
+    ReleaseInvalid
+        If there is none, or it holds unknown, missing or ill-formed fields.
+    """
+    content = _read(folder)
+    try:
+        return Manifest.model_validate_json(content)
+    except ValidationError as error:
+        faults = "; ".join(
+            f"{'.'.join(str(part) for part in fault['loc']) or 'manifest'}: {fault['msg']}"
+            for fault in error.errors()
+        )
+        raise ReleaseInvalid(
+            f"The manifest of release {folder.name} cannot be used: {faults}.",
+            remedy="Restore the release from its source, or build it again.",
+        ) from error
+
+
+def manifest_sha256(folder: Path) -> str:
+    """SHA-256 of the manifest's bytes in hexadecimal; through it, of the whole release.
+
+    Raises
+    ------
+    ReleaseInvalid
+        If there is no manifest.
+    """
+    return hashlib.sha256(_read(folder)).hexdigest()
+
+
+def write_manifest(folder: Path, manifest: Manifest) -> None:
+    """Write the manifest into a release's folder."""
+    text = manifest.model_dump_json(indent=2) + "\n"
+    (folder / MANIFEST_NAME).write_text(text, encoding="utf-8")
+
+
+def _read(folder: Path) -> bytes:
+    try:
+        return (folder / MANIFEST_NAME).read_bytes()
+    except OSError as error:
+        raise ReleaseInvalid(
+            f"Release {folder.name} has no readable {MANIFEST_NAME} ({error.strerror}).",
+            remedy=f"Check that {folder} is a release's folder.",
+        ) from error

@@ -1,0 +1,84 @@
+"""A complete release with tiny random networks, to try everything but medicine with."""
+
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Literal
+
+import torch
+
+from dermtriage.states import CLASSES, SEVERE_CLASSES
+from dermtriage_worker.ensemble.manifest import (
+    Calibration,
+    Manifest,
+    Member,
+    Preprocessing,
+    Thresholds,
+    Training,
+    write_manifest,
+)
+from dermtriage_worker.ensemble.members import create_network
+from dermtriage_worker.ensemble.packing import pack_member
+from dermtriage_worker.ensemble.preprocessing import CANONICAL_SIZE
+
+_ARCHITECTURE = "lesionnet_tiny"
+
+
+def build_tiny_release(folder: Path, seed: int = 0) -> Manifest:
+    """Build a release of two untrained networks in milliseconds; the same seed, the same release.
+
+    Its scores mean nothing. It is loaded, verified and run like any other release.
+
+    Parameters
+    ----------
+    folder
+        Becomes the release's folder; its name becomes the release's name.
+    seed
+        Of the random weights.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    members = []
+    kinds: tuple[tuple[str, Literal[4, 8]], ...] = (("tiny_a", 8), ("tiny_b", 4))
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        for name, views in kinds:
+            state = create_network(_ARCHITECTURE, len(CLASSES)).state_dict()
+            members.append(
+                Member(
+                    name=name,
+                    architecture=_ARCHITECTURE,
+                    file=f"{name}.safetensors",
+                    sha256=pack_member(folder, f"{name}.safetensors", state),
+                    input_size=64,
+                    mean=(0.5, 0.5, 0.5),
+                    std=(0.25, 0.25, 0.25),
+                    views=views,
+                    weight=0.5,
+                    temperature=1.0,
+                    bias=(0.0,) * len(CLASSES),
+                )
+            )
+    counts = {"train": 0, "calibration": 0, "heldout": 0}
+    manifest = Manifest(
+        name=folder.name,
+        created=datetime(2026, 1, 1, tzinfo=UTC),
+        classes=CLASSES,
+        severe_classes=SEVERE_CLASSES,
+        preprocessing=Preprocessing(size=CANONICAL_SIZE),
+        members=tuple(members),
+        calibration=Calibration(temperature=1.0),
+        thresholds=Thresholds(lower=0.3, upper=0.6, disagreement=0.5),
+        gmac=0.01,
+        figures={},
+        training=Training(
+            dataset="none: random weights",
+            data_sha256="0" * 64,
+            seed=seed,
+            photographs=counts,
+            lesions=counts,
+            severe=counts,
+            epochs={},
+        ),
+        licence="Apache-2.0",
+    )
+    write_manifest(folder, manifest)
+    return manifest

@@ -1,0 +1,143 @@
+"""What one scoring process holds: its connections, its ensemble, its place in the list."""
+
+import logging
+import os
+import socket
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+
+from sqlalchemy.orm import Session, sessionmaker
+
+from dermtriage import claims, workers
+from dermtriage.claims import Lease
+from dermtriage.db import make_engine, make_sessions, outage_as_unavailable
+from dermtriage.errors import ReleaseInvalid
+from dermtriage.models import Release
+from dermtriage.releases import active_release
+from dermtriage.settings import Settings
+from dermtriage.storage import ImageStore
+from dermtriage_worker.ensemble.ensemble import Ensemble
+from dermtriage_worker.ensemble.manifest import manifest_sha256
+
+logger = logging.getLogger(__name__)
+
+
+class Ensembles:
+    """The ensemble that a process has loaded; another release replaces it when it is asked for.
+
+    A release is loaded by one thread while the others wait, since they would need it too.
+    """
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._lock = threading.Lock()
+        self._loaded: tuple[str, Ensemble] | None = None
+        self.device = threading.Lock()
+        """Held while a batch computes: one batch on the device, the next one is decoded."""
+
+    def get(self, release: Release) -> Ensemble:
+        """Return the ensemble of a release.
+
+        Raises
+        ------
+        ReleaseInvalid
+            If its folder is not the release that the database knows.
+        """
+        with self._lock:
+            if self._loaded is None or self._loaded[0] != release.name:
+                folder = self._settings.releases_dir / release.name
+                if manifest_sha256(folder) != release.manifest_sha256.hex():
+                    raise ReleaseInvalid(
+                        f"The folder of release {release.name} is not the one that was installed.",
+                        remedy="Restore the release's folder, or install it under a new name.",
+                    )
+                self._loaded = (release.name, Ensemble.load(folder, self._settings.device))
+                logger.info("release loaded", extra={"release": release.name})
+            return self._loaded[1]
+
+
+class Runtime:
+    """One scoring process.
+
+    Attributes
+    ----------
+    stopping
+        Set when the process is to end after the batches that run.
+    """
+
+    def __init__(self, settings: Settings) -> None:
+        self.settings = settings
+        self.sessions: sessionmaker[Session] = make_sessions(make_engine(settings))
+        self.store = ImageStore.from_settings(settings)
+        self.ensembles = Ensembles(settings)
+        self.stopping = threading.Event()
+        self._lock = threading.Lock()
+        self._running: dict[int, Sequence[Lease]] = {}
+        self._busy = 0
+        self._batches = 0
+        self._completed = 0
+        with outage_as_unavailable(), self.sessions.begin() as session:
+            release = active_release(session)
+            ensemble = self.ensembles.get(release)
+            self.worker_id = workers.register(
+                session,
+                hostname=socket.gethostname(),
+                pid=os.getpid(),
+                slots=settings.scoring_threads,
+                device=str(ensemble.device),
+                release=release.name,
+            )
+
+    def pulse(self) -> workers.Pulse:
+        """Return what the process tells of itself."""
+        with self._lock:
+            return workers.Pulse(self._busy, self._batches, self._completed)
+
+    @contextmanager
+    def task(self) -> Iterator[None]:
+        """Count a thread as busy."""
+        with self._lock:
+            self._busy += 1
+        try:
+            yield
+        finally:
+            with self._lock:
+                self._busy -= 1
+
+    @contextmanager
+    def batch(self, leases: Sequence[Lease]) -> Iterator[None]:
+        """Have the heartbeat keep these leases while a thread works on them."""
+        mark = id(leases)
+        with self._lock:
+            self._running[mark] = leases
+        try:
+            yield
+        finally:
+            with self._lock:
+                del self._running[mark]
+
+    def completed(self, images: int) -> None:
+        """Count a batch whose assessments have been committed."""
+        with self._lock:
+            self._batches += 1
+            self._completed += images
+
+    def beat(self) -> None:
+        """Give a sign of life and prolong the leases of the running batches."""
+        with self._lock:
+            tokens = [lease.token for leases in self._running.values() for lease in leases]
+        with outage_as_unavailable(), self.sessions.begin() as session:
+            workers.beat(session, worker_id=self.worker_id, pulse=self.pulse())
+            if tokens:
+                claims.keep(session, tokens=tokens, lease_seconds=self.settings.lease_seconds)
+
+    def has_backlog(self) -> bool:
+        """Whether any image could be claimed at this moment."""
+        with outage_as_unavailable(), self.sessions() as session:
+            return bool(claims.most_urgent(session, 1, max_attempts=self.settings.max_attempts))
+
+    def retire(self) -> None:
+        """Take the process off the list of workers."""
+        with outage_as_unavailable(), self.sessions.begin() as session:
+            workers.retire(session, worker_id=self.worker_id)

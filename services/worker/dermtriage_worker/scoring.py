@@ -1,0 +1,206 @@
+"""The scoring loop: claim, decode, score, record, until nothing is pending.
+
+A failure of one image stays with that image. An outage of database, store or device gives the
+images back untried.
+"""
+
+import logging
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import TypeVar
+from uuid import UUID
+
+import torch
+from sqlalchemy.orm import Session
+
+from dermtriage import assessments, claims, workers
+from dermtriage.claims import Lease
+from dermtriage.db import outage_as_unavailable, utcnow
+from dermtriage.errors import ConfigurationError, DermtriageError, ReleaseInvalid, Unavailable
+from dermtriage.models import Release
+from dermtriage.releases import active_release
+from dermtriage_worker.ensemble.device import DeviceOutOfMemory
+from dermtriage_worker.ensemble.ensemble import Ensemble, Prediction
+from dermtriage_worker.photographs import Photograph, prepare_photograph
+from dermtriage_worker.runtime import Runtime
+
+logger = logging.getLogger(__name__)
+
+T = TypeVar("T")
+
+
+class DeviceLost(DermtriageError):
+    """The device does not answer any more; only a new process can use it again."""
+
+    code = "device_lost"
+
+
+@dataclass(frozen=True, slots=True)
+class Ready:
+    """A claimed image that awaits the device."""
+
+    lease: Lease
+    photograph: Photograph
+
+
+def score_pending(runtime: Runtime, first: UUID | None) -> int:
+    """Score `first`, if it still waits, and then whatever is pending, the most urgent first.
+
+    Returns
+    -------
+    int
+        How many images got an assessment.
+
+    Raises
+    ------
+    DeviceLost
+        If the device failed for good; the images have been given back.
+    """
+    done = 0
+    with runtime.task():
+        while not runtime.stopping.is_set():
+            release, leases = _claim(runtime, first)
+            first = None
+            if not leases:
+                break
+            with runtime.batch(leases):
+                done += _score(runtime, release, leases)
+    return done
+
+
+def _claim(runtime: Runtime, first: UUID | None) -> tuple[Release, list[Lease]]:
+    settings = runtime.settings
+    with outage_as_unavailable(), runtime.sessions.begin() as session:
+        return active_release(session), claims.take(
+            session,
+            worker_id=runtime.worker_id,
+            first=first,
+            batch=settings.scoring_batch,
+            slots=workers.live_slots(session, slow_after=settings.slow_after),
+            lease_seconds=settings.lease_seconds,
+            max_attempts=settings.max_attempts,
+        )
+
+
+def _score(runtime: Runtime, release: Release, leases: Sequence[Lease]) -> int:
+    try:
+        ensemble = runtime.ensembles.get(release)
+        ready = _decode(runtime, ensemble, leases)
+        said = _predict(runtime, ensemble, ready)
+    except (Unavailable, DeviceOutOfMemory, ReleaseInvalid, ConfigurationError) as error:
+        _give_back(runtime, leases, error)
+        return 0
+    except torch.AcceleratorError as error:
+        _give_back(runtime, leases, error)
+        raise DeviceLost("The device failed.", remedy="The worker starts anew.") from error
+    results = [_result(item.lease, prediction) for item, prediction in said]
+    written = _persist(
+        runtime,
+        lambda session: (
+            assessments.record(
+                session,
+                results,
+                release_id=release.id,
+                device=str(ensemble.device),
+                now=utcnow(),
+            )
+            if results
+            else 0
+        ),
+    )
+    runtime.completed(written)
+    return written
+
+
+def _decode(runtime: Runtime, ensemble: Ensemble, leases: Sequence[Lease]) -> list[Ready]:
+    ready = []
+    for lease in leases:
+        try:
+            original = runtime.store.get_original(lease.image_id)
+            photograph = prepare_photograph(original, ensemble)
+            runtime.store.put_rendition(lease.image_id, photograph.rendition)
+        except Unavailable:
+            raise
+        except Exception as error:  # whatever is wrong with it, its neighbours go on
+            _fail(runtime, lease, error)
+        else:
+            ready.append(Ready(lease, photograph))
+    return ready
+
+
+def _predict(
+    runtime: Runtime, ensemble: Ensemble, ready: Sequence[Ready]
+) -> list[tuple[Ready, Prediction]]:
+    if not ready:
+        return []
+    try:
+        with runtime.ensembles.device:
+            predictions = ensemble.predict([item.photograph.prepared for item in ready])
+    except (DeviceOutOfMemory, torch.AcceleratorError):
+        raise
+    except Exception as error:
+        if len(ready) == 1:
+            _fail(runtime, ready[0].lease, error)
+            return []
+        # One of them broke the batch: halve until it stands alone.
+        middle = len(ready) // 2
+        return _predict(runtime, ensemble, ready[:middle]) + _predict(
+            runtime, ensemble, ready[middle:]
+        )
+    return list(zip(ready, predictions, strict=True))
+
+
+def _result(lease: Lease, prediction: Prediction) -> assessments.Result:
+    return assessments.Result(
+        lease=lease,
+        p_severe=prediction.p_severe,
+        probabilities=prediction.probabilities,
+        disagreement=prediction.disagreement,
+        out_of_scope=prediction.out_of_scope,
+        members=prediction.members,
+        quality=prediction.quality,
+    )
+
+
+def _fail(runtime: Runtime, lease: Lease, error: Exception) -> None:
+    """Try the image again later, or leave it unscored after its last attempt."""
+    # The text of a foreign exception may quote what it read; ours never does.
+    reason = str(error) if isinstance(error, DermtriageError) else type(error).__name__
+    logger.warning(
+        "image failed",
+        extra={"image_id": lease.image_id, "attempts": lease.attempts, "reason": reason},
+        exc_info=not isinstance(error, DermtriageError),
+    )
+    if lease.attempts >= runtime.settings.max_attempts:
+        _persist(runtime, lambda s: assessments.fail(s, lease, error=reason, now=utcnow()))
+    else:
+        delay = runtime.settings.outage_delay * lease.attempts
+        _persist(runtime, lambda s: claims.retry_later(s, lease, delay=delay, error=reason))
+
+
+def _give_back(runtime: Runtime, leases: Sequence[Lease], error: Exception) -> None:
+    logger.error("outage", extra={"images": len(leases), "reason": type(error).__name__})
+    delay = runtime.settings.outage_delay
+    _persist(
+        runtime,
+        lambda s: claims.give_back(s, leases, delay=delay, error=f"outage: {type(error).__name__}"),
+    )
+
+
+def _persist(runtime: Runtime, write: Callable[[Session], T]) -> T:
+    """Write in a transaction of its own; wait out an outage of the database.
+
+    What has been computed is worth keeping: the leases tell afterwards what still counts.
+
+    Raises
+    ------
+    Unavailable
+        If the process is told to stop before the database is back.
+    """
+    while True:
+        try:
+            with outage_as_unavailable(), runtime.sessions.begin() as session:
+                return write(session)
+        except Unavailable:
+            if runtime.stopping.wait(runtime.settings.outage_delay):
+                raise

@@ -1,0 +1,1 @@
+"""Train members, calibrate them, and build a release of them."""

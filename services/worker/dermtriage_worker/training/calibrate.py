@@ -1,0 +1,130 @@
+"""Set temperatures, biases, weights and thresholds on photographs that were not learnt from."""
+
+from collections.abc import Callable, Sequence
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from dermtriage_worker.ensemble.calibration import combine, member_log_probabilities
+from dermtriage_worker.ensemble.manifest import Thresholds
+from dermtriage_worker.training.figures import Bools, Floats
+
+LOWER_SENSITIVITY = 0.975
+UPPER_SENSITIVITY = 0.80
+UPPER_SPECIFICITY = 0.90
+RAISED_SHARE = 0.10
+"""Share of low photographs that disagreement may raise to indeterminate."""
+
+_BIAS_PENALTY = 0.01
+
+
+def fit_member(logits: Tensor, labels: Tensor, log_prior: Tensor) -> tuple[float, list[float]]:
+    """Fit a member's temperature and its bias a class by likelihood.
+
+    The bias starts at the logarithm of the training frequencies, which the logit-adjusted loss
+    took out of the logits, and is held near it: the rare classes have too few photographs here
+    to move far on.
+
+    Returns
+    -------
+    tuple
+        Temperature and bias, as in `member_log_probabilities`.
+    """
+    logits, log_prior = logits.double(), log_prior.double()
+    log_temperature = torch.zeros(1, dtype=torch.float64, requires_grad=True)
+    shift = torch.zeros_like(log_prior, requires_grad=True)
+
+    def loss() -> Tensor:
+        scaled = logits / log_temperature.exp() + log_prior + shift
+        return functional.cross_entropy(scaled, labels) + _BIAS_PENALTY * shift.square().sum()
+
+    _minimise(loss, [log_temperature, shift])
+    bias = (log_prior + shift).detach()
+    return float(log_temperature.detach().exp()), (bias - bias.mean()).tolist()
+
+
+def fit_combination(
+    log_probabilities: Sequence[Tensor], labels: Tensor
+) -> tuple[list[float], float]:
+    """Fit the members' weights, which sum to one, and the ensemble's temperature by likelihood.
+
+    Returns
+    -------
+    tuple
+        Weights and temperature, as in `combine`.
+    """
+    logs = torch.stack([values.double() for values in log_probabilities])
+    preference = torch.zeros(len(logs), dtype=torch.float64, requires_grad=True)
+    log_temperature = torch.zeros(1, dtype=torch.float64, requires_grad=True)
+
+    def loss() -> Tensor:
+        mean = torch.einsum("m,mnc->nc", preference.softmax(0), logs)
+        return functional.cross_entropy(mean / log_temperature.exp(), labels)
+
+    _minimise(loss, [preference, log_temperature])
+    weights = [round(weight, 4) for weight in preference.softmax(0).tolist()]
+    weights[0] = round(1 - sum(weights[1:]), 4)
+    return weights, float(log_temperature.detach().exp())
+
+
+def log_loss(probabilities: Tensor, labels: Tensor) -> float:
+    """Mean negative log-likelihood."""
+    return float(functional.nll_loss(probabilities.clamp(min=1e-12).log(), labels))
+
+
+def ensemble_log_loss(logits: Sequence[Tensor], labels: Tensor, log_prior: Tensor) -> float:
+    """Log loss of an ensemble once it is fitted: what two choices of views are compared by."""
+    logs = []
+    for values in logits:
+        temperature, bias = fit_member(values, labels, log_prior)
+        logs.append(member_log_probabilities(values.double(), temperature, bias))
+    weights, temperature = fit_combination(logs, labels)
+    return log_loss(combine(logs, weights, temperature), labels)
+
+
+def choose_thresholds(severe: Floats, positive: Bools, disagreement: Floats) -> Thresholds:
+    """Choose the operating points.
+
+    The lower threshold is the highest that misses at most 2.5 % of the severe photographs. The
+    upper one is the highest that flags 80 % of them, or a higher one where more than 10 % of the
+    benign would be flagged. Disagreement raises a tenth of the low ones.
+
+    Parameters
+    ----------
+    severe
+        p_severe of each photograph.
+    positive
+        Whether it is severe in truth.
+    disagreement
+        Of the members over each photograph.
+    """
+    ill, well = np.sort(severe[positive]), np.sort(severe[~positive])
+    lower = _at_sensitivity(ill, LOWER_SENSITIVITY)
+    # The first value above the benign quantile: exactly at it, that benign one is flagged too.
+    specific = float(well[min(len(well) - 1, int(np.ceil(UPPER_SPECIFICITY * len(well))))])
+    upper = max(lower, _at_sensitivity(ill, UPPER_SENSITIVITY), specific)
+    low = disagreement[severe < lower]
+    limit = float(np.quantile(low, 1 - RAISED_SHARE)) if len(low) else 1.0
+    return Thresholds(lower=lower, upper=upper, disagreement=limit)
+
+
+def _at_sensitivity(ascending: Floats, wanted: float) -> float:
+    """Return the highest threshold that flags at least the wanted share; at it is flagged."""
+    missed = int(np.floor((1 - wanted) * len(ascending) + 1e-9))
+    return float(ascending[min(missed, len(ascending) - 1)])
+
+
+def _minimise(loss: Callable[[], Tensor], parameters: list[Tensor]) -> None:
+    optimizer = torch.optim.LBFGS(
+        parameters, max_iter=200, tolerance_grad=1e-9, line_search_fn="strong_wolfe"
+    )
+
+    def closure() -> Tensor:
+        optimizer.zero_grad()
+        value = loss()
+        torch.autograd.backward(value)
+        return value
+
+    optimizer.step(closure)  # type: ignore[no-untyped-call]

@@ -1,0 +1,160 @@
+"""Upkeep: ``python -m dermtriage_worker.upkeep``, a small worker with the beat, without torch.
+
+It drinks the queue ``upkeep`` alone, so a busy or missing GPU never stops the safety net.
+"""
+
+import logging
+import os
+import sys
+import threading
+import time
+from datetime import timedelta
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+from celery import Celery
+from celery.schedules import crontab
+
+from dermtriage import assessments, invariants, recovery
+from dermtriage.broker import (
+    AGE,
+    CHECK_INVARIANTS,
+    RECOVER,
+    SWEEP,
+    UPKEEP,
+    make_celery,
+    send_scores,
+)
+from dermtriage.db import make_engine, make_sessions, outage_as_unavailable, utcnow
+from dermtriage.errors import DermtriageError, Unavailable
+from dermtriage.logs import setup_logging
+from dermtriage.settings import Settings, get_settings
+from dermtriage.storage import ImageStore
+
+logger = logging.getLogger(__name__)
+
+STALLED = 70
+
+
+class Upkeep:
+    """The tasks of upkeep. Each is short, may run twice, and is due again soon."""
+
+    def __init__(self, settings: Settings, app: Celery) -> None:
+        self._settings = settings
+        self._app = app
+        self._sessions = make_sessions(make_engine(settings))
+        self.last_recovery = time.monotonic()
+
+    def recover(self) -> None:
+        """Set going what is stuck."""
+        self.last_recovery = time.monotonic()
+        with outage_as_unavailable(), self._sessions.begin() as session:
+            found = recovery.recover(session, self._settings, now=utcnow())
+        send_scores(self._app, found.wake)
+
+    def age(self) -> None:
+        """Raise the lanes of cases that have waited."""
+        limit = 500
+        looked_at = limit
+        while looked_at == limit:
+            with outage_as_unavailable(), self._sessions.begin() as session:
+                looked_at = assessments.age_cases(session, now=utcnow(), limit=limit)
+
+    def check_invariants(self) -> None:
+        """Look for rows that contradict each other."""
+        with outage_as_unavailable(), self._sessions.begin() as session:
+            invariants.check_invariants(session)
+
+    def sweep(self) -> None:
+        """Remove originals that no row names."""
+        before = utcnow() - timedelta(seconds=self._settings.orphan_grace)
+        with outage_as_unavailable(), self._sessions.begin() as session:
+            removed = recovery.sweep_orphans(
+                session, ImageStore.from_settings(self._settings), before=before
+            )
+        logger.info("sweep", extra={"removed": removed})
+
+
+def make_app(settings: Settings) -> tuple[Celery, Upkeep]:
+    """Build the Celery application, its schedule and its tasks."""
+    app = make_celery(settings)
+    upkeep = Upkeep(settings, app)
+    jobs = {
+        RECOVER: upkeep.recover,
+        AGE: upkeep.age,
+        CHECK_INVARIANTS: upkeep.check_invariants,
+        SWEEP: upkeep.sweep,
+    }
+    for name, job in jobs.items():
+        app.task(name=name)(_outage_is_a_warning(name, job))
+    hour, minute = settings.invariants_at.split(":")
+    nightly = crontab(hour=hour, minute=minute)
+    every = {RECOVER: settings.recovery_seconds, AGE: settings.ageing_seconds}
+    app.conf.beat_schedule = {
+        name: {
+            "task": name,
+            "schedule": every.get(name, nightly),
+            # A message that could not be delivered in time is not worth delivering twice.
+            "options": {"expires": every.get(name, 3600)},
+        }
+        for name in jobs
+    }
+    app.conf.beat_max_loop_interval = min(5, settings.recovery_seconds)
+    return app, upkeep
+
+
+def _outage_is_a_warning(name: str, job):  # type: ignore[no-untyped-def]
+    def run() -> None:
+        try:
+            job()
+        except Unavailable as error:
+            logger.warning("put off", extra={"task_name": name, "reason": str(error)})
+
+    return run
+
+
+def _watch(upkeep: Upkeep, settings: Settings) -> None:
+    """End the process when its recovery has not run for long: a supervisor starts another."""
+    while time.monotonic() - upkeep.last_recovery < max(
+        settings.stall_seconds, 4 * settings.recovery_seconds
+    ):
+        time.sleep(settings.heartbeat_seconds)
+    logger.critical("recovery did not run for too long, ending the process")
+    os._exit(STALLED)
+
+
+def main() -> int:
+    """Run upkeep and its beat until told to stop."""
+    try:
+        settings = get_settings()
+        setup_logging(settings.log_level)
+        app, upkeep = make_app(settings)
+    except DermtriageError as error:
+        print(f"dermtriage upkeep: {error}", file=sys.stderr)  # noqa: T201 - nothing runs yet
+        return 1
+    threading.Thread(target=_watch, args=(upkeep, settings), daemon=True).start()
+    with TemporaryDirectory(prefix="dermtriage-beat-") as folder:
+        # The schedule file is a cache: every job is due soon after any start.
+        schedule = str(Path(folder) / "schedule")
+        app.worker_main(
+            [
+                "worker",
+                "--beat",
+                "--schedule",
+                schedule,
+                "--pool",
+                "threads",
+                "--concurrency",
+                "2",
+                "--queues",
+                UPKEEP,
+                "--without-gossip",
+                "--without-mingle",
+                "--without-heartbeat",
+            ]
+        )
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,164 @@
+"""Record what a release said of images, and triage their cases in the same transaction."""
+
+import logging
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import delete, select
+from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.orm import Session, selectinload
+
+from dermtriage import claims
+from dermtriage.claims import Lease
+from dermtriage.models import Assessment, Case, PendingImage
+from dermtriage.placement import Cause, place_case
+from dermtriage.releases import active_policy
+from dermtriage.states import CLASSES, CaseState, Scoring
+from dermtriage.triage import Finding, Policy, triage_image
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """What the ensemble said of one claimed image. Probabilities range from 0 to 1."""
+
+    lease: Lease
+    p_severe: float
+    probabilities: Mapping[str, float]
+    disagreement: float
+    out_of_scope: float | None
+    members: Mapping[str, Any]
+    quality: Mapping[str, float]
+
+
+def record(
+    session: Session, results: Sequence[Result], *, release_id: int, device: str, now: datetime
+) -> int:
+    """Write assessments and triage the cases they belong to.
+
+    A result whose lease has been lost is dropped: whoever holds the image now writes its own.
+
+    Returns
+    -------
+    int
+        How many images were written.
+    """
+    cases = _lock_cases(session, [result.lease for result in results])
+    held = claims.hold(session, [result.lease for result in results])
+    kept = [result for result in results if result.lease.image_id in held]
+    if len(kept) < len(results):
+        logger.warning("leases lost", extra={"images": len(results) - len(kept)})
+    if not kept:
+        return 0
+    session.execute(
+        insert(Assessment).on_conflict_do_nothing(),
+        [
+            {
+                "release_id": release_id,
+                "image_id": result.lease.image_id,
+                "p_severe": result.p_severe,
+                "probabilities": [result.probabilities[name] for name in CLASSES],
+                "disagreement": result.disagreement,
+                "out_of_scope": result.out_of_scope,
+                "members": dict(result.members),
+                "quality": dict(result.quality),
+                "inputs": {},
+                "device": device,
+            }
+            for result in kept
+        ],
+    )
+    policy_id, policy = active_policy(session)
+    images = {image.id: image for case in cases for image in case.images}
+    for result in kept:
+        image = images[result.lease.image_id]
+        image.scoring = Scoring.SCORED
+        image.rendered_at = image.rendered_at or now
+        image.failure = None
+        image.severity = triage_image(finding(result), policy).severity
+    _finish(session, held)
+    _place(session, cases, held, policy_id, policy, release_id, now)
+    return len(kept)
+
+
+def fail(session: Session, lease: Lease, *, error: str, now: datetime) -> bool:
+    """Mark an image as failed after its last attempt; its case stands unscored, high up.
+
+    Returns
+    -------
+    bool
+        False if the lease had been lost, so that nothing changed.
+    """
+    cases = _lock_cases(session, [lease])
+    if not claims.hold(session, [lease]):
+        return False
+    for image in (image for case in cases for image in case.images):
+        if image.id == lease.image_id:
+            image.scoring, image.failure = Scoring.FAILED, error[: claims.MAX_ERROR]
+    _finish(session, {lease.image_id})
+    policy_id, policy = active_policy(session)
+    _place(session, cases, {lease.image_id}, policy_id, policy, None, now)
+    return True
+
+
+def age_cases(session: Session, *, now: datetime, limit: int = 500) -> int:
+    """Raise the lanes of open cases whose next due interval has passed.
+
+    Returns
+    -------
+    int
+        How many cases were looked at; fewer than `limit` means that none is left.
+    """
+    cases = session.scalars(
+        select(Case)
+        .where(Case.state == CaseState.OPEN, Case.ages_at <= now)
+        .order_by(Case.id)
+        .limit(limit)
+        .options(selectinload(Case.images))
+        .with_for_update(of=Case, skip_locked=True)
+    ).all()
+    policy_id, policy = active_policy(session)
+    for case in cases:
+        place_case(session, case, Cause(policy_id), policy, now)
+    return len(cases)
+
+
+def finding(said: Result | Assessment) -> Finding:
+    """Return what triage needs of a result or a stored assessment."""
+    return Finding(said.p_severe, said.disagreement, said.out_of_scope)
+
+
+def _lock_cases(session: Session, leases: Sequence[Lease]) -> Sequence[Case]:
+    # Every writer locks cases in the order of their ids, and before any pending row.
+    return session.scalars(
+        select(Case)
+        .where(Case.id.in_({lease.case_id for lease in leases}))
+        .order_by(Case.id)
+        .options(selectinload(Case.images))
+        .with_for_update(of=Case)
+        .execution_options(populate_existing=True)
+    ).all()
+
+
+def _finish(session: Session, image_ids: set[UUID]) -> None:
+    session.execute(delete(PendingImage).where(PendingImage.image_id.in_(image_ids)))
+
+
+def _place(
+    session: Session,
+    cases: Sequence[Case],
+    image_ids: set[UUID],
+    policy_id: int,
+    policy: Policy,
+    release_id: int | None,
+    now: datetime,
+) -> None:
+    for case in cases:
+        touched = [image.id for image in case.images if image.id in image_ids]
+        if touched:
+            case.changed_at = now
+            place_case(session, case, Cause(policy_id, release_id, touched), policy, now)

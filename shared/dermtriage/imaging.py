@@ -1,0 +1,300 @@
+"""What is an acceptable photograph, and the rendition that everything downstream works from.
+
+This is the only place that hands a stranger's bytes to a decoder. Whatever they hold, it answers
+with facts, with a rendition, or with :class:`~dermtriage.errors.ImageRejected`.
+"""
+
+import hashlib
+import io
+import struct
+import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import cache
+
+from PIL import ExifTags, Image, ImageCms, ImageFile
+from PIL.JpegImagePlugin import JpegImageFile
+from PIL.PngImagePlugin import PngImageFile
+
+from dermtriage.errors import ImageRejected
+
+ACCEPTED_MEDIA_TYPES = ("image/jpeg", "image/png")
+"""What a photograph may be, judged by its content and never by its name or header."""
+
+MIN_SIDE = 64
+"""The shortest side that is accepted, in pixels."""
+
+MAX_PIXELS = 50_000_000
+"""The most pixels that are accepted; read from the header, before any memory is taken."""
+
+MAX_SCANS = 200
+"""The most scans of a progressive JPEG. Encoders write about ten; each costs the decoder a walk
+over the whole picture, so that a file of a few megabytes could otherwise keep it busy for hours."""
+
+RENDITION_SIDE = 1024
+"""The longest side of a rendition, in pixels. Smaller photographs keep their size."""
+
+RENDITION_QUALITY = 95
+RENDITION_MEDIA_TYPE = "image/jpeg"
+
+_JPEG_MAGIC = b"\xff\xd8\xff"
+_JPEG_SCAN = b"\xff\xda"
+_JPEG_END = b"\xff\xd9"
+_PNG_MAGIC = b"\x89PNG\r\n\x1a\n"
+
+_SEND_AGAIN = (
+    "Send the file again; if it is refused again, take the photograph again"
+    " or export it as a standard JPEG or PNG."
+)
+_REASONS = {
+    "empty_image": ("The file is empty.", "Check that it opens on your device; send it again."),
+    "unsupported_media_type": (
+        f"The file is no JPEG or PNG by its content; accepted: {', '.join(ACCEPTED_MEDIA_TYPES)}.",
+        "Export it as JPEG or PNG; on an iPhone: Settings > Camera > Formats > Most Compatible.",
+    ),
+    "truncated_image": ("The photograph did not arrive whole: its end is missing.", _SEND_AGAIN),
+    "corrupt_image": ("The photograph is damaged and cannot be decoded.", _SEND_AGAIN),
+    "animated_image": ("The PNG is animated.", "Send one still photograph."),
+    "image_too_small": (
+        f"The photograph measures {{}} x {{}} pixels; each side needs at least {MIN_SIDE}.",
+        "Send the original photograph, not a thumbnail.",
+    ),
+    "image_too_large": (
+        f"The photograph measures {{}} x {{}} pixels; at most {MAX_PIXELS:,} in all are accepted.",
+        "Crop it to the lesion and its surroundings, or send it at a smaller size.",
+    ),
+}
+"""Every code with what happened and what to do; the size stands in for the braces."""
+
+_UPRIGHT = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
+"""What turns a picture upright, by its EXIF orientation (tag 0x0112); 5 to 8 lie sideways."""
+
+
+@dataclass(frozen=True, slots=True)
+class ImageFacts:
+    """What intake learned about one accepted photograph.
+
+    Attributes
+    ----------
+    media_type
+        ``image/jpeg`` or ``image/png``, by content.
+    width, height
+        Size in pixels as seen upright, after the EXIF orientation.
+    sha256
+        Digest of the bytes as they came, in lower-case hexadecimal.
+    """
+
+    media_type: str
+    width: int
+    height: int
+    sha256: str
+
+
+def inspect(data: bytes) -> ImageFacts:
+    """Check that the bytes are an acceptable photograph and arrived whole.
+
+    Bytes after the end of the picture are tolerated, as phones append clips and second frames
+    there; they are never decoded and never served.
+
+    Raises
+    ------
+    ImageRejected
+        With the code ``empty_image``, ``unsupported_media_type``, ``truncated_image``,
+        ``corrupt_image``, ``animated_image``, ``image_too_small`` or ``image_too_large``.
+    """
+    with _damage_rejected(data):
+        image = _open(data)
+        width, height = image.size
+        # The smallest scale and brightness alone are cheapest, and still take the decoder
+        # through the whole stream, so that a missing end does not pass.
+        image.draft("L", (1, 1))
+        image.load()
+        if _orientation(image) >= 5:
+            width, height = height, width
+    media_type = "image/jpeg" if isinstance(image, JpegImageFile) else "image/png"
+    return ImageFacts(media_type, width, height, hashlib.sha256(data).hexdigest())
+
+
+def make_rendition(data: bytes) -> bytes:
+    """Re-encode a photograph as what is scored and shown; equal bytes give equal renditions.
+
+    The rendition is an upright sRGB JPEG, at most `RENDITION_SIDE` pixels long, without any
+    metadata. Transparent pixels show white.
+
+    Raises
+    ------
+    ImageRejected
+        As `inspect` does, where the bytes cannot be decoded.
+    """
+    with _damage_rejected(data):
+        image = _open(data)
+        size = _bounded(image.size)
+        # A JPEG decodes several times faster at a half, a quarter or an eighth of its size;
+        # the scale taken never lies below the rendition's.
+        drafted = image.draft(None, size)
+        box = drafted[1] if drafted else None
+        image.load()
+        orientation = _orientation(image)
+        profile = image.info.get("icc_profile")
+        picture = _opaque(image)
+        if picture.size != size:
+            picture = picture.resize(size, Image.Resampling.LANCZOS, box=box, reducing_gap=3.0)
+        picture = _to_srgb(picture, profile)
+        if (turn := _UPRIGHT.get(orientation)) is not None:
+            picture = picture.transpose(turn)
+        # Encoders copy some of it (comments, resolution) into what they write.
+        picture.info.clear()
+        out = io.BytesIO()
+        picture.save(out, "JPEG", quality=RENDITION_QUALITY, subsampling=0)
+    return out.getvalue()
+
+
+def open_rendition(data: bytes) -> Image.Image:
+    """Decode a rendition into a loaded RGB image.
+
+    Raises
+    ------
+    ImageRejected
+        Where the bytes cannot be decoded.
+    """
+    with _damage_rejected(data):
+        image = JpegImageFile(io.BytesIO(data))
+        # No lower limit here: the rendition of a long strip may be narrower than what intake takes.
+        _check_pixels(*image.size)
+        return image.convert("RGB")
+
+
+def _open(data: bytes) -> ImageFile.ImageFile:
+    """Read the header with the one decoder that the first bytes call for, and check the limits."""
+    if not data:
+        raise _rejected("empty_image")
+    image: ImageFile.ImageFile
+    if data.startswith(_JPEG_MAGIC):
+        # Phones' multi-picture files (MPO) are JPEGs with more behind them: the first picture
+        # is the photograph.
+        image = JpegImageFile(io.BytesIO(data))
+        if image.info.get("progressive") and data.count(_JPEG_SCAN) > MAX_SCANS:
+            raise _rejected("corrupt_image")
+    elif data.startswith(_PNG_MAGIC):
+        _check_chunks(data)
+        image = PngImageFile(io.BytesIO(data))
+        if image.is_animated:
+            raise _rejected("animated_image")
+    else:
+        raise _rejected("unsupported_media_type")
+    if min(image.size) < MIN_SIDE:
+        raise _rejected("image_too_small", *image.size)
+    _check_pixels(*image.size)
+    return image
+
+
+def _check_pixels(width: int, height: int) -> None:
+    if width * height > MAX_PIXELS:
+        raise _rejected("image_too_large", width, height)
+
+
+def _check_chunks(data: bytes) -> None:
+    """Check that every PNG chunk up to the end marker is there and sums up (PNG, section 5.3).
+
+    The decoder alone forgives a missing end and does not look at the sums of pixel data.
+    """
+    view = memoryview(data)
+    position = len(_PNG_MAGIC)
+    kind = b""
+    while kind != b"IEND":
+        if len(data) - position < 12:
+            raise _rejected("truncated_image")
+        length, kind = struct.unpack_from(">I4s", data, position)
+        end = position + 12 + length
+        if end > len(data):
+            raise _rejected("truncated_image")
+        (checksum,) = struct.unpack_from(">I", data, end - 4)
+        if zlib.crc32(view[position + 4 : end - 4]) != checksum:
+            raise _rejected("corrupt_image")
+        position = end
+
+
+@contextmanager
+def _damage_rejected(data: bytes) -> Iterator[None]:
+    """Turn whatever a decoder raises over damaged bytes into `ImageRejected`.
+
+    Decoders raise far more than they document (``SyntaxError``, ``struct.error``, ``zlib.error``
+    and others), hence the breadth. Memory running out says nothing about the image and passes.
+    """
+    try:
+        yield
+    except (ImageRejected, MemoryError):
+        raise
+    except Exception as error:
+        whole = data.startswith(_PNG_MAGIC) or data.rfind(_JPEG_END) > data.rfind(_JPEG_SCAN)
+        raise _rejected("corrupt_image" if whole else "truncated_image") from error
+
+
+def _rejected(code: str, *size: int) -> ImageRejected:
+    detail, remedy = _REASONS[code]
+    return ImageRejected(detail.format(*size), code=code, remedy=remedy)
+
+
+def _orientation(image: Image.Image) -> int:
+    """Return the EXIF orientation, 1 to 8; call it after the image is loaded."""
+    try:
+        value = int(image.getexif().get(ExifTags.Base.Orientation, 1))
+    except Exception:  # noqa: BLE001
+        # Broken EXIF is common (editors, messengers) and takes nothing from the picture, which
+        # is then shown as it is stored.
+        return 1
+    return value if value in _UPRIGHT else 1
+
+
+def _bounded(size: tuple[int, int]) -> tuple[int, int]:
+    """Return the size of the rendition, in the stored orientation; never larger."""
+    scale = min(1.0, RENDITION_SIDE / max(size))
+    width, height = size
+    return max(1, round(width * scale)), max(1, round(height * scale))
+
+
+def _opaque(image: Image.Image) -> Image.Image:
+    """Return the picture as L, RGB or CMYK with 8 bits a channel and nothing transparent."""
+    if image.mode.startswith("I"):
+        # A plain conversion would cut 16-bit values off at 255 and leave a white picture.
+        return image.convert("I").point(_sixteen_to_eight_bits(), "L")
+    if image.has_transparency_data:
+        white = Image.new("RGBA", image.size, "white")
+        return Image.alpha_composite(white, image.convert("RGBA")).convert("RGB")
+    return image if image.mode in {"L", "RGB", "CMYK"} else image.convert("RGB")
+
+
+@cache
+def _sixteen_to_eight_bits() -> tuple[int, ...]:
+    return tuple((value * 255 + 32767) // 65535 for value in range(65536))
+
+
+def _to_srgb(picture: Image.Image, profile: bytes | None) -> Image.Image:
+    """Return the picture as RGB, its colours carried to sRGB through the embedded profile."""
+    if profile:
+        try:
+            converted = ImageCms.profileToProfile(
+                picture,
+                io.BytesIO(profile),
+                ImageCms.createProfile("sRGB"),
+                renderingIntent=ImageCms.Intent.RELATIVE_COLORIMETRIC,
+                outputMode="RGB",
+                flags=ImageCms.Flags.BLACKPOINTCOMPENSATION,
+            )
+        except ImageCms.PyCMSError:
+            # A profile that is broken or made for another mode is worth less than none: without
+            # one, viewers take a picture as sRGB too.
+            pass
+        else:
+            assert converted is not None  # None is the answer of in-place conversion alone.
+            return converted
+    return picture.convert("RGB")

@@ -1,0 +1,302 @@
+"""Intake: verify, hash, store, insert. What got a receipt is never lost."""
+
+import hashlib
+import json
+from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from datetime import datetime
+from uuid import UUID
+
+from sqlalchemy import func, select
+from sqlalchemy.orm import Session, selectinload
+
+from dermtriage import audit, imaging
+from dermtriage.db import new_id
+from dermtriage.errors import (
+    Conflict,
+    IdempotencyMismatch,
+    ImageRejected,
+    RequestRejected,
+    Unavailable,
+)
+from dermtriage.models import Case, Image, IntakeRequest, PendingImage, TriageEvent
+from dermtriage.referral import CaseMetadata
+from dermtriage.releases import active_policy
+from dermtriage.states import PRIORITY_LANE, CaseState, ImageType, Priority, Scoring
+from dermtriage.storage import ImageStore
+from dermtriage.triage import ImageStatus, place_new
+
+
+@dataclass(frozen=True, slots=True)
+class ReceiptImage:
+    """One photograph as it was taken in."""
+
+    image_id: UUID
+    image_type: ImageType
+    sha256: str
+    byte_size: int
+
+
+@dataclass(frozen=True, slots=True)
+class Receipt:
+    """What the clinic keeps: its case and photographs are safe from here on."""
+
+    case_id: UUID
+    received_at: datetime
+    priority: Priority
+    images: tuple[ReceiptImage, ...]
+    created: bool
+    """False when the same request had made the case before."""
+
+    @property
+    def pending_image_ids(self) -> list[UUID]:
+        """The images to send for scoring once the transaction has been committed."""
+        if not self.created:
+            return []
+        return [i.image_id for i in self.images if i.image_type is not ImageType.OVERVIEW]
+
+
+def receive_case(
+    session: Session,
+    store: ImageStore,
+    *,
+    clinic_id: UUID,
+    idempotency_key: str,
+    metadata: CaseMetadata,
+    files: Sequence[bytes],
+    now: datetime,
+) -> Receipt:
+    """Take in one referral with its photographs, once.
+
+    The photographs are in the store when this returns; the rows are in the caller's transaction.
+    If its commit fails, the caller calls `discard`.
+
+    Raises
+    ------
+    RequestRejected
+        If the metadata and the files contradict each other.
+    ImageRejected
+        If a file is no acceptable photograph; its ``field`` names which.
+    Conflict
+        If the same request is being handled at this moment.
+    IdempotencyMismatch
+        If the key came before, with other content.
+    Unavailable
+        If the store is out of reach.
+    """
+    if len(files) != len(metadata.images):
+        raise RequestRejected(
+            f"{len(metadata.images)} images are described, {len(files)} were sent.",
+            field="images",
+            remedy="Describe each file once in metadata.images, in the order of the files.",
+            code="image_count_mismatch",
+        )
+    digests = [hashlib.sha256(data).digest() for data in files]
+    fingerprint = _fingerprint(metadata, digests)
+    _lock(session, clinic_id, idempotency_key)
+    known = session.get(IntakeRequest, (clinic_id, idempotency_key))
+    if known is not None:
+        if known.fingerprint != fingerprint:
+            raise IdempotencyMismatch("This Idempotency-Key was used for another referral.")
+        return _receipt_again(session, known.case_id)
+
+    images = [
+        _inspect(position, data, digest, metadata)
+        for position, (data, digest) in enumerate(zip(files, digests, strict=True))
+    ]
+    replaced = _replaced_case(session, clinic_id, metadata.replaces_case_id)
+    case, policy_id = _new_case(session, clinic_id, metadata, images, now)
+    _store_all(store, images, files)
+    try:
+        session.add(case)
+        session.flush()  # the rows below name the case without being related to it
+        session.add_all(_pending(case))
+        session.add(
+            IntakeRequest(
+                clinic_id=clinic_id,
+                idempotency_key=idempotency_key,
+                fingerprint=fingerprint,
+                case_id=case.id,
+            )
+        )
+        session.add(_event(case, "received", policy_id))
+        if replaced is not None:
+            replaced.state, replaced.changed_at = CaseState.DECIDED, now
+            session.add(
+                _event(replaced, "replaced", policy_id, from_state=CaseState.AWAITING_RETAKE)
+            )
+        audit.record(
+            session,
+            actor_kind="clinic",
+            actor_id=clinic_id,
+            action="case.received",
+            case_id=case.id,
+            images=len(images),
+        )
+        session.flush()  # a refused row must show while the originals can still be removed
+    except BaseException:
+        _remove(store, [image.id for image in images])
+        raise
+    return _receipt(case, created=True)
+
+
+def discard(store: ImageStore, receipt: Receipt) -> None:
+    """Remove the photographs of a case whose commit failed.
+
+    A commit whose answer was lost may have succeeded: then call this only after a new
+    transaction did not find the case.
+    """
+    if receipt.created:
+        _remove(store, [image.image_id for image in receipt.images])
+
+
+def _fingerprint(metadata: CaseMetadata, digests: Sequence[bytes]) -> bytes:
+    canonical = json.dumps(metadata.model_dump(mode="json"), sort_keys=True)
+    return hashlib.sha256(canonical.encode() + b"".join(digests)).digest()
+
+
+def _lock(session: Session, clinic_id: UUID, idempotency_key: str) -> None:
+    # A lock of the transaction is gone with its process, so no stale "in progress" can remain.
+    name = func.hashtextextended(f"{clinic_id}/{idempotency_key}", 0)
+    if not session.scalar(select(func.pg_try_advisory_xact_lock(name))):
+        raise Conflict(
+            "The same request is being handled at this moment.",
+            remedy="Repeat it in a few seconds to get its receipt.",
+            code="request_in_progress",
+        )
+
+
+def _inspect(position: int, data: bytes, digest: bytes, metadata: CaseMetadata) -> Image:
+    described = metadata.images[position]
+    try:
+        if data and digest.hex() != described.sha256:
+            raise ImageRejected(
+                "The bytes that arrived do not have the SHA-256 that was sent with them.",
+                remedy="Send the photograph again; it changed or broke on its way.",
+                code="checksum_mismatch",
+            )
+        facts = imaging.inspect(data)
+    except ImageRejected as error:
+        error.field = f"images[{position}]"
+        raise
+    overview = described.image_type is ImageType.OVERVIEW
+    return Image(
+        id=new_id(),
+        position=position,
+        image_type=described.image_type,
+        media_type=facts.media_type,
+        sha256=digest,
+        byte_size=len(data),
+        width=facts.width,
+        height=facts.height,
+        scoring=Scoring.NOT_SCORED if overview else Scoring.PENDING,
+    )
+
+
+def _replaced_case(session: Session, clinic_id: UUID, case_id: UUID | None) -> Case | None:
+    if case_id is None:
+        return None
+    case = session.scalar(
+        select(Case).where(Case.id == case_id, Case.clinic_id == clinic_id).with_for_update()
+    )
+    if case is None or case.state is not CaseState.AWAITING_RETAKE:
+        raise RequestRejected(
+            "No case of yours with this id awaits a retake.",
+            field="metadata.replaces_case_id",
+            remedy="Name the case whose outcome asked for a retake, or leave the field out.",
+            code="replaces_unknown_case",
+        )
+    return case
+
+
+def _new_case(
+    session: Session,
+    clinic_id: UUID,
+    metadata: CaseMetadata,
+    images: list[Image],
+    now: datetime,
+) -> tuple[Case, int]:
+    policy_id, policy = active_policy(session)
+    place = place_new(
+        [ImageStatus(image.scoring) for image in images], metadata.priority, now, policy
+    )
+    case = Case(
+        id=new_id(),
+        clinic_id=clinic_id,
+        received_at=now,
+        changed_at=now,
+        state=CaseState.OPEN,
+        severity=place.severity,
+        latest_severity=place.severity,
+        lane=place.lane,
+        due_at=place.due_at,
+        ages_at=place.ages_at,
+        images=images,
+        **metadata.model_dump(exclude={"images"}),
+    )
+    return case, policy_id
+
+
+def _pending(case: Case) -> list[PendingImage]:
+    return [
+        PendingImage(
+            image_id=image.id,
+            case_id=case.id,
+            # Among what is unscored, only the referrer can say what is more urgent.
+            lane=PRIORITY_LANE[case.priority],
+            due_at=case.due_at,
+        )
+        for image in case.images
+        if image.scoring is Scoring.PENDING
+    ]
+
+
+def _event(
+    case: Case, kind: str, policy_id: int, from_state: CaseState | None = None
+) -> TriageEvent:
+    return TriageEvent(
+        case_id=case.id,
+        kind=kind,
+        from_severity=case.severity if from_state else None,
+        to_severity=case.severity,
+        from_lane=case.lane if from_state else None,
+        to_lane=case.lane,
+        from_state=from_state,
+        to_state=case.state,
+        policy_id=policy_id,
+    )
+
+
+def _store_all(store: ImageStore, images: Sequence[Image], files: Sequence[bytes]) -> None:
+    try:
+        for image, data in zip(images, files, strict=True):
+            store.put_original(image.id, data)
+    except BaseException:
+        _remove(store, [image.id for image in images])
+        raise
+
+
+def _remove(store: ImageStore, image_ids: Sequence[UUID]) -> None:
+    # If the store is gone as well, the nightly sweep removes what no row names.
+    with suppress(Unavailable):
+        for image_id in image_ids:
+            store.delete_original(image_id)
+
+
+def _receipt(case: Case, *, created: bool) -> Receipt:
+    return Receipt(
+        case_id=case.id,
+        received_at=case.received_at,
+        priority=case.priority,
+        images=tuple(
+            ReceiptImage(image.id, image.image_type, image.sha256.hex(), image.byte_size)
+            for image in case.images
+        ),
+        created=created,
+    )
+
+
+def _receipt_again(session: Session, case_id: UUID) -> Receipt:
+    case = session.get_one(Case, case_id, options=[selectinload(Case.images)])
+    return _receipt(case, created=False)

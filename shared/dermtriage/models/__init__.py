@@ -1,0 +1,36 @@
+"""The tables, one file a family."""
+
+from dermtriage.models.accounts import ApiKey, Clinic, Clinician, ClinicianSession
+from dermtriage.models.audit import AuditEntry
+from dermtriage.models.cases import Case, Image, IntakeRequest
+from dermtriage.models.reviews import Decision, ReviewClaim, review_tokens
+from dermtriage.models.scoring import (
+    Assessment,
+    PendingImage,
+    PolicyVersion,
+    Release,
+    Worker,
+    lease_tokens,
+)
+from dermtriage.models.triage import TriageEvent
+
+__all__ = [
+    "ApiKey",
+    "Assessment",
+    "AuditEntry",
+    "Case",
+    "Clinic",
+    "Clinician",
+    "ClinicianSession",
+    "Decision",
+    "Image",
+    "IntakeRequest",
+    "PendingImage",
+    "PolicyVersion",
+    "Release",
+    "ReviewClaim",
+    "TriageEvent",
+    "Worker",
+    "lease_tokens",
+    "review_tokens",
+]

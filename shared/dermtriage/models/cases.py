@@ -1,0 +1,145 @@
+"""What a clinic sent: cases, their images, and the requests that brought them."""
+
+from datetime import date, datetime
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import (
+    CheckConstraint,
+    ForeignKey,
+    Index,
+    LargeBinary,
+    SmallInteger,
+    String,
+    UniqueConstraint,
+    text,
+)
+from sqlalchemy.dialects.postgresql import JSONB
+from sqlalchemy.orm import Mapped, mapped_column, relationship
+
+from dermtriage.db import Base
+from dermtriage.models._columns import CreatedAt, Id, one_of, word
+from dermtriage.states import CaseState, ImageType, Priority, Scoring, Severity
+
+
+class Case(Base):
+    """One lesion of one patient, one referral.
+
+    The clinic's fields never change after intake. The lower block is what triage made of them,
+    written only together with a row in ``triage_events``.
+    """
+
+    __tablename__ = "cases"
+    __table_args__ = (
+        one_of("state", CaseState),
+        one_of("severity", Severity),
+        one_of("latest_severity", Severity),
+        one_of("priority", Priority),
+        CheckConstraint("lane BETWEEN 0 AND 3", name="lane"),
+        # A severe case, or one asked for at once, may never stand behind lane 0.
+        CheckConstraint(
+            "lane = 0 OR (severity <> 'severe' AND priority NOT IN ('stat', 'asap'))",
+            name="lane_0_kept",
+        ),
+        CheckConstraint(
+            "lane <= 1 OR severity IN ('indeterminate', 'low')", name="unscored_is_high"
+        ),
+        CheckConstraint(
+            "lane <= 2 OR (severity = 'low' AND priority = 'routine')", name="lane_2_kept"
+        ),
+        CheckConstraint("triage_version >= 0", name="triage_version"),
+        CheckConstraint(
+            "age_approx BETWEEN 0 AND 85 AND mod(age_approx, 5) = 0", name="age_approx"
+        ),
+        CheckConstraint("replaces_case_id <> id", name="replaces_another"),
+        # The worklist is this index, read from its start.
+        Index("ix_cases_worklist", "lane", "due_at", "id", postgresql_where=text("state = 'open'")),
+        Index(
+            "ix_cases_ages_at",
+            "ages_at",
+            postgresql_where=text("state = 'open' AND ages_at IS NOT NULL"),
+        ),
+        Index("ix_cases_changes", "clinic_id", "changed_at", "id"),
+    )
+
+    id: Mapped[Id]
+    clinic_id: Mapped[UUID] = mapped_column(ForeignKey("clinics.id"))
+    received_at: Mapped[datetime]
+    priority: Mapped[Priority] = mapped_column(word(Priority))
+    clinic_reference: Mapped[str | None] = mapped_column(String(100))
+    patient_id: Mapped[str | None] = mapped_column(String(100))
+    lesion_id: Mapped[str | None] = mapped_column(String(100))
+    age_approx: Mapped[int | None] = mapped_column(SmallInteger)
+    sex: Mapped[str | None] = mapped_column(String(16))
+    anatom_site: Mapped[str | None] = mapped_column(String(100))
+    fitzpatrick_skin_type: Mapped[str | None] = mapped_column(String(3))
+    clin_size_long_diam_mm: Mapped[float | None]
+    personal_hx_mm: Mapped[bool | None]
+    family_hx_mm: Mapped[bool | None]
+    onset_date: Mapped[date | None]
+    history: Mapped[dict[str, Any]] = mapped_column(JSONB, default=dict)
+    """The rest of the referral: changes, symptoms, free text; never read by triage."""
+    replaces_case_id: Mapped[UUID | None] = mapped_column(ForeignKey("cases.id"), unique=True)
+
+    state: Mapped[CaseState] = mapped_column(word(CaseState))
+    severity: Mapped[Severity] = mapped_column(word(Severity))
+    latest_severity: Mapped[Severity] = mapped_column(word(Severity))
+    lane: Mapped[int] = mapped_column(SmallInteger)
+    due_at: Mapped[datetime]
+    ages_at: Mapped[datetime | None]
+    """When waiting raises the case's lane next."""
+    triage_version: Mapped[int] = mapped_column(default=0)
+    """Counts the rises of severity, so that a decision can tell whether it saw the last one."""
+    recalled_at: Mapped[datetime | None]
+    changed_at: Mapped[datetime]
+    """When the clinic would see something new; the clinic's cursor runs over it."""
+
+    images: Mapped[list["Image"]] = relationship(back_populates="case", order_by="Image.position")
+
+
+class Image(Base):
+    """One photograph of a case."""
+
+    __tablename__ = "images"
+    __table_args__ = (
+        UniqueConstraint("case_id", "position"),
+        one_of("image_type", ImageType),
+        one_of("scoring", Scoring),
+        one_of("severity", Severity),
+        CheckConstraint("(image_type = 'overview') = (scoring = 'not_scored')", name="overview"),
+        CheckConstraint("(severity IS NOT NULL) = (scoring = 'scored')", name="severity_if_scored"),
+        CheckConstraint("octet_length(sha256) = 32", name="sha256"),
+        CheckConstraint("byte_size > 0 AND width > 0 AND height > 0", name="size"),
+    )
+
+    id: Mapped[Id]
+    case_id: Mapped[UUID] = mapped_column(ForeignKey("cases.id"))
+    position: Mapped[int] = mapped_column(SmallInteger)
+    image_type: Mapped[ImageType] = mapped_column(word(ImageType))
+    media_type: Mapped[str] = mapped_column(String(32))
+    sha256: Mapped[bytes] = mapped_column(LargeBinary(32))
+    byte_size: Mapped[int]
+    width: Mapped[int]
+    height: Mapped[int]
+    created_at: Mapped[CreatedAt]
+    rendered_at: Mapped[datetime | None]
+    """Set once a rendition lies in the store."""
+    scoring: Mapped[Scoring] = mapped_column(word(Scoring))
+    severity: Mapped[Severity | None] = mapped_column(word(Severity))
+    """By the assessment that triaged last."""
+    failure: Mapped[str | None] = mapped_column(String(500))
+
+    case: Mapped[Case] = relationship(back_populates="images")
+
+
+class IntakeRequest(Base):
+    """A referral as it was asked for, so that the same request sent twice makes one case."""
+
+    __tablename__ = "intake_requests"
+    __table_args__ = (CheckConstraint("octet_length(fingerprint) = 32", name="fingerprint"),)
+
+    clinic_id: Mapped[UUID] = mapped_column(ForeignKey("clinics.id"), primary_key=True)
+    idempotency_key: Mapped[str] = mapped_column(String(255), primary_key=True)
+    fingerprint: Mapped[bytes] = mapped_column(LargeBinary(32))
+    case_id: Mapped[UUID] = mapped_column(ForeignKey("cases.id"))
+    created_at: Mapped[CreatedAt]

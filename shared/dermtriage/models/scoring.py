@@ -1,0 +1,143 @@
+"""Scoring: releases and policies, the pending work with its leases, assessments, workers."""
+
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import (
+    BigInteger,
+    CheckConstraint,
+    ForeignKey,
+    Identity,
+    Index,
+    LargeBinary,
+    Sequence,
+    SmallInteger,
+    String,
+    text,
+)
+from sqlalchemy.dialects.postgresql import ARRAY, JSONB, REAL
+from sqlalchemy.orm import Mapped, mapped_column
+
+from dermtriage.db import Base
+from dermtriage.models._columns import CreatedAt, Id
+
+lease_tokens = Sequence("lease_tokens", metadata=Base.metadata)
+"""Fencing tokens: a later lease always carries the greater number."""
+
+
+class Release(Base):
+    """One version of the ensemble that this database knows."""
+
+    __tablename__ = "releases"
+    __table_args__ = (
+        CheckConstraint("mode IN ('idle', 'shadow', 'active')", name="mode"),
+        Index(
+            "uq_releases_one_active", "mode", unique=True, postgresql_where=text("mode = 'active'")
+        ),
+    )
+
+    id: Mapped[int] = mapped_column(SmallInteger, Identity(), primary_key=True)
+    name: Mapped[str] = mapped_column(String(100), unique=True)
+    manifest: Mapped[dict[str, Any]] = mapped_column(JSONB)
+    manifest_sha256: Mapped[bytes] = mapped_column(LargeBinary(32))
+    mode: Mapped[str] = mapped_column(String(8), default="idle")
+    created_at: Mapped[CreatedAt]
+    activated_at: Mapped[datetime | None]
+
+
+class PolicyVersion(Base):
+    """A version of thresholds, lanes and due times; the newest active one triages."""
+
+    __tablename__ = "policies"
+    __table_args__ = (
+        Index("uq_policies_one_active", "active", unique=True, postgresql_where=text("active")),
+    )
+
+    id: Mapped[int] = mapped_column(Identity(), primary_key=True)
+    body: Mapped[dict[str, Any]] = mapped_column(JSONB)
+    reason: Mapped[str] = mapped_column(String(500))
+    active: Mapped[bool] = mapped_column(default=True)
+    created_at: Mapped[CreatedAt]
+
+
+class PendingImage(Base):
+    """An image that waits for its score: the queue whose order counts.
+
+    A narrow row a pending image, gone once the image is scored or has failed, so that claims
+    stay fast however many photographs lie in the archive.
+    """
+
+    __tablename__ = "pending_images"
+    __table_args__ = (
+        CheckConstraint("(lease_token IS NULL) = (lease_expires_at IS NULL)", name="whole_lease"),
+        Index("ix_pending_images_order", "lane", "due_at", "image_id"),
+        Index("ix_pending_images_worker_id", "worker_id"),
+        # Rows are updated at each claim and deleted soon: vacuum must not wait for a fifth.
+        {
+            "postgresql_with": {
+                "fillfactor": 70,
+                "autovacuum_vacuum_scale_factor": 0.01,
+                "autovacuum_vacuum_threshold": 500,
+            }
+        },
+    )
+
+    image_id: Mapped[UUID] = mapped_column(ForeignKey("images.id"), primary_key=True)
+    case_id: Mapped[UUID] = mapped_column(ForeignKey("cases.id"), index=True)
+    lane: Mapped[int] = mapped_column(SmallInteger)
+    due_at: Mapped[datetime]
+    queued_at: Mapped[CreatedAt]
+    attempts: Mapped[int] = mapped_column(SmallInteger, default=0)
+    not_before: Mapped[datetime | None]
+    lease_token: Mapped[int | None] = mapped_column(BigInteger)
+    lease_expires_at: Mapped[datetime | None]
+    worker_id: Mapped[UUID | None]
+    last_error: Mapped[str | None] = mapped_column(String(500))
+
+
+class Assessment(Base):
+    """What one release said of one image; append-only."""
+
+    __tablename__ = "assessments"
+    __table_args__ = (
+        CheckConstraint("p_severe BETWEEN 0 AND 1", name="p_severe"),
+        CheckConstraint("disagreement BETWEEN 0 AND 1", name="disagreement"),
+        CheckConstraint("array_length(probabilities, 1) = 7", name="probabilities"),
+        Index("ix_assessments_image_id", "image_id"),
+        Index("ix_assessments_created_at", "created_at", postgresql_using="brin"),
+    )
+
+    release_id: Mapped[int] = mapped_column(ForeignKey("releases.id"), primary_key=True)
+    image_id: Mapped[UUID] = mapped_column(ForeignKey("images.id"), primary_key=True)
+    p_severe: Mapped[float] = mapped_column(REAL)
+    probabilities: Mapped[list[float]] = mapped_column(ARRAY(REAL))
+    """In the order of ``dermtriage.states.CLASSES``."""
+    disagreement: Mapped[float] = mapped_column(REAL)
+    out_of_scope: Mapped[float | None] = mapped_column(REAL)
+    members: Mapped[dict[str, Any]] = mapped_column(JSONB)
+    """Every member's raw output."""
+    quality: Mapped[dict[str, Any]] = mapped_column(JSONB)
+    inputs: Mapped[dict[str, Any]] = mapped_column(JSONB)
+    """Which of the referral's fields the ensemble was given."""
+    device: Mapped[str] = mapped_column(String(100))
+    created_at: Mapped[CreatedAt]
+
+
+class Worker(Base):
+    """A scoring process and its signs of life."""
+
+    __tablename__ = "workers"
+    __table_args__ = (CheckConstraint("slots > 0", name="slots"),)
+
+    id: Mapped[Id]
+    hostname: Mapped[str] = mapped_column(String(255))
+    pid: Mapped[int]
+    slots: Mapped[int] = mapped_column(SmallInteger)
+    device: Mapped[str] = mapped_column(String(100))
+    release: Mapped[str] = mapped_column(String(100))
+    started_at: Mapped[CreatedAt]
+    heartbeat_at: Mapped[datetime]
+    busy: Mapped[int] = mapped_column(SmallInteger, default=0)
+    batches: Mapped[int] = mapped_column(default=0)
+    completed: Mapped[int] = mapped_column(BigInteger, default=0)

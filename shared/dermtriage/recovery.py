@@ -1,0 +1,71 @@
+"""The safety net: find in PostgreSQL what Redis forgot or a dead worker left, and set it going."""
+
+import logging
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from uuid import UUID
+
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from dermtriage import assessments, claims, workers
+from dermtriage.models import Image
+from dermtriage.settings import Settings
+from dermtriage.storage import ImageStore
+
+logger = logging.getLogger(__name__)
+
+FORGET_AFTER = timedelta(minutes=10)
+"""A worker that was silent for this long is struck off the list."""
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """What one look found."""
+
+    wake: Sequence[UUID]
+    """Images to send messages for, once the transaction has been committed."""
+    failed: int
+
+
+def recover(session: Session, settings: Settings, *, now: datetime) -> Found:
+    """Fail images that used up their attempts, and name one image for each idle thread.
+
+    A thread that has been woken goes on until nothing is pending, so one message a thread is
+    enough for any backlog, and a queue without workers does not fill with messages.
+    """
+    failed = 0
+    for lease in claims.exhausted(session, max_attempts=settings.max_attempts):
+        failed += assessments.fail(
+            session,
+            lease,
+            error=f"Gave up after {lease.attempts} attempts: the worker did not come back.",
+            now=now,
+        )
+    workers.forget_silent(session, silent_for=FORGET_AFTER)
+    free = workers.free_slots(session, slow_after=settings.slow_after)
+    wake = claims.most_urgent(session, free, max_attempts=settings.max_attempts) if free else []
+    if wake or failed:
+        logger.info("recovery", extra={"woken": len(wake), "failed": failed})
+    return Found(wake, failed)
+
+
+def sweep_orphans(session: Session, store: ImageStore, *, before: datetime) -> int:
+    """Remove originals stored before a moment that no row ever named.
+
+    They stem from uploads whose transaction failed while the store was out of reach.
+
+    Returns
+    -------
+    int
+        How many were removed.
+    """
+    removed = 0
+    for page in store.originals_before(before):
+        known = set(session.scalars(select(Image.id).where(Image.id.in_(page))))
+        for image_id in page:
+            if image_id not in known:
+                store.delete_original(image_id)
+                removed += 1
+    return removed

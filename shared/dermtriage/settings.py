@@ -1,0 +1,118 @@
+"""Everything that may be set, from environment variables that begin with ``DERMTRIAGE_``."""
+
+from functools import lru_cache
+from pathlib import Path
+from typing import Annotated
+
+from pydantic import Field, SecretStr, ValidationError
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from dermtriage.errors import ConfigurationError
+
+ROOT = Path(__file__).resolve().parents[2]
+"""The checkout: where the shipped releases and the migrations lie in a working tree."""
+
+Seconds = Annotated[float, Field(gt=0)]
+
+
+class Settings(BaseSettings):
+    """The settings of one process. Durations are in seconds, sizes in bytes."""
+
+    model_config = SettingsConfigDict(env_prefix="DERMTRIAGE_", extra="ignore")
+
+    database_url: str = Field(
+        default="", description="PostgreSQL, as postgresql+psycopg://user:password@host/name"
+    )
+    redis_url: SecretStr = Field(
+        default=SecretStr(""), description="Redis, as redis://:password@host:6379/0"
+    )
+    store_url: str = Field(
+        default="", description="Images: a folder as file:///path, or s3://bucket/prefix"
+    )
+    secret_key: SecretStr = Field(
+        default=SecretStr(""), description="Keys API keys and sessions; at least 32 characters"
+    )
+    releases_dir: Path = Field(default=ROOT / "releases", description="Where the releases lie")
+    default_release: str = Field(
+        default="2026.11", description="The release that a new database starts with"
+    )
+
+    log_level: str = "info"
+    database_pool_size: int = Field(default=24, ge=1, description="Connections a process")
+    connect_timeout: Seconds = 5
+    redis_timeout: Seconds = 5
+
+    max_request_bytes: int = Field(default=64 * 2**20, gt=0)
+    max_image_bytes: int = Field(default=25 * 2**20, gt=0)
+    body_timeout: Seconds = Field(
+        default=120, description="The longest a request's body may take to arrive"
+    )
+
+    session_lifetime: Seconds = Field(default=12 * 3600, description="Of a clinician's login")
+    review_claim_lifetime: Seconds = Field(default=15 * 60, description="Of a case on loan")
+
+    scoring_threads: int = Field(
+        default=2, ge=1, description="Threads a worker; one decodes while another scores"
+    )
+    scoring_batch: int = Field(default=16, ge=1, description="Images a device batch at most")
+    device: str = Field(default="auto", description="auto, cpu, cuda or cuda:N")
+    lease_seconds: Seconds = Field(default=60, description="A worker's lease on an image")
+    max_attempts: int = Field(default=3, ge=1, description="Tries before an image has failed")
+    outage_delay: Seconds = Field(
+        default=5, description="How long work rests after an outage of store or device"
+    )
+    heartbeat_seconds: Seconds = Field(default=5, description="A worker's sign of life")
+    stall_seconds: Seconds = Field(
+        default=300, description="A worker with a backlog and no completion ends itself after"
+    )
+    recovery_seconds: Seconds = Field(default=30, description="Between two looks for stuck work")
+    ageing_seconds: Seconds = Field(default=60, description="Between two looks for aged cases")
+    invariants_at: str = Field(default="03:30", description="The nightly check, local time HH:MM")
+    orphan_grace: Seconds = Field(
+        default=24 * 3600, description="The age from which an object that no row names is swept"
+    )
+    timezone: str = Field(default="UTC", description="Of working days and nightly times")
+
+    @property
+    def slow_after(self) -> float:
+        """Seconds without a heartbeat after which a worker does not count as live."""
+        return 3 * self.heartbeat_seconds
+
+    def require(self, *names: str) -> None:
+        """Refuse to start without the settings of these names.
+
+        Raises
+        ------
+        ConfigurationError
+            If any of them is empty.
+        """
+        missing = []
+        for name in names:
+            value = getattr(self, name)
+            if not (value.get_secret_value() if isinstance(value, SecretStr) else value):
+                missing.append(f"DERMTRIAGE_{name.upper()}")
+        if missing:
+            raise ConfigurationError(
+                f"Not set: {', '.join(missing)}.",
+                remedy="Set them in the environment, or run `dermtriage up`, which needs none.",
+            )
+
+
+@lru_cache(maxsize=1)
+def get_settings() -> Settings:
+    """Read the settings once a process.
+
+    Raises
+    ------
+    ConfigurationError
+        If a variable cannot be right.
+    """
+    try:
+        return Settings()
+    except ValidationError as error:
+        faults = "; ".join(
+            f"DERMTRIAGE_{str(fault['loc'][0]).upper()}: {fault['msg']}" for fault in error.errors()
+        )
+        raise ConfigurationError(
+            f"The settings cannot be used: {faults}.", remedy="Correct these variables."
+        ) from error

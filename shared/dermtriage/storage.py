@@ -1,0 +1,122 @@
+"""The image store: a local folder or an object store, behind one interface.
+
+Keys are made of our own identifiers alone. The two last hexadecimal digits come first, because
+identifiers sort by time and a store wants its load spread over prefixes.
+"""
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Literal
+from uuid import UUID
+
+import obstore
+from obstore.exceptions import BaseError
+from obstore.store import LocalStore, from_url
+
+from dermtriage.errors import NotFound, Unavailable
+from dermtriage.settings import Settings
+
+Kind = Literal["originals", "renditions"]
+
+
+def _key(kind: Kind, image_id: UUID) -> str:
+    return f"{kind}/{image_id.hex[-2:]}/{image_id}"
+
+
+@contextmanager
+def _outage_as_unavailable() -> Iterator[None]:
+    try:
+        yield
+    except FileNotFoundError as error:
+        raise NotFound("The store holds no such object.", code="object_missing") from error
+    except (BaseError, OSError) as error:
+        raise Unavailable("The image store cannot be reached.", code="store_unavailable") from error
+
+
+class ImageStore:
+    """Originals as they arrived, and the renditions made of them.
+
+    Every method raises `Unavailable` while the store is out of reach, and a read raises
+    `NotFound` for an object that is not there.
+    """
+
+    def __init__(self, url: str, timeout: float) -> None:
+        with _outage_as_unavailable():
+            if url.startswith("file:"):
+                self._store = from_url(url, mkdir=True)
+            else:
+                self._store = from_url(
+                    url,
+                    client_options={"timeout": f"{timeout:g}s", "connect_timeout": f"{timeout:g}s"},
+                    retry_config={"max_retries": 2, "retry_timeout": timedelta(seconds=timeout)},
+                )
+
+    @classmethod
+    def from_settings(cls, settings: Settings) -> "ImageStore":
+        """Open the store that the settings name."""
+        settings.require("store_url")
+        return cls(settings.store_url, 2 * settings.connect_timeout)
+
+    def put_original(self, image_id: UUID, data: bytes) -> None:
+        """Keep the bytes of a photograph as they arrived; they have reached the disk on return."""
+        self._put(_key("originals", image_id), data)
+
+    def get_original(self, image_id: UUID) -> bytes:
+        """Return the bytes of a photograph as they arrived."""
+        return self._get(_key("originals", image_id))
+
+    def delete_original(self, image_id: UUID) -> None:
+        """Remove the bytes of a photograph; it is no error if there are none."""
+        try:
+            with _outage_as_unavailable():
+                obstore.delete(self._store, _key("originals", image_id))
+        except NotFound:
+            return
+
+    def put_rendition(self, image_id: UUID, data: bytes) -> None:
+        """Keep the rendition of a photograph, in place of any earlier one."""
+        with _outage_as_unavailable():
+            # No fsync: a rendition lost to a power cut is made again from its original.
+            obstore.put(self._store, _key("renditions", image_id), data)
+
+    def get_rendition(self, image_id: UUID) -> bytes:
+        """Return the rendition of a photograph."""
+        return self._get(_key("renditions", image_id))
+
+    def originals_before(self, moment: datetime) -> Iterator[list[UUID]]:
+        """Yield, a page at a time, the originals that were stored before `moment`."""
+        with _outage_as_unavailable():
+            for page in obstore.list(self._store, "originals"):
+                yield [
+                    UUID(meta["path"].rsplit("/", 1)[1])
+                    for meta in page
+                    if meta["last_modified"] < moment
+                ]
+
+    def check(self) -> None:
+        """Write, read and remove a small object."""
+        with _outage_as_unavailable():
+            key = f"checks/{os.getpid()}"
+            obstore.put(self._store, key, b"dermtriage")
+            obstore.get(self._store, key).bytes()
+            obstore.delete(self._store, key)
+
+    def _put(self, key: str, data: bytes) -> None:
+        with _outage_as_unavailable():
+            obstore.put(self._store, key, data)
+            if isinstance(self._store, LocalStore):
+                # An object store answers when the object is durable; a file system does not.
+                path = Path(str(self._store.prefix)) / key
+                for target in (path, path.parent):
+                    descriptor = os.open(target, os.O_RDONLY)
+                    try:
+                        os.fsync(descriptor)
+                    finally:
+                        os.close(descriptor)
+
+    def _get(self, key: str) -> bytes:
+        with _outage_as_unavailable():
+            return bytes(obstore.get(self._store, key).bytes())
