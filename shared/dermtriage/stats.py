@@ -65,9 +65,9 @@ def figures(session: Session, *, now: datetime, settings: Settings) -> Figures:
         worklist_by_lane=lanes,
         overdue_by_lane=overdue,
         live_workers=live,
-        live_slots=slots,
-        batches=batches,
-        batched_images=completed,
+        live_slots=int(slots),
+        batches=int(batches),
+        batched_images=int(completed),
         broken_invariants=int(checked["broken"]) if checked else 0,
     )
 

@@ -6,18 +6,14 @@ from importlib.metadata import version
 
 from anyio.to_thread import current_default_thread_limiter, run_sync
 from fastapi import APIRouter, FastAPI, Request
-from fastapi.exceptions import RequestValidationError
-from starlette.exceptions import HTTPException
-from starlette.requests import ClientDisconnect
 from starlette.responses import Response
 
-from dermtriage.errors import DermtriageError
 from dermtriage.logs import setup_logging
 from dermtriage.settings import Settings, get_settings
 from dermtriage_api.boundary import Boundary
 from dermtriage_api.gate import Gate
 from dermtriage_api.openapi import describe
-from dermtriage_api.problems import problem_response
+from dermtriage_api.problems import FORESEEN, problem_response
 from dermtriage_api.reference import add_reference
 from dermtriage_api.routes import (
     cases,
@@ -96,7 +92,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     app.include_router(health.router)
     app.include_router(metrics.router)
     add_reference(app)
-    for kind in (DermtriageError, HTTPException, RequestValidationError, ClientDisconnect):
+    for kind in FORESEEN:
         app.add_exception_handler(kind, _answer)
     app.add_middleware(Gate)
     app.add_middleware(Boundary, telemetry=telemetry)

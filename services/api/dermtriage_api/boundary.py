@@ -9,6 +9,7 @@ from starlette.datastructures import MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from dermtriage.db import new_id
+from dermtriage.errors import DermtriageError
 from dermtriage_api.problems import unexpected
 from dermtriage_api.telemetry import Telemetry
 
@@ -64,11 +65,12 @@ class Boundary:
 def _where(error: BaseException | None) -> Iterator[str]:
     """Yield the kinds of an error and its causes, and the lines they came through.
 
-    Their messages are left out: a database quotes the row that it refused, and a row holds
-    patient data.
+    Of strangers' errors the message is left out: a database quotes the row that it refused, and
+    a row holds patient data.
     """
     while error is not None:
-        yield type(error).__qualname__
+        known = isinstance(error, DermtriageError)
+        yield f"{type(error).__qualname__}: {error}" if known else type(error).__qualname__
         for frame in traceback.extract_tb(error.__traceback__):
             yield f"{frame.filename}:{frame.lineno} in {frame.name}"
         error = error.__cause__ or error.__context__

@@ -5,19 +5,15 @@ is held while a body arrives.
 """
 
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from http import HTTPStatus
 
 import anyio
 from anyio.to_thread import run_sync
 from starlette.datastructures import Headers
-from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from dermtriage.errors import DermtriageError
 from dermtriage_api.auth import authenticate
-from dermtriage_api.problems import RETRY_AFTER, Refusal, problem_response
+from dermtriage_api.problems import FORESEEN, RETRY_AFTER, Refusal, problem_response
 from dermtriage_api.services import Services
 
 MAX_JSON_BYTES = 64 * 1024
@@ -48,27 +44,26 @@ class Gate:
             await self._app(scope, receive, send)
             return
         services: Services = scope["app"].state.services
-        what = (scope["method"], scope["path"])
-        upload = what == _UPLOAD
+        upload = (scope["method"], scope["path"]) == _UPLOAD
         limit = services.settings.max_request_bytes if upload else MAX_JSON_BYTES
         body = _Body(scope, receive, limit, services.settings.body_timeout)
         answer = _Answer(send, body)
+        room = body.at_most if upload else 0
         try:
-            if scope["path"].startswith("/v1/") and what != _LOGIN:
-                authorization = Headers(scope=scope).get("authorization")
-                principal = await run_sync(authenticate, services, authorization)
-                scope.setdefault("state", {})["principal"] = principal
+            await _authenticate(scope, services)
             body.check_declared()
-            with self._room(body if upload else None):
-                await self._app(scope, body.receive, answer.send)
-        except (DermtriageError, HTTPException) as error:
-            # Errors of the routes are answered further in; what comes here is the gate's own.
+            self._check_room(room, limit)
+        except FORESEEN as error:
             await problem_response(error)(scope, body.receive, answer.send)
+            return
+        self._arriving += room
+        try:
+            await self._app(scope, body.receive, answer.send)
+        finally:
+            self._arriving -= room
 
-    @contextmanager
-    def _room(self, body: "_Body | None") -> Iterator[None]:
-        size = body.at_most if body is not None else 0
-        if body is not None and self._arriving + size > FULL_UPLOADS_AT_ONCE * body.limit:
+    def _check_room(self, room: int, limit: int) -> None:
+        if room and self._arriving + room > FULL_UPLOADS_AT_ONCE * limit:
             raise Refusal(
                 HTTPStatus.SERVICE_UNAVAILABLE,
                 "busy",
@@ -76,11 +71,13 @@ class Gate:
                 remedy="Send the same request again in a few seconds.",
                 headers={"Retry-After": RETRY_AFTER},
             )
-        self._arriving += size
-        try:
-            yield
-        finally:
-            self._arriving -= size
+
+
+async def _authenticate(scope: Scope, services: Services) -> None:
+    if scope["path"].startswith("/v1/") and (scope["method"], scope["path"]) != _LOGIN:
+        authorization = Headers(scope=scope).get("authorization")
+        principal = await run_sync(authenticate, services, authorization)
+        scope.setdefault("state", {})["principal"] = principal
 
 
 class _Body:

@@ -13,8 +13,7 @@ from pydantic import ValidationError
 from python_multipart.exceptions import FormParserError
 from python_multipart.multipart import MultipartParser, parse_options_header
 
-from dermtriage.referral import CaseMetadata
-from dermtriage.settings import Settings
+from dermtriage.referral import MAX_IMAGES, CaseMetadata
 from dermtriage_api.auth import ClinicDep
 from dermtriage_api.problems import Refusal, invalid, refused_field
 from dermtriage_api.services import ServicesDep
@@ -69,7 +68,7 @@ async def _referral(request: Request, _: IdempotencyKeyDep, services: ServicesDe
             remedy="Send a part `metadata` with JSON and a part `images` for each photograph.",
             accepted=["multipart/form-data"],
         )
-    parts = _Parts(services.settings)
+    parts = _Parts(services.settings.max_image_bytes)
     try:
         parser = MultipartParser(
             options.get(b"boundary", b""),
@@ -109,7 +108,7 @@ def _malformed() -> Refusal:
 class _Parts:
     """Gathers the parts as the parser comes upon them."""
 
-    settings: Settings
+    max_image_bytes: int
     metadata: bytes | None = None
     files: list[bytes] = field(default_factory=list)
     finished: bool = False
@@ -143,12 +142,12 @@ class _Parts:
         if self._name == b"metadata" and self.metadata is None:
             self._limit = MAX_METADATA_BYTES
         elif self._name == b"images":
-            self._limit = self.settings.max_image_bytes
-            if len(self.files) == self.settings.max_images_per_case:
+            self._limit = self.max_image_bytes
+            if len(self.files) == MAX_IMAGES:
                 raise refused_field(
                     "too_many_images",
                     "images",
-                    f"A case has at most {self.settings.max_images_per_case} images.",
+                    f"A case has at most {MAX_IMAGES} images.",
                     remedy="Send the best photographs of the lesion only.",
                 )
         else:

@@ -9,6 +9,9 @@ from pydantic.json_schema import models_json_schema
 from dermtriage.referral import CaseMetadata
 from dermtriage_api.problems import MEDIA_TYPE, Problem
 
+Responses = dict[int | str, dict[str, Any]]
+"""Answers by their status, as FastAPI's routes take them."""
+
 REFERRAL_EXAMPLE = {
     "images": [
         {
@@ -80,7 +83,7 @@ _ERRORS: dict[int, tuple[str, str, str]] = {
 }
 
 
-def errors(*statuses: int) -> dict[int | str, dict[str, Any]]:
+def errors(*statuses: int) -> Responses:
     """Return the descriptions of these error answers for a route."""
     return {status: _described(status) for status in sorted(statuses)}
 

@@ -44,6 +44,15 @@ _CODES = {
 }
 
 
+FORESEEN: tuple[type[Exception], ...] = (
+    *_STATUS,
+    HTTPException,
+    RequestValidationError,
+    ClientDisconnect,
+)
+"""Errors that have an answer of their own. Every other is the server's, and is logged."""
+
+
 class FieldProblem(BaseModel):
     """What is wrong with one field."""
 
@@ -141,13 +150,13 @@ def _field_name(location: Sequence[str | int]) -> str:
 
 
 def problem_response(error: Exception) -> Response:
-    """Return the answer to any error; of one that nobody foresaw it says nothing but that."""
+    """Return the answer to an error of a kind that is `FORESEEN`."""
     if isinstance(error, RequestValidationError):
         error = invalid(error)
     if isinstance(error, Refusal):
         return _of_refusal(error)
-    if isinstance(error, DermtriageError) and type(error) in _STATUS:
-        return _of_domain(error, _STATUS[type(error)])
+    if isinstance(error, DermtriageError):
+        return _of_domain(error)
     if isinstance(error, HTTPException):
         status = HTTPStatus(error.status_code)
         code = _CODES.get(status, status.name.lower())
@@ -156,10 +165,8 @@ def problem_response(error: Exception) -> Response:
             HTTPStatus.METHOD_NOT_ALLOWED: "This address does not take that method.",
         }.get(status, status.description or status.phrase)
         return render(status, code, detail, error.headers)
-    if isinstance(error, ClientDisconnect):
-        # Nobody is left to read it; the access log and the counters still want a status.
-        return render(HTTPStatus.BAD_REQUEST, "disconnected", "The client went away.")
-    return unexpected()
+    # Nobody is left to read this one; the counters still want a status.
+    return render(HTTPStatus.BAD_REQUEST, "disconnected", "The client went away.")
 
 
 def unexpected(instance: str | None = None) -> Response:
@@ -186,7 +193,8 @@ def _of_refusal(error: Refusal) -> Response:
     )
 
 
-def _of_domain(error: DermtriageError, status: HTTPStatus) -> Response:
+def _of_domain(error: DermtriageError) -> Response:
+    status = _STATUS[type(error)]
     headers = {}
     accepted = None
     if isinstance(error, ImageRejected) and error.code == "unsupported_media_type":

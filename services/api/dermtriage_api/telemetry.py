@@ -101,9 +101,7 @@ class _Figures(Collector):
             "Images in those batches; over `batches` it is the mean batch size.",
             now.batched_images,
         )
-        yield _gauge(
-            "broken_invariants", "Found by the last nightly check.", now.broken_invariants
-        )
+        yield _gauge("broken_invariants", "Found by the last nightly check.", now.broken_invariants)
 
 
 def _gauge(name: str, help_: str, value: float) -> GaugeMetricFamily:

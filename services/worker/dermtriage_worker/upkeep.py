@@ -8,6 +8,7 @@ import os
 import sys
 import threading
 import time
+from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -103,7 +104,7 @@ def make_app(settings: Settings) -> tuple[Celery, Upkeep]:
     return app, upkeep
 
 
-def _outage_is_a_warning(name: str, job):  # type: ignore[no-untyped-def]
+def _outage_is_a_warning(name: str, job: Callable[[], None]) -> Callable[[], None]:
     def run() -> None:
         try:
             job()

@@ -1,0 +1,1 @@
+"""The routes, one module a resource: each validates, calls the domain and shows the result."""

@@ -107,6 +107,23 @@ class AssessmentView(BaseModel):
     quality: dict[str, Any]
     assessed_at: datetime
 
+    @classmethod
+    def of(cls, scored: ScoredImage) -> Self | None:
+        """Show the assessment of an image, if it has one."""
+        said = scored.assessment
+        if said is None:
+            return None
+        return cls(
+            release=scored.release_name,
+            p_severe=said.p_severe,
+            probabilities=dict(zip(CLASSES, said.probabilities, strict=True)),
+            disagreement=said.disagreement,
+            out_of_scope=said.out_of_scope,
+            reasons=list(scored.reasons),
+            quality=said.quality,
+            assessed_at=said.created_at,
+        )
+
 
 class ReviewImageView(BaseModel):
     """One photograph with its latest assessment."""
@@ -120,23 +137,13 @@ class ReviewImageView(BaseModel):
     @classmethod
     def of(cls, scored: ScoredImage) -> Self:
         """Show an image with its assessment."""
-        image, said = scored.image, scored.assessment
+        image = scored.image
         return cls(
             image_id=image.id,
             severity=image.severity,
             failure=image.failure,
             rendered=image.rendered_at is not None,
-            assessment=said
-            and AssessmentView(
-                release=scored.release_name,
-                p_severe=said.p_severe,
-                probabilities=dict(zip(CLASSES, said.probabilities, strict=True)),
-                disagreement=said.disagreement,
-                out_of_scope=said.out_of_scope,
-                reasons=list(scored.reasons),
-                quality=said.quality,
-                assessed_at=said.created_at,
-            ),
+            assessment=AssessmentView.of(scored),
         )
 
 

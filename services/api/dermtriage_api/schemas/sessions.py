@@ -12,7 +12,7 @@ from dermtriage_api.schemas.common import Input, Text, example, input_example
 class Login(Input):
     """A username with its password."""
 
-    model_config = input_example(username="m.okafor", password="four random words here")
+    model_config = input_example(username="m.okafor", password="four random words here")  # noqa: S106 - an example
 
     username: Annotated[Text, Field(min_length=1, max_length=100)]
     password: str = Field(min_length=1, max_length=1000)
@@ -22,7 +22,7 @@ class SessionView(BaseModel):
     """A session that was opened."""
 
     model_config = example(
-        token="dts_Jf2w9Qk0b7mXc4nT1vR8sYpL6dHzAeUo3gKiBtNjWxE",
+        token="dts_Jf2w9Qk0b7mXc4nT1vR8sYpL6dHzAeUo3gKiBtNjWxE",  # noqa: S106 - an example
         expires_at="2026-03-02T20:15:30Z",
         username="m.okafor",
         display_name="Dr M. Okafor",

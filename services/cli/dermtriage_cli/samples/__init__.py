@@ -61,7 +61,7 @@ def generate(count: int, seed: int) -> Iterator[Sample]:
     count
         How many, 0 or more.
     seed
-        The same seed gives the same samples, byte by byte.
+        The same seed gives the same samples, byte by byte on one machine.
     """
     for index in range(count):
         yield _sample(index, seed)

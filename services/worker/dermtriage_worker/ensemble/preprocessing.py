@@ -38,11 +38,15 @@ def resample(image: Image.Image, width: int, height: int) -> Tensor:
     rgb = image if image.mode == "RGB" else image.convert("RGB")
     scale = min(rgb.width / width, rgb.height / height)
     box_width, box_height = width * scale, height * scale
-    left, top = (rgb.width - box_width) / 2, (rgb.height - box_height) / 2
+    # Rounding may carry a side of the box past the image by the last bit of a float.
+    left = max(0.0, (rgb.width - box_width) / 2)
+    top = max(0.0, (rgb.height - box_height) / 2)
+    right = min(float(rgb.width), left + box_width)
+    bottom = min(float(rgb.height), top + box_height)
     small = rgb.resize(
         (width, height),
         Image.Resampling.BILINEAR,
-        box=(left, top, left + box_width, top + box_height),
+        box=(left, top, right, bottom),
         reducing_gap=2.0,
     )
     return torch.from_numpy(np.array(small)).permute(2, 0, 1).contiguous()

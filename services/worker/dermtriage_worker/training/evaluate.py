@@ -59,7 +59,7 @@ def heldout_figures(
     disagreement = np.array([prediction.disagreement for prediction in predictions])
     below, urgent = severe < thresholds.lower, severe >= thresholds.upper
     low = below & (disagreement <= thresholds.disagreement)
-    measures = {
+    measures: dict[str, Measure] = {
         "auc": _auc(severe, positive),
         "balanced_accuracy": _balanced_accuracy(table, truth),
         "balanced_accuracy_adjusted": _balanced_accuracy(adjusted, truth),
@@ -83,15 +83,16 @@ def heldout_figures(
         benign = ~positive & (kinds == kind)
         if benign.sum() >= FEWEST_OF_A_KIND:
             measures[f"specificity_upper_{kind}"] = _share(~urgent, benign)
-    lesions = [record.lesion_id for record in records]
+    intervals = bootstrap_by_lesion(measures, [record.lesion_id for record in records], seed=seed)
     everything = np.arange(len(records))
-    figures = {}
-    for name, measure in measures.items():
-        low_end, high_end = bootstrap_by_lesion(measure, lesions, seed=seed)
-        figures[name] = Figure(
-            value=round(measure(everything), 4), low=round(low_end, 4), high=round(high_end, 4)
+    return {
+        name: Figure(
+            value=round(measure(everything), 4),
+            low=round(intervals[name][0], 4),
+            high=round(intervals[name][1], 4),
         )
-    return figures
+        for name, measure in measures.items()
+    }
 
 
 def _auc(scores: Floats, positive: Bools) -> Measure:
@@ -104,4 +105,4 @@ def _balanced_accuracy(table: Floats, truth: Ints) -> Measure:
 
 
 def _share(flagged: Bools, among: Bools) -> Measure:
-    return lambda i: float(flagged[i][among[i]].mean())
+    return lambda i: float(flagged[i][among[i]].mean()) if among[i].any() else float("nan")

@@ -1,6 +1,6 @@
 """What is measured of predictions, with intervals by lesion."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -45,32 +45,35 @@ def balanced_accuracy(predicted: Ints, truth: Ints, classes: int) -> float:
 
 
 def bootstrap_by_lesion(
-    measure: Measure,
-    lesions: Sequence[str],
-    *,
-    seed: int,
-    repeats: int = 1000,
-) -> tuple[float, float]:
-    """95 % percentile interval of a figure, drawing lesions with all their photographs.
+    measures: Mapping[str, Measure], lesions: Sequence[str], *, seed: int, repeats: int = 1000
+) -> dict[str, tuple[float, float]]:
+    """Compute 95 % percentile intervals, drawing lesions with all their photographs.
 
     Parameters
     ----------
-    measure
-        The figure of the photographs with the given indices.
+    measures
+        Figures by name; all are taken of the same draws.
     lesions
         Lesion id of each photograph.
     seed, repeats
         Of the resampling.
+
+    Returns
+    -------
+    dict
+        Lower and upper end by name. A draw on which a figure is undefined (NaN) is left out.
     """
     _, group = np.unique(np.asarray(lesions), return_inverse=True)
-    members = np.split(np.argsort(group, kind="stable"), np.cumsum(np.bincount(group))[:-1])
+    photographs = np.split(np.argsort(group, kind="stable"), np.cumsum(np.bincount(group))[:-1])
     generator = np.random.default_rng(seed)
-    figures = []
+    figures: dict[str, list[float]] = {name: [] for name in measures}
     for _ in range(repeats):
-        drawn = generator.integers(0, len(members), len(members))
-        figures.append(measure(np.concatenate([members[index] for index in drawn])))
-    low, high = np.nanpercentile(figures, [2.5, 97.5])
-    return float(low), float(high)
+        drawn = generator.integers(0, len(photographs), len(photographs))
+        indices = np.concatenate([photographs[lesion] for lesion in drawn])
+        for name, measure in measures.items():
+            figures[name].append(measure(indices))
+    ends = {name: np.nanpercentile(values, [2.5, 97.5]) for name, values in figures.items()}
+    return {name: (float(low), float(high)) for name, (low, high) in ends.items()}
 
 
 def specificity_at_sensitivity(scores: Floats, positive: Bools, wanted: float) -> float:

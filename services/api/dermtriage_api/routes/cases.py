@@ -1,0 +1,142 @@
+"""Cases: a clinic sends one, and reads what became of it."""
+
+from typing import Annotated
+from uuid import UUID
+
+from fastapi import APIRouter, Query, Request, Response
+
+from dermtriage import audit
+from dermtriage.db import utcnow
+from dermtriage.errors import Unavailable
+from dermtriage.intake import Receipt, discard, receive_case
+from dermtriage.placement import current_decision
+from dermtriage.referrals import changed_cases, own_case
+from dermtriage.worklist import read_case
+from dermtriage_api.auth import ClinicDep, PrincipalDep
+from dermtriage_api.caching import revalidated
+from dermtriage_api.multipart import IdempotencyKeyDep, Referral, ReferralDep
+from dermtriage_api.openapi import REFERRAL_BODY, Responses, errors
+from dermtriage_api.schemas.cases import CaseView, ChangesView, ReceiptView
+from dermtriage_api.schemas.review import Review
+from dermtriage_api.services import Services, ServicesDep
+
+router = APIRouter(prefix="/cases", tags=["cases"])
+
+_NOT_MODIFIED: Responses = {304: {"description": "You have just that."}}
+
+
+@router.post(
+    "",
+    status_code=202,
+    summary="Send a case with its photographs",
+    response_model=ReceiptView,
+    responses=errors(400, 401, 403, 408, 409, 413, 415, 422, 503),
+    openapi_extra=REFERRAL_BODY,
+)
+def create_case(
+    clinic: ClinicDep,
+    idempotency_key: IdempotencyKeyDep,
+    referral: ReferralDep,
+    services: ServicesDep,
+) -> Response:
+    """Take in one lesion of one patient, safely, and score it soon.
+
+    The body is `multipart/form-data`: a part `metadata` (JSON) and a part `images` for each
+    photograph, in the order of `metadata.images`. Repeat a request with the same
+    `Idempotency-Key` as often as the line demands: it makes one case, and the answer to a
+    repetition carries `Idempotency-Replayed: true`.
+    """
+    receipt = _take_in(services, clinic.id, idempotency_key, referral)
+    for image_id in receipt.pending_image_ids:
+        services.sender.send_score(image_id)
+    headers = {"Location": f"/v1/cases/{receipt.case_id}", "Cache-Control": "no-store"}
+    if not receipt.created:
+        headers["Idempotency-Replayed"] = "true"
+    body = ReceiptView.of(receipt).model_dump_json()
+    return Response(body, 202, headers, "application/json")
+
+
+def _take_in(services: Services, clinic_id: UUID, key: str, referral: Referral) -> Receipt:
+    receipt = None
+    try:
+        with services.transaction() as session:
+            receipt = receive_case(
+                session,
+                services.store,
+                clinic_id=clinic_id,
+                idempotency_key=key,
+                metadata=referral.metadata,
+                files=referral.files,
+                now=utcnow(),
+            )
+        return receipt
+    except Unavailable:
+        # The commit may have succeeded although its answer was lost: then the case needs its
+        # photographs. If it did not, the sweep removes them.
+        raise
+    except Exception:
+        if receipt is not None:
+            discard(services.store, receipt)
+        raise
+
+
+@router.get(
+    "",
+    summary="List your cases that changed",
+    response_model=ChangesView,
+    responses=_NOT_MODIFIED | errors(401, 403, 422, 503),
+)
+def list_cases(
+    request: Request,
+    clinic: ClinicDep,
+    services: ServicesDep,
+    cursor: Annotated[
+        str | None, Query(max_length=200, description="`next_cursor` of the last answer.")
+    ] = None,
+    limit: Annotated[int, Query(ge=1, le=200)] = 50,
+) -> Response:
+    """Poll this: each answer's `next_cursor` asks for what changed since.
+
+    A case may come twice and none is left out. Send `If-None-Match` with the last `ETag`.
+    """
+    with services.transaction() as session:
+        changes = changed_cases(
+            session, clinic_id=clinic.id, cursor=cursor, limit=limit, now=utcnow()
+        )
+    view = ChangesView(
+        items=[CaseView.of(own.case, own.outcome) for own in changes.cases],
+        next_cursor=changes.next_cursor,
+        has_more=changes.has_more,
+    )
+    return revalidated(request, view)
+
+
+@router.get(
+    "/{case_id}",
+    summary="Read a case",
+    response_model=CaseView,
+    responses=_NOT_MODIFIED | errors(401, 404, 422, 503),
+)
+def show_case(
+    request: Request, case_id: UUID, principal: PrincipalDep, services: ServicesDep
+) -> Response:
+    """Read state and outcome as the clinic, or everything as a clinician.
+
+    Another clinic's case is not found. Send `If-None-Match` with the last `ETag`.
+    """
+    with services.transaction() as session:
+        if principal.is_clinic:
+            own = own_case(session, clinic_id=principal.id, case_id=case_id)
+            view = CaseView.of(own.case, own.outcome)
+        else:
+            review = read_case(session, case_id=case_id, now=utcnow())
+            audit.record(
+                session,
+                actor_kind="clinician",
+                actor_id=principal.id,
+                action="case.viewed",
+                case_id=case_id,
+            )
+            outcome = current_decision(session, case_id)
+            view = CaseView.of(review.item.case, outcome, Review.of(review))
+    return revalidated(request, view)

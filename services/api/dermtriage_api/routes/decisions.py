@@ -1,0 +1,38 @@
+"""Decisions: what a clinician says of a case, and its clinic reads."""
+
+from uuid import UUID
+
+from fastapi import APIRouter
+
+from dermtriage import reviews
+from dermtriage.db import utcnow
+from dermtriage_api.auth import ClinicianDep
+from dermtriage_api.openapi import errors
+from dermtriage_api.schemas.reviews import DecisionInput, DecisionView
+from dermtriage_api.services import ServicesDep
+
+router = APIRouter(tags=["review"])
+
+
+@router.post(
+    "/cases/{case_id}/decisions",
+    status_code=201,
+    summary="Decide a case",
+    responses=errors(401, 403, 404, 409, 413, 422, 503),
+)
+def decide(
+    case_id: UUID, decision: DecisionInput, clinician: ClinicianDep, services: ServicesDep
+) -> DecisionView:
+    """Decide with the token of your claim and the triage version that you saw.
+
+    409 if the claim was lost, the severity rose meanwhile, or the case has another decision.
+    """
+    with services.transaction() as session:
+        made = reviews.decide(
+            session,
+            case_id=case_id,
+            clinician_id=clinician.id,
+            now=utcnow(),
+            **decision.model_dump(),
+        )
+    return DecisionView.of(made)

@@ -1,0 +1,52 @@
+"""Whether the process lives, and whether it can serve."""
+
+from collections.abc import Callable
+
+from fastapi import APIRouter, Response
+
+from dermtriage.broker import check_queue
+from dermtriage.db import is_current, outage_as_unavailable
+from dermtriage.errors import Unavailable
+from dermtriage_api.schemas.health import Alive, Check, Readiness
+from dermtriage_api.services import Services, ServicesDep
+
+router = APIRouter(tags=["operation"])
+
+
+@router.get("/healthz", summary="Is the process alive?")
+async def healthz() -> Alive:
+    """Answer without asking anything else."""
+    return Alive()
+
+
+@router.get(
+    "/readyz",
+    summary="Can requests be served?",
+    responses={503: {"model": Readiness, "description": "Database or store are out of reach."}},
+)
+def readyz(response: Response, services: ServicesDep) -> Readiness:
+    """Ask database, store and queue; without the queue uploads are taken all the same."""
+    checks: dict[str, Check] = {
+        "database": _database(services),
+        "store": _reachable(services.store.check),
+        "queue": _reachable(lambda: check_queue(services.settings)),
+    }
+    ready = checks["database"] == checks["store"] == "ok"
+    response.status_code = 200 if ready else 503
+    return Readiness(ready=ready, checks=checks)
+
+
+def _database(services: Services) -> Check:
+    try:
+        with outage_as_unavailable():
+            return "ok" if is_current(services.engine, services.settings) else "outdated"
+    except Unavailable:
+        return "unavailable"
+
+
+def _reachable(check: Callable[[], None]) -> Check:
+    try:
+        check()
+    except Unavailable:
+        return "unavailable"
+    return "ok"

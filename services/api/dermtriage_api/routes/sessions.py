@@ -1,0 +1,53 @@
+"""Logins of clinicians."""
+
+import threading
+
+from fastapi import APIRouter
+
+from dermtriage import accounts
+from dermtriage.errors import Unavailable
+from dermtriage_api.auth import ClinicianDep
+from dermtriage_api.openapi import errors
+from dermtriage_api.schemas.sessions import Login, SessionView
+from dermtriage_api.services import ServicesDep
+
+router = APIRouter(prefix="/sessions", tags=["sessions"])
+
+LOGINS_AT_ONCE = 4
+"""Checking a password takes much memory and time on purpose; strangers must not be able to use
+up the server by it."""
+
+_turns = threading.BoundedSemaphore(LOGINS_AT_ONCE)
+
+
+@router.post("", status_code=201, summary="Log in", responses=errors(401, 413, 422, 503))
+def open_session(login: Login, services: ServicesDep) -> SessionView:
+    """Trade username and password for a bearer token."""
+    if not _turns.acquire(blocking=False):
+        raise Unavailable("Too many logins at this moment.", code="busy")
+    try:
+        with services.transaction() as session:
+            opened, token = accounts.login(
+                session,
+                username=login.username,
+                password=login.password,
+                secret_key=services.settings.secret_key.get_secret_value(),
+                lifetime=services.settings.session_lifetime,
+            )
+    finally:
+        _turns.release()
+    return SessionView(
+        token=token,
+        expires_at=opened.expires_at,
+        username=opened.clinician.username,
+        display_name=opened.clinician.display_name,
+        role=opened.clinician.role,
+    )
+
+
+@router.delete("/current", status_code=204, summary="Log out", responses=errors(401, 403, 503))
+def close_session(clinician: ClinicianDep, services: ServicesDep) -> None:
+    """End the session whose token came with the request."""
+    secret_key = services.settings.secret_key.get_secret_value()
+    with services.transaction() as session:
+        accounts.logout(session, token=clinician.token, secret_key=secret_key)

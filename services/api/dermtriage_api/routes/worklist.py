@@ -1,0 +1,48 @@
+"""The worklist as clinicians read it."""
+
+from typing import Annotated
+from uuid import UUID
+
+from fastapi import APIRouter, Query
+
+from dermtriage import audit, worklist
+from dermtriage.db import utcnow
+from dermtriage.states import Lane, Severity
+from dermtriage_api.auth import ClinicianDep
+from dermtriage_api.openapi import errors
+from dermtriage_api.schemas.reviews import WorklistView
+from dermtriage_api.services import ServicesDep
+
+router = APIRouter(prefix="/worklist", tags=["review"])
+
+
+@router.get("", summary="Read the worklist", responses=errors(401, 403, 422, 503))
+def show_worklist(
+    clinician: ClinicianDep,
+    services: ServicesDep,
+    cursor: Annotated[
+        str | None, Query(max_length=200, description="`next_cursor` of the page before.")
+    ] = None,
+    limit: Annotated[int, Query(ge=1, le=200)] = 50,
+    lane: Annotated[Lane | None, Query(description="0 is read first.")] = None,
+    severity: Severity | None = None,
+    clinic_id: UUID | None = None,
+    overdue: bool | None = None,
+) -> WorklistView:
+    """Read open cases, the most urgent first: by lane, then due time."""
+    with services.transaction() as session:
+        page = worklist.page(
+            session,
+            now=utcnow(),
+            limit=limit,
+            cursor=cursor,
+            where=worklist.Filter(lane, severity, clinic_id, overdue),
+        )
+        audit.record(
+            session,
+            actor_kind="clinician",
+            actor_id=clinician.id,
+            action="worklist.viewed",
+            cases=len(page.items),
+        )
+    return WorklistView.of(page)

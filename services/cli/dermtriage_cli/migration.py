@@ -1,0 +1,52 @@
+"""Bring a database up to date: its tables, and the release and policy that it starts with."""
+
+from dermtriage import db, releases
+from dermtriage.errors import ConfigurationError
+from dermtriage.settings import Settings
+from dermtriage.triage import Policy
+from dermtriage_worker.ensemble.manifest import manifest_sha256, read_manifest
+
+
+def prepare_database(settings: Settings) -> str | None:
+    """Migrate, and install the default release if no release is active.
+
+    Returns
+    -------
+    str or None
+        The name of the release that was installed; None if one was active before.
+
+    Raises
+    ------
+    ConfigurationError
+        If no database is named.
+    ReleaseInvalid
+        If the default release is needed and cannot be read.
+    """
+    with db.outage_as_unavailable():
+        db.upgrade(settings)
+        engine = db.make_engine(settings)
+        try:
+            with db.make_sessions(engine).begin() as session:
+                try:
+                    releases.active_release(session)
+                except ConfigurationError:
+                    pass
+                else:
+                    return None
+                folder = settings.releases_dir / settings.default_release
+                manifest = read_manifest(folder)
+                installed = releases.install_release(
+                    session,
+                    name=manifest.name,
+                    manifest=manifest.model_dump(mode="json"),
+                    sha256=bytes.fromhex(manifest_sha256(folder)),
+                    policy=Policy(
+                        lower=manifest.thresholds.lower,
+                        upper=manifest.thresholds.upper,
+                        disagreement=manifest.thresholds.disagreement,
+                        timezone=settings.timezone,
+                    ),
+                )
+                return manifest.name if installed else None
+        finally:
+            engine.dispose()

@@ -1,0 +1,183 @@
+"""The whole system on one machine: servers, API, worker and upkeep as children of one process."""
+
+import os
+import socket
+import sys
+import time
+from collections.abc import Callable
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Self
+
+import httpx
+from pydantic import SecretStr
+
+from dermtriage import db, workers
+from dermtriage.errors import ConfigurationError
+from dermtriage.settings import Settings, get_settings
+from dermtriage_cli.installation import Installation, Running
+from dermtriage_cli.migration import prepare_database
+from dermtriage_cli.servers import EmbeddedPostgres, EmbeddedRedis
+from dermtriage_cli.supervision import Service, Supervisor
+
+HOST = "127.0.0.1"
+DEFAULT_PORT = 8000
+READY_TIMEOUT = 180.0
+"""Seconds for API and worker to come up; loading the ensemble takes most of it."""
+
+
+class Stack:
+    """A running system in a data folder; a context manager that stops whatever it started.
+
+    Servers that the settings name are used as they are, the others are started.
+
+    Parameters
+    ----------
+    data_dir
+        Where everything is kept.
+    port
+        For the API; None takes the default, or a free one where that is in use.
+    on_step
+        Told in words what is being done.
+    """
+
+    def __init__(
+        self,
+        data_dir: Path,
+        *,
+        port: int | None = None,
+        on_step: Callable[[str], None] = lambda _: None,
+    ) -> None:
+        self._installation = Installation(data_dir)
+        self._port = port
+        self._on_step = on_step
+        self._exit = ExitStack()
+        self.settings = get_settings()
+        self.url = ""
+
+    @property
+    def logs(self) -> Path:
+        """The folder with a log a service."""
+        return self._installation.logs
+
+    def __enter__(self) -> Self:
+        """Start everything and wait until it serves.
+
+        Raises
+        ------
+        ConfigurationError
+            If something does not come up; nothing is left running then.
+        """
+        with self._exit:
+            self._exit.enter_context(self._installation)
+            port = _choose_port(self._port)
+            self.url = f"http://{HOST}:{port}"
+            self.settings = self._start_servers()
+            self._on_step("Migrating the database")
+            prepare_database(self.settings)
+            self._on_step("Starting API, worker and upkeep")
+            supervisor = Supervisor(self._services(port))
+            self._exit.callback(supervisor.stop)
+            supervisor.start()
+            self._wait_until_ready(supervisor)
+            self._installation.announce(
+                Running(
+                    pid=os.getpid(),
+                    server_url=self.url,
+                    database_url=self.settings.database_url,
+                    redis_url=self.settings.redis_url.get_secret_value(),
+                    store_url=self.settings.store_url,
+                )
+            )
+            # All is well: from here on the end of the caller's block stops it.
+            self._exit = self._exit.pop_all()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Stop the services, then the servers they use."""
+        self._exit.close()
+
+    def _start_servers(self) -> Settings:
+        settings, folder = self.settings, self._installation.data_dir
+        update: dict[str, object] = {}
+        if not settings.database_url:
+            self._on_step("Starting PostgreSQL")
+            postgres = EmbeddedPostgres(folder / "postgres", log=self.logs / "postgres.log")
+            self._exit.callback(postgres.stop)
+            update["database_url"] = postgres.start()
+        if not settings.redis_url.get_secret_value():
+            self._on_step("Starting Redis")
+            queue = EmbeddedRedis(folder / "redis", log=self.logs / "redis.log")
+            self._exit.callback(queue.stop)
+            update["redis_url"] = SecretStr(queue.start())
+        if not settings.store_url:
+            store = folder / "store"
+            store.mkdir(mode=0o700, exist_ok=True)
+            update["store_url"] = store.as_uri()
+        if not settings.secret_key.get_secret_value():
+            update["secret_key"] = self._installation.secret_key()
+        return settings.model_copy(update=update)
+
+    def _services(self, port: int) -> list[Service]:
+        env = os.environ | {
+            "DERMTRIAGE_DATABASE_URL": self.settings.database_url,
+            "DERMTRIAGE_REDIS_URL": self.settings.redis_url.get_secret_value(),
+            "DERMTRIAGE_STORE_URL": self.settings.store_url,
+            "DERMTRIAGE_SECRET_KEY": self.settings.secret_key.get_secret_value(),
+        }
+        commands = {
+            "api": ["uvicorn", "--factory", "dermtriage_api.app:create_app"]
+            + ["--host", HOST, "--port", str(port), "--no-access-log"]
+            + ["--log-level", "warning", "--timeout-graceful-shutdown", "3"],
+            "worker": ["dermtriage_worker.app"],
+            "upkeep": ["dermtriage_worker.upkeep"],
+        }
+        return [
+            Service(name, [sys.executable, "-m", *command], self.logs / f"{name}.log", env)
+            for name, command in commands.items()
+        ]
+
+    def _wait_until_ready(self, supervisor: Supervisor) -> None:
+        engine = db.make_engine(self.settings)
+        sessions = db.make_sessions(engine)
+
+        def api_ready() -> bool:
+            try:
+                return httpx.get(f"{self.url}/readyz", timeout=5).is_success
+            except httpx.TransportError:
+                return False
+
+        def worker_ready() -> bool:
+            with sessions() as session:
+                return workers.live_slots(session, slow_after=self.settings.slow_after) > 0
+
+        deadline = time.monotonic() + READY_TIMEOUT
+        try:
+            for what, ready in (("API", api_ready), ("worker", worker_ready)):
+                self._on_step(f"Waiting for the {what}")
+                while not ready():
+                    supervisor.check()
+                    if time.monotonic() > deadline:
+                        raise ConfigurationError(
+                            f"The {what} did not come up in {READY_TIMEOUT:g} seconds.",
+                            remedy=f"See its log in {self.logs}.",
+                        )
+                    time.sleep(0.1)
+        finally:
+            engine.dispose()
+
+
+def _choose_port(wanted: int | None) -> int:
+    with socket.socket() as probe:
+        # As the server itself does: a connection that has just ended does not hold the port.
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((HOST, DEFAULT_PORT if wanted is None else wanted))
+        except OSError as error:
+            if wanted is not None:
+                raise ConfigurationError(
+                    f"Port {wanted} cannot be used: {error.strerror}.",
+                    remedy="Choose another with --port.",
+                ) from error
+            probe.bind((HOST, 0))
+        return int(probe.getsockname()[1])

@@ -1,0 +1,118 @@
+"""Services that are started again when they die; watchdogs that end a process rely on it."""
+
+import threading
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from dermtriage.errors import ConfigurationError
+from dermtriage_cli.processes import GRACE, Child
+
+FIRST_PAUSE = 0.5
+LONGEST_PAUSE = 30.0
+SETTLED_AFTER = 60.0
+"""Seconds that a service must live for its past deaths to be forgotten."""
+
+FATAL_DEATHS = 3
+"""A service that dies so often while the stack starts will not come up at all."""
+
+
+class Service:
+    """One service of the stack.
+
+    Parameters
+    ----------
+    name
+        What people call it; its log is named after it.
+    argv
+        The command line.
+    log
+        Where it writes.
+    env
+        Its whole environment.
+    """
+
+    def __init__(self, name: str, argv: Sequence[str], log: Path, env: Mapping[str, str]) -> None:
+        self.name = name
+        self.deaths = 0
+        self._argv = argv
+        self._log = log
+        self._env = env
+        self._child: Child | None = None
+        self._started_at = 0.0
+        self._next_start = 0.0
+
+    def tend(self) -> None:
+        """Start the service if it is not running and its pause is over."""
+        now = time.monotonic()
+        if self._child is not None and self._child.poll() is not None:
+            # What the dead process started itself must not live on beside the new one.
+            self._child.kill()
+            self._child = None
+            self.deaths = self.deaths + 1 if now - self._started_at < SETTLED_AFTER else 1
+            self._next_start = now + min(FIRST_PAUSE * 2 ** (self.deaths - 1), LONGEST_PAUSE)
+        if self._child is None and now >= self._next_start:
+            self._child = Child(self._argv, log=self._log, env=self._env)
+            self._started_at = now
+
+    def ask_to_end(self) -> None:
+        """Ask the service to end, and come back at once."""
+        if self._child:
+            self._child.ask()
+
+    def end(self, grace: float) -> None:
+        """Wait for the end, at most `grace` seconds, then kill."""
+        if self._child:
+            self._child.stop(grace)
+            self._child = None
+
+    def log_tail(self) -> str:
+        """Return the last lines that the service wrote."""
+        return self._child.log_tail() if self._child else ""
+
+
+class Supervisor:
+    """Keeps services running until it is told to stop."""
+
+    def __init__(self, services: Sequence[Service]) -> None:
+        self._services = services
+        self._stopping = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="supervisor", daemon=True)
+
+    def start(self) -> None:
+        """Start all services and watch over them from a thread of its own."""
+        for service in self._services:
+            service.tend()
+        self._thread.start()
+
+    def check(self) -> None:
+        """Complain about a service that does not come up.
+
+        Raises
+        ------
+        ConfigurationError
+            If a service keeps dying.
+        """
+        for service in self._services:
+            if service.deaths >= FATAL_DEATHS:
+                raise ConfigurationError(
+                    f"The service {service.name} keeps ending. Its last words:\n"
+                    f"{service.log_tail()}",
+                    remedy="Run `dermtriage doctor`.",
+                )
+
+    def stop(self) -> None:
+        """Ask all services to end at once, and kill those that do not."""
+        self._stopping.set()
+        if self._thread.is_alive():
+            self._thread.join()
+        for service in self._services:
+            service.ask_to_end()
+        deadline = time.monotonic() + GRACE
+        for service in self._services:
+            service.end(max(0.0, deadline - time.monotonic()))
+
+    def _run(self) -> None:
+        while not self._stopping.wait(0.1):
+            for service in self._services:
+                service.tend()

@@ -1,0 +1,115 @@
+"""Real servers for the tests: PostgreSQL and Redis of our own, never one that is configured."""
+
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from uuid import uuid4
+
+import psycopg
+import pytest
+from sqlalchemy.orm import Session, sessionmaker
+
+from dermtriage import db
+from dermtriage.db import make_engine, make_sessions
+from dermtriage.releases import install_release
+from dermtriage.settings import Settings, get_settings
+from dermtriage.storage import ImageStore
+from dermtriage.triage import Policy
+from dermtriage_cli.servers import EmbeddedPostgres, EmbeddedRedis
+from dermtriage_worker.ensemble.manifest import manifest_sha256, read_manifest
+from dermtriage_worker.ensemble.tiny import build_tiny_release
+
+TEMPLATE = "dermtriage"
+RELEASE = "tiny"
+
+
+@dataclass(frozen=True)
+class Servers:
+    """The servers of one test process, and a migrated database to copy."""
+
+    database_url: str
+    redis: EmbeddedRedis
+    redis_url: str
+    releases: Path
+
+    def sql(self, statement: str) -> None:
+        """Run a statement outside any of the databases under test."""
+        host = self.database_url.split("?host=")[1]
+        with psycopg.connect(
+            host=host, user="postgres", dbname="postgres", autocommit=True
+        ) as connection:
+            connection.execute(statement)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _no_settings_from_outside() -> None:
+    for name in [name for name in os.environ if name.startswith("DERMTRIAGE_")]:
+        if name != "DERMTRIAGE_DATA":
+            del os.environ[name]
+    get_settings.cache_clear()
+
+
+@pytest.fixture(scope="session")
+def servers() -> Iterator[Servers]:
+    folder = Path(tempfile.mkdtemp(prefix="dermtriage-tests-"))
+    postgres, redis = EmbeddedPostgres(folder / "postgres"), EmbeddedRedis(folder / "redis")
+    try:
+        database_url, redis_url = postgres.start(), redis.start()
+        releases = folder / "releases"
+        build_tiny_release(releases / RELEASE)
+        settings = Settings(database_url=database_url)
+        db.upgrade(settings)
+        engine = make_engine(settings)
+        with make_sessions(engine).begin() as session:
+            install(session, releases / RELEASE)
+        engine.dispose()
+        yield Servers(database_url, redis, redis_url, releases)
+    finally:
+        redis.stop()
+        postgres.stop()
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def install(session: Session, folder: Path, policy: Policy | None = None) -> None:
+    """Install a release with the policy it proposes, or another."""
+    manifest = read_manifest(folder)
+    install_release(
+        session,
+        name=folder.name,
+        manifest=manifest.model_dump(mode="json"),
+        sha256=bytes.fromhex(manifest_sha256(folder)),
+        policy=policy or Policy(**manifest.thresholds.model_dump()),
+    )
+
+
+@pytest.fixture
+def settings(servers: Servers, tmp_path: Path) -> Iterator[Settings]:
+    """Settings of a database of the test's own, an empty store and the shared Redis."""
+    name = f"test_{uuid4().hex}"
+    servers.sql(f"CREATE DATABASE {name} TEMPLATE {TEMPLATE} STRATEGY file_copy")
+    yield Settings(
+        database_url=servers.database_url.replace(f"/{TEMPLATE}?", f"/{name}?"),
+        redis_url=servers.redis_url,
+        store_url=(tmp_path / "store").as_uri(),
+        secret_key="a secret of the tests, long enough",
+        releases_dir=servers.releases,
+        default_release=RELEASE,
+        device="cpu",
+        database_pool_size=8,
+    )
+    servers.sql(f"DROP DATABASE {name} WITH (FORCE)")
+
+
+@pytest.fixture
+def sessions(settings: Settings) -> Iterator[sessionmaker[Session]]:
+    engine = make_engine(settings)
+    yield make_sessions(engine)
+    engine.dispose()
+
+
+@pytest.fixture
+def store(settings: Settings) -> ImageStore:
+    return ImageStore.from_settings(settings)

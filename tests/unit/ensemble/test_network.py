@@ -1,0 +1,40 @@
+"""What makes a member fast must not change what it says."""
+
+import pytest
+import torch
+from dermtriage.states import CLASSES
+from dermtriage_worker.ensemble.device import Compute
+from dermtriage_worker.ensemble.manifest import Member
+from dermtriage_worker.ensemble.members import create_network
+from dermtriage_worker.ensemble.network import Network
+from dermtriage_worker.ensemble.preprocessing import normalise
+from torch import nn
+
+MEAN, STD = (0.5, 0.5, 0.5), (0.25, 0.25, 0.25)
+
+
+def _trained_like(architecture: str) -> nn.Module:
+    """A network whose batch norms have seen something, so that folding has work to do."""
+    torch.manual_seed(0)
+    network = create_network(architecture, len(CLASSES)).train()
+    with torch.no_grad():
+        for _ in range(3):
+            network(torch.randn(4, 3, 64, 64))
+    return network.eval()
+
+
+@pytest.mark.parametrize("architecture", ["lesionnet_tiny", "mobilenet_v2"])
+def test_folded_network_equals_the_trained_one(architecture: str) -> None:
+    network = _trained_like(architecture)
+    member = Member(
+        name="m", architecture=architecture, file="m", sha256="0" * 64, input_size=64,
+        mean=MEAN, std=STD, views=1, weight=1, temperature=1, bias=(0.0,) * len(CLASSES),
+    )  # fmt: skip
+    compute = Compute(torch.device("cpu"), torch.float32, chunk=1)
+    squares = torch.randint(0, 256, (2, 3, 150, 150), dtype=torch.uint8)
+    with torch.inference_mode():
+        expected = network(normalise(squares, 64, MEAN, STD))
+        served = Network(member, network.state_dict(), compute)
+        torch.testing.assert_close(served(squares), expected, atol=1e-4, rtol=1e-4)
+        # No batch norm is left to be computed at serving.
+        assert not any(isinstance(m, nn.BatchNorm2d) for m in served._network.modules())
