@@ -2,14 +2,15 @@
 
 import pytest
 import torch
+from hypothesis import given
+from hypothesis import strategies as st
+
 from dermtriage.states import CLASSES
 from dermtriage_worker.ensemble.calibration import (
     combine,
     member_log_probabilities,
     severe_probability,
 )
-from hypothesis import given
-from hypothesis import strategies as st
 
 _logits = st.lists(st.floats(-30, 30), min_size=len(CLASSES), max_size=len(CLASSES))
 _FLAT = (0.0,) * len(CLASSES)

@@ -7,6 +7,9 @@ from pathlib import Path
 
 import pytest
 import torch
+from PIL import Image
+from torch import Tensor
+
 from dermtriage.errors import ConfigurationError, ReleaseInvalid
 from dermtriage.states import CLASSES, SEVERE_CLASSES
 from dermtriage_worker.ensemble.device import DeviceOutOfMemory, choose_compute
@@ -15,8 +18,6 @@ from dermtriage_worker.ensemble.manifest import MANIFEST_NAME
 from dermtriage_worker.ensemble.network import Network
 from dermtriage_worker.ensemble.tiny import build_tiny_release
 from dermtriage_worker.ensemble.views import dihedral_view
-from PIL import Image
-from torch import Tensor
 
 SIZE = 150
 
@@ -163,7 +164,10 @@ def test_memory_running_out_is_told(tiny: Ensemble, monkeypatch: pytest.MonkeyPa
 
 
 def test_tiny_releases_repeat(tmp_path: Path) -> None:
-    first, again = build_tiny_release(tmp_path / "a" / "r"), build_tiny_release(tmp_path / "b" / "r")
+    first, again = (
+        build_tiny_release(tmp_path / "a" / "r"),
+        build_tiny_release(tmp_path / "b" / "r"),
+    )
     other = build_tiny_release(tmp_path / "c" / "r", seed=1)
     assert first == again
     assert first.members[0].sha256 != other.members[0].sha256

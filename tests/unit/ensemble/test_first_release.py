@@ -3,10 +3,11 @@
 from pathlib import Path
 
 import pytest
+from PIL import Image, ImageDraw, ImageFilter
+
 from dermtriage.settings import Settings
 from dermtriage_worker.ensemble.ensemble import Ensemble
 from dermtriage_worker.ensemble.manifest import read_manifest
-from PIL import Image, ImageDraw, ImageFilter
 
 FOLDER = Settings().releases_dir / Settings().default_release
 

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+
 from dermtriage.errors import ReleaseInvalid
 from dermtriage_worker.ensemble.manifest import (
     MANIFEST_NAME,

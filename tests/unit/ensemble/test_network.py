@@ -2,13 +2,14 @@
 
 import pytest
 import torch
+from torch import nn
+
 from dermtriage.states import CLASSES
 from dermtriage_worker.ensemble.device import Compute
 from dermtriage_worker.ensemble.manifest import Member
 from dermtriage_worker.ensemble.members import create_network
 from dermtriage_worker.ensemble.network import Network
 from dermtriage_worker.ensemble.preprocessing import normalise
-from torch import nn
 
 MEAN, STD = (0.5, 0.5, 0.5), (0.25, 0.25, 0.25)
 

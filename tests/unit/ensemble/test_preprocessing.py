@@ -5,10 +5,11 @@ import math
 import numpy as np
 import pytest
 import torch
-from dermtriage_worker.ensemble.preprocessing import CANONICAL_SIZE, normalise, prepare, resample
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
+
+from dermtriage_worker.ensemble.preprocessing import CANONICAL_SIZE, normalise, prepare, resample
 
 
 def _scene(width: int, height: int) -> Image.Image:

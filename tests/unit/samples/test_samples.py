@@ -2,6 +2,7 @@
 
 import io
 from collections import Counter
+from hashlib import sha256
 from statistics import mean, median
 
 import numpy as np
@@ -10,6 +11,8 @@ from numpy.typing import NDArray
 from PIL import Image, ImageFilter
 
 from dermtriage.imaging import inspect, make_rendition
+from dermtriage.referral import CaseMetadata
+from dermtriage.states import ImageType
 from dermtriage_cli.samples import Kind, Sample, generate
 from dermtriage_cli.samples.referrals import ANATOM_SITES, diameter_mm, referral
 from dermtriage_cli.samples.skin import SKIN_TYPES
@@ -90,6 +93,17 @@ def test_photographs_are_acceptable(samples: list[Sample]) -> None:
         facts = inspect(sample.jpeg)
         assert (facts.media_type, facts.width, facts.height) == ("image/jpeg", 600, 450)
         assert make_rendition(sample.jpeg)
+
+
+def test_metadata_is_what_a_referral_takes(samples: list[Sample]) -> None:
+    for sample in samples:
+        fields = dict(sample.metadata)
+        image = {
+            "image_type": fields.pop("image_type"),
+            "sha256": sha256(sample.jpeg).hexdigest(),
+        }
+        referred = CaseMetadata.model_validate({**fields, "images": [image]})
+        assert referred.images[0].image_type is ImageType.DERMOSCOPIC
 
 
 def test_each_skin_type_occurs_among_six(samples: list[Sample]) -> None:

@@ -1,0 +1,177 @@
+"""The API as it is run: uvicorn on a port of its own, over real servers."""
+
+import json
+import socket
+import threading
+from base64 import b64decode
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from uuid import uuid4
+
+import httpx
+import pytest
+import redis
+import uvicorn
+from sqlalchemy import func, select
+from sqlalchemy.orm import Session, sessionmaker
+
+from dermtriage import accounts
+from dermtriage.broker import UPLOADS
+from dermtriage.models import AuditEntry, Case, Image, IntakeRequest, PendingImage, TriageEvent
+from dermtriage.settings import Settings
+from dermtriage_api.app import create_app
+
+from tests.photographs import sha256
+
+PASSWORD = "four random words here"
+
+
+@dataclass(frozen=True)
+class Served:
+    """A running API, with the accounts of a test."""
+
+    url: str
+    port: int
+    settings: Settings
+    sessions: sessionmaker[Session]
+    clinic_key: str
+
+    def client(self, token: str | None = None) -> httpx.Client:
+        """Return a client of this API, which speaks for whoever the token belongs to."""
+        headers = {"Authorization": f"Bearer {token}"} if token else {}
+        return httpx.Client(base_url=self.url, headers=headers, timeout=20)
+
+    def send(
+        self,
+        *files: bytes,
+        token: str | None = None,
+        key: str | None = None,
+        images: Sequence[dict[str, Any]] | None = None,
+        **metadata: Any,
+    ) -> httpx.Response:
+        """Send a case of these files, as the clinic if no other token is given."""
+        described = images or [{"sha256": sha256(data)} for data in files]
+        with self.client(token or self.clinic_key) as client:
+            return client.post(
+                "/v1/cases",
+                headers={"Idempotency-Key": key or str(uuid4())},
+                data={"metadata": json.dumps({"images": described, **metadata})},
+                files=[("images", ("photo.jpg", data, "image/jpeg")) for data in files],
+            )
+
+    def left_behind(self) -> dict[str, int]:
+        """Count what uploads leave: rows of each table, and files in the store."""
+        with self.sessions() as session:
+            counts = {
+                model.__tablename__: session.scalar(select(func.count()).select_from(model)) or 0
+                for model in (Case, Image, IntakeRequest, PendingImage, TriageEvent, AuditEntry)
+            }
+        folder = Path(self.settings.store_url.removeprefix("file://"))
+        return counts | {"files": sum(path.is_file() for path in folder.rglob("*"))}
+
+
+@dataclass(frozen=True)
+class Queue:
+    """The messages that wait for a worker."""
+
+    client: redis.Redis
+
+    def take(self, count: int) -> set[str]:
+        """Take so many messages and return the images they name."""
+        images = set()
+        for _ in range(count):
+            taken = self.client.blpop([UPLOADS], timeout=10)
+            assert taken is not None
+            (image_id,), _, _ = json.loads(b64decode(json.loads(taken[1])["body"]))
+            images.add(image_id)
+        return images
+
+
+@contextmanager
+def serve(settings: Settings) -> Iterator[int]:
+    """Run the API and yield its port."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        server = uvicorn.Server(uvicorn.Config(create_app(settings), log_config=None))
+        started = threading.Event()
+        startup = server.startup
+
+        async def startup_and_tell(sockets: list[socket.socket] | None = None) -> None:
+            await startup(sockets)
+            started.set()
+
+        server.startup = startup_and_tell  # type: ignore[method-assign]
+        thread = threading.Thread(target=server.run, args=([listener],), daemon=True)
+        thread.start()
+        assert started.wait(20)
+        try:
+            yield listener.getsockname()[1]
+        finally:
+            server.should_exit = True
+            thread.join(20)
+
+
+@pytest.fixture
+def serve_with(
+    settings: Settings, sessions: sessionmaker[Session]
+) -> Iterator[Callable[..., Served]]:
+    """Start the API with some settings changed."""
+    with ExitStack() as stack:
+
+        def start(**changes: Any) -> Served:
+            changed = settings.model_copy(update=changes)
+            port = stack.enter_context(serve(changed))
+            with sessions.begin() as session:
+                secret_key = settings.secret_key.get_secret_value()
+                _, key = accounts.add_clinic(session, name="Aldea Norte", secret_key=secret_key)
+            return Served(f"http://127.0.0.1:{port}", port, settings, sessions, key)
+
+        yield start
+
+
+@pytest.fixture
+def api(serve_with: Callable[..., Served]) -> Served:
+    return serve_with()
+
+
+@pytest.fixture
+def clinic(api: Served) -> Iterator[httpx.Client]:
+    with api.client(api.clinic_key) as client:
+        yield client
+
+
+@pytest.fixture
+def other_clinic(api: Served) -> Iterator[httpx.Client]:
+    with api.sessions.begin() as session:
+        secret_key = api.settings.secret_key.get_secret_value()
+        _, key = accounts.add_clinic(session, name="Costa Sur", secret_key=secret_key)
+    with api.client(key) as client:
+        yield client
+
+
+@pytest.fixture
+def queue(settings: Settings) -> Iterator["Queue"]:
+    with redis.Redis.from_url(settings.redis_url.get_secret_value()) as client:
+        client.delete(UPLOADS)
+        yield Queue(client)
+
+
+@pytest.fixture
+def clinician(api: Served) -> Iterator[httpx.Client]:
+    with api.client(log_in(api, "m.okafor")) as client:
+        yield client
+
+
+def log_in(api: Served, username: str) -> str:
+    """Add a clinician and return the token of a session."""
+    with api.sessions.begin() as session:
+        accounts.add_clinician(
+            session, username=username, display_name=username.title(), password=PASSWORD
+        )
+    with api.client() as client:
+        answer = client.post("/v1/sessions", json={"username": username, "password": PASSWORD})
+    assert answer.status_code == 201
+    token: str = answer.json()["token"]
+    return token

@@ -1,0 +1,84 @@
+"""Calibration and thresholds against cases whose answer is known."""
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from torch import Tensor
+
+from dermtriage_worker.ensemble.calibration import combine, member_log_probabilities
+from dermtriage_worker.training.calibrate import (
+    choose_thresholds,
+    fit_combination,
+    fit_member,
+    log_loss,
+)
+
+PRIOR = torch.tensor([0.05, 0.05, 0.1, 0.05, 0.15, 0.5, 0.1], dtype=torch.float64).log()
+
+
+def _drawn(count: int, seed: int, spread: float = 2.0) -> tuple[Tensor, Tensor]:
+    """Logits and labels drawn from exactly the probabilities that these imply with PRIOR."""
+    generator = torch.Generator().manual_seed(seed)
+    logits = torch.randn(count, 7, generator=generator, dtype=torch.float64) * spread
+    labels = torch.multinomial((logits + PRIOR).softmax(1), 1, generator=generator).flatten()
+    return logits, labels
+
+
+@pytest.mark.parametrize("temperature", [0.5, 1.0, 2.5])
+def test_temperature_is_found_again(temperature: float) -> None:
+    logits, labels = _drawn(4000, seed=0)
+    found, bias = fit_member(logits * temperature, labels, PRIOR)
+    assert found == pytest.approx(temperature, rel=0.1)
+    expected = (PRIOR - PRIOR.mean()).tolist()
+    assert bias == pytest.approx(expected, abs=0.25)
+
+
+def test_fitting_does_not_worsen_the_likelihood() -> None:
+    logits, labels = _drawn(500, seed=1)
+    found, bias = fit_member(logits * 4, labels, PRIOR)
+    fitted = member_log_probabilities(logits * 4, found, bias).exp()
+    assert log_loss(fitted, labels) < log_loss((logits * 4 + PRIOR).softmax(1), labels)
+
+
+def test_useless_member_gets_little_weight() -> None:
+    logits, labels = _drawn(2000, seed=2)
+    noise, _ = _drawn(2000, seed=3)
+    logs = [(logits + PRIOR).log_softmax(1), (noise + PRIOR).log_softmax(1)]
+    weights, temperature = fit_combination(logs, labels)
+    assert sum(weights) == pytest.approx(1)
+    assert weights[1] < 0.1
+    assert log_loss(combine(logs, weights, temperature), labels) < 1.1 * log_loss(
+        logs[0].exp(), labels
+    )
+
+
+@given(
+    st.lists(st.tuples(st.floats(0, 1), st.booleans()), min_size=20, max_size=200),
+    st.integers(0, 1000),
+)
+def test_thresholds_reach_what_they_promise(pairs: list[tuple[float, bool]], seed: int) -> None:
+    severe = np.array([score for score, _ in pairs])
+    positive = np.array([flag for _, flag in pairs])
+    positive[:2] = [True, False]
+    disagreement = np.random.default_rng(seed).random(len(pairs))
+    thresholds = choose_thresholds(severe, positive, disagreement)
+    assert (severe[positive] >= thresholds.lower).mean() >= 0.975
+    assert thresholds.lower <= thresholds.upper
+    low = severe < thresholds.lower
+    assert (low & (disagreement > thresholds.disagreement)).sum() <= 0.1 * low.sum() + 1
+
+
+def test_upper_threshold_prefers_specificity() -> None:
+    severe = np.concatenate([np.linspace(0.0, 0.99, 100), np.linspace(0.3, 1.0, 50)])
+    positive = np.arange(150) >= 100
+    upper = choose_thresholds(severe, positive, np.zeros(150)).upper
+    assert (severe[~positive] < upper).mean() >= 0.9
+
+
+def test_upper_threshold_of_well_told_classes_flags_four_fifths() -> None:
+    severe = np.concatenate([np.linspace(0.0, 0.3, 100), np.linspace(0.2, 1.0, 50)])
+    positive = np.arange(150) >= 100
+    upper = choose_thresholds(severe, positive, np.zeros(150)).upper
+    assert (severe[positive] >= upper).mean() == pytest.approx(0.8)
