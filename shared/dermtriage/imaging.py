@@ -282,19 +282,17 @@ def _to_srgb(picture: Image.Image, profile: bytes | None) -> Image.Image:
     """Return the picture as RGB, its colours carried to sRGB through the embedded profile."""
     if profile:
         try:
-            converted = ImageCms.profileToProfile(
-                picture,
-                io.BytesIO(profile),
-                ImageCms.createProfile("sRGB"),
-                renderingIntent=ImageCms.Intent.RELATIVE_COLORIMETRIC,
-                outputMode="RGB",
+            transform = ImageCms.ImageCmsTransform(
+                ImageCms.ImageCmsProfile(io.BytesIO(profile)),
+                ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")),
+                picture.mode,
+                "RGB",
+                ImageCms.Intent.RELATIVE_COLORIMETRIC,
                 flags=ImageCms.Flags.BLACKPOINTCOMPENSATION,
             )
-        except ImageCms.PyCMSError:
+            return transform.apply(picture)
+        except (OSError, TypeError, ValueError):
             # A profile that is broken or made for another mode is worth less than none: without
             # one, viewers take a picture as sRGB too.
             pass
-        else:
-            assert converted is not None  # None is the answer of in-place conversion alone.
-            return converted
     return picture.convert("RGB")

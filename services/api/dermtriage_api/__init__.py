@@ -1,0 +1,1 @@
+"""The HTTP API: it validates, calls the domain, and shows the result."""

@@ -100,5 +100,5 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     return app
 
 
-async def _answer(request: Request, error: Exception) -> Response:
+async def _answer(_request: Request, error: Exception) -> Response:
     return problem_response(error)

@@ -1,4 +1,4 @@
-"""The reference pages: Swagger UI from our own address, under a policy that lets nothing else in."""
+"""The reference pages: Swagger UI, which loads from this server and nowhere else."""
 
 from fastapi import APIRouter, FastAPI
 from starlette.responses import HTMLResponse, RedirectResponse, Response

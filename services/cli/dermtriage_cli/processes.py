@@ -41,7 +41,6 @@ class Child:
         stop_signal: signal.Signals = signal.SIGTERM,
         account: struct_passwd | None = None,
     ) -> None:
-        self.log = log
         self._stop_signal = stop_signal
         log.parent.mkdir(parents=True, exist_ok=True)
         with log.open("ab") as output:
@@ -92,11 +91,12 @@ class Child:
         self._process.wait()
         guard.forget(self.pid)
 
-    def log_tail(self, lines: int = 8) -> str:
-        """Return the last lines that the child wrote."""
-        with self.log.open(errors="replace") as text:
-            return "".join(deque(text, lines)).strip()
-
     def _send(self, number: signal.Signals) -> None:
         with suppress(ProcessLookupError, PermissionError):
             os.killpg(self.pid, number)
+
+
+def tail(log: Path, lines: int = 8) -> str:
+    """Return the last lines of a log."""
+    with log.open(errors="replace") as text:
+        return "".join(deque(text, lines)).strip()

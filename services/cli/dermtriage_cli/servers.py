@@ -21,7 +21,7 @@ from dermtriage_cli.hosting import (
     redis_binary,
     socket_folder,
 )
-from dermtriage_cli.processes import Child
+from dermtriage_cli.processes import Child, tail
 
 DATABASE = "dermtriage"
 SUPERUSER = "postgres"
@@ -99,7 +99,7 @@ class EmbeddedPostgres:
             # A half-made cluster would be taken for a whole one the next time.
             shutil.rmtree(self._cluster, ignore_errors=True)
             raise ConfigurationError(
-                f"PostgreSQL could not make a database: {maker.log_tail()}",
+                f"PostgreSQL could not make a database: {tail(self.log)}",
                 remedy=f"See {self.log}.",
             )
 
@@ -139,7 +139,7 @@ class EmbeddedPostgres:
         if held and time.monotonic() < deadline:
             return False
         raise ConfigurationError(
-            f"PostgreSQL did not start: {child.log_tail()}",
+            f"PostgreSQL did not start: {tail(self.log)}",
             remedy=(
                 "Stop the other server that uses this folder, or choose another --data-dir."
                 if held
@@ -204,7 +204,7 @@ class EmbeddedRedis:
             time.sleep(0.02)
         self.kill()
         raise ConfigurationError(
-            f"Redis did not start: {child.log_tail()}", remedy=f"See {self.log}."
+            f"Redis did not start: {tail(self.log)}", remedy=f"See {self.log}."
         )
 
     def _wait_until_free(self, path: Path, deadline: float) -> None:

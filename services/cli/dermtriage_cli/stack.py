@@ -143,7 +143,7 @@ class Stack:
 
         def api_ready() -> bool:
             try:
-                return httpx.get(f"{self.url}/readyz", timeout=5).is_success
+                return httpx.get(f"{self.url}/readyz", timeout=5, trust_env=False).is_success
             except httpx.TransportError:
                 return False
 

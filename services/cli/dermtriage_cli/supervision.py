@@ -1,12 +1,15 @@
 """Services that are started again when they die; watchdogs that end a process rely on it."""
 
+import logging
 import threading
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from dermtriage.errors import ConfigurationError
-from dermtriage_cli.processes import GRACE, Child
+from dermtriage_cli.processes import GRACE, Child, tail
+
+logger = logging.getLogger(__name__)
 
 FIRST_PAUSE = 0.5
 LONGEST_PAUSE = 30.0
@@ -45,12 +48,20 @@ class Service:
     def tend(self) -> None:
         """Start the service if it is not running and its pause is over."""
         now = time.monotonic()
-        if self._child is not None and self._child.poll() is not None:
+        if self._child is not None and (status := self._child.poll()) is not None:
             # What the dead process started itself must not live on beside the new one.
             self._child.kill()
             self._child = None
             self.deaths = self.deaths + 1 if now - self._started_at < SETTLED_AFTER else 1
-            self._next_start = now + min(FIRST_PAUSE * 2 ** (self.deaths - 1), LONGEST_PAUSE)
+            pause = min(FIRST_PAUSE * 2 ** (self.deaths - 1), LONGEST_PAUSE)
+            self._next_start = now + pause
+            logger.warning(
+                "%s ended with status %d; it starts again in %g s. See %s.",
+                self.name,
+                status,
+                pause,
+                self._log,
+            )
         if self._child is None and now >= self._next_start:
             self._child = Child(self._argv, log=self._log, env=self._env)
             self._started_at = now
@@ -68,7 +79,7 @@ class Service:
 
     def log_tail(self) -> str:
         """Return the last lines that the service wrote."""
-        return self._child.log_tail() if self._child else ""
+        return tail(self._log)
 
 
 class Supervisor:

@@ -69,8 +69,12 @@ class Served:
                 model.__tablename__: session.scalar(select(func.count()).select_from(model)) or 0
                 for model in (Case, Image, IntakeRequest, PendingImage, TriageEvent, AuditEntry)
             }
+        return counts | {"files": len(self.stored())}
+
+    def stored(self) -> set[str]:
+        """Return the keys of everything in the store."""
         folder = Path(self.settings.store_url.removeprefix("file://"))
-        return counts | {"files": sum(path.is_file() for path in folder.rglob("*"))}
+        return {str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file()}
 
 
 @dataclass(frozen=True)

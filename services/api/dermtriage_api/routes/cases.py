@@ -69,7 +69,6 @@ def _take_in(services: Services, clinic_id: UUID, key: str, referral: Referral) 
                 files=referral.files,
                 now=utcnow(),
             )
-        return receipt
     except Unavailable:
         # The commit may have succeeded although its answer was lost: then the case needs its
         # photographs. If it did not, the sweep removes them.
@@ -78,6 +77,7 @@ def _take_in(services: Services, clinic_id: UUID, key: str, referral: Referral) 
         if receipt is not None:
             discard(services.store, receipt)
         raise
+    return receipt
 
 
 @router.get(

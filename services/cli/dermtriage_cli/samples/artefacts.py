@@ -109,7 +109,7 @@ def camera(rng: np.random.Generator, picture: Picture) -> bytes:
     exposure = rng.uniform(0.95, 1.25) * (0.5 / float(np.mean(picture[0]))) ** 0.12
     balance = exposure * np.exp(rng.normal(0, 0.06, 3))
     planes = []
-    for plane, gain in zip(picture, balance):
+    for plane, gain in zip(picture, balance, strict=True):
         levels = np.clip(plane * np.float32(gain * 4095), 0, 4095).astype(np.uint16)
         planes.append(Image.fromarray(_ENCODED[levels]))
     image = Image.merge("RGB", planes).filter(ImageFilter.BoxBlur(rng.uniform(0.3, 0.9)))

@@ -91,8 +91,8 @@ def strokes(lines: Iterable[tuple[Points, float, float]]) -> Field:
     sheet, pen = _sheet()
     for points, start, end in lines:
         scaled = points * _OVERSAMPLING
-        widths = np.linspace(start, end, len(points)) * _OVERSAMPLING
-        for a, b, width in zip(scaled[:-1], scaled[1:], widths):
+        widths = np.linspace(start, end, len(points) - 1) * _OVERSAMPLING
+        for a, b, width in zip(scaled[:-1], scaled[1:], widths, strict=True):
             pen.line((*a, *b), fill=255, width=max(1, round(width)))
     return _coverage(sheet)
 
@@ -100,7 +100,7 @@ def strokes(lines: Iterable[tuple[Points, float, float]]) -> Field:
 def dots(centres: Points, radii: NDArray[np.float64]) -> Field:
     """Draw filled circles as coverage 0 to 1."""
     sheet, pen = _sheet()
-    for centre, radius in zip(centres * _OVERSAMPLING, radii * _OVERSAMPLING):
+    for centre, radius in zip(centres * _OVERSAMPLING, radii * _OVERSAMPLING, strict=True):
         pen.circle((centre[0], centre[1]), radius, fill=255)
     return _coverage(sheet)
 

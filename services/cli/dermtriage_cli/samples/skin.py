@@ -92,7 +92,7 @@ def _linear_rgb(lightness: float, a: float, b: float) -> tuple[float, float, flo
     fy = (lightness + 16) / 116
     x, y, z = (
         white * (f**3 if f > 6 / 29 else 3 * (6 / 29) ** 2 * (f - 4 / 29))
-        for white, f in zip((0.95047, 1.0, 1.08883), (fy + a / 500, fy, fy - b / 200))
+        for white, f in ((0.95047, fy + a / 500), (1.0, fy), (1.08883, fy - b / 200))
     )
 
     def cut(value: float) -> float:

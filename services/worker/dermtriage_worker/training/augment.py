@@ -1,11 +1,13 @@
 """Distortions that other cameras, clinics and hands would have made, for a whole batch at once."""
 
+import io
 import math
 
+import numpy as np
 import torch
+from PIL import Image
 from torch import Tensor
 from torch.nn import functional
-from torchvision.io import ImageReadMode, decode_jpeg, encode_jpeg
 
 from dermtriage_worker.training.config import AugmentConfig
 
@@ -128,6 +130,9 @@ def _compress(values: Tensor, config: AugmentConfig, generator: torch.Generator)
     low, high = config.jpeg_quality
     for index in _chosen(len(values), config.jpeg_share, generator).tolist():
         quality = int(torch.randint(low, high + 1, (1,), generator=generator))
-        encoded = encode_jpeg((values[index] * 255).to(torch.uint8), quality)
-        values[index] = decode_jpeg(encoded, ImageReadMode.RGB).float() / 255.0
+        pixels = (values[index] * 255).to(torch.uint8).permute(1, 2, 0).numpy()
+        encoded = io.BytesIO()
+        Image.fromarray(pixels).save(encoded, "JPEG", quality=quality)
+        with Image.open(encoded) as image:
+            values[index] = torch.from_numpy(np.array(image)).permute(2, 0, 1) / 255.0
     return values

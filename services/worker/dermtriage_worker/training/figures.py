@@ -77,8 +77,13 @@ def bootstrap_by_lesion(
 
 
 def specificity_at_sensitivity(scores: Floats, positive: Bools, wanted: float) -> float:
-    """Specificity at the highest threshold that reaches the wanted sensitivity."""
+    """Return the specificity at the highest threshold that reaches the wanted sensitivity.
+
+    NaN where nothing is positive.
+    """
     ill = np.sort(scores[positive])
+    if not len(ill):
+        return float("nan")
     missed = min(int(np.floor((1 - wanted) * len(ill) + 1e-9)), len(ill) - 1)
     return float((scores[~positive] < ill[missed]).mean())
 

@@ -1,0 +1,142 @@
+"""`score`: photographs on this machine, without any server."""
+
+import csv
+import sys
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+from rich.markup import escape
+from rich.table import Table as RichTable
+
+from dermtriage_cli.commands.options import Json, Photographs, Table
+from dermtriage_cli.output import complain, err, out, print_json, progress
+
+if TYPE_CHECKING:
+    from dermtriage_cli.offline import Scored
+
+
+def score(
+    photographs: Photographs,
+    csv_file: Annotated[
+        Path | None,
+        typer.Option(
+            "--csv", help="Write a CSV file with a row a photograph; - is standard output."
+        ),
+    ] = None,
+    as_json: Json = False,
+    metadata: Table = None,
+    release: Annotated[
+        str | None,
+        typer.Option(help="Name or folder of a release; the shipped one by default."),
+    ] = None,
+    device: Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:N.")] = "auto",
+) -> None:
+    """Score photographs with the worker's own code: no server, no database.
+
+    One row a photograph, in the order of the files: image, severity, p_severe, p_akiec, p_bcc,
+    p_bkl, p_df, p_mel, p_nv, p_vasc, disagreement, reasons. A photograph that cannot be read
+    has the severity `unscored` and its reason, and the others go on. Exits 1 only if none could
+    be scored.
+
+    Example: dermtriage score photos/ --csv scores.csv
+    """
+    from dermtriage.settings import get_settings
+    from dermtriage_cli.offline import release_folder, score_photographs
+    from dermtriage_cli.photographs import find_photographs
+    from dermtriage_worker.ensemble.ensemble import Ensemble
+
+    settings = get_settings()
+    found = find_photographs(photographs)
+    if metadata is not None:
+        _check_table(metadata, found)
+    ensemble = Ensemble.load(release_folder(settings, release), device)
+    results = []
+    with progress() as bars, _csv_writer(csv_file) as write:
+        scoring = bars.add_task(f"Scoring on {ensemble.device}", total=len(found))
+        for scored in score_photographs(found, ensemble, batch=settings.scoring_batch):
+            write(scored.row())
+            results.append(scored)
+            if scored.complaint:
+                bars.console.print(f"{escape(scored.image)}: {escape(scored.complaint)}")
+            bars.advance(scoring)
+    if as_json:
+        print_json([scored.row() for scored in results])
+    elif csv_file is None:
+        out.print(_table(results))
+    if not any(scored.prediction for scored in results):
+        complain("None of the photographs could be scored.")
+        raise typer.Exit(1)
+
+
+def _check_table(path: Path, found: Iterable[Path]) -> None:
+    from dermtriage.errors import RequestRejected
+    from dermtriage_cli.photographs import by_name
+    from dermtriage_cli.tables import read_rows
+
+    names = set(by_name(found))
+    known = {row.image for row in read_rows(path)} & names
+    if not known:
+        raise RequestRejected(
+            f"{path} has no row for any of these photographs.",
+            remedy="Its column `image` holds the file's name without the ending.",
+        )
+    err.print(
+        f"{escape(str(path))} describes {len(known)} of {len(names)} photographs. This release"
+        " judges by the photograph alone and does not use metadata."
+    )
+
+
+@contextmanager
+def _csv_writer(path: Path | None) -> Iterator[Any]:
+    """Yield a function that writes a row at once, so that an interruption loses nothing."""
+    from dermtriage.errors import ConfigurationError
+    from dermtriage_cli.offline import COLUMNS
+
+    if path is None:
+        yield lambda row: None
+        return
+    try:
+        file = sys.stdout if str(path) == "-" else path.open("w", newline="", encoding="utf-8")
+    except OSError as error:
+        raise ConfigurationError(
+            f"{path} cannot be written: {error.strerror}.", remedy="Choose another file."
+        ) from error
+    writer = csv.DictWriter(file, COLUMNS, lineterminator="\n")
+    writer.writeheader()
+
+    def write(row: dict[str, Any]) -> None:
+        writer.writerow(
+            {
+                name: f"{value:.6f}" if isinstance(value, float) else value
+                for name, value in {**row, "reasons": ";".join(row["reasons"])}.items()
+            }
+        )
+        file.flush()
+
+    try:
+        yield write
+    finally:
+        if file is not sys.stdout:
+            file.close()
+
+
+def _table(results: "Iterable[Scored]") -> RichTable:
+    from dermtriage.states import CLASSES
+    from dermtriage_cli.views import coloured
+
+    table = RichTable()
+    for heading in ("Image", "Severity", "p(severe)", *CLASSES, "Disagreement", "Reasons"):
+        table.add_column(heading)
+    for scored in results:
+        row = scored.row()
+        figures = [row["p_severe"], *(row[f"p_{name}"] for name in CLASSES), row["disagreement"]]
+        table.add_row(
+            escape(scored.image),
+            coloured(scored.severity),
+            *(f"{value:.3f}" if isinstance(value, float) else "" for value in figures),
+            ", ".join(scored.reasons),
+        )
+    return table

@@ -1,0 +1,118 @@
+"""What the system needs, checked one by one, with what to do about each."""
+
+import platform
+import sys
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from dermtriage import db, workers
+from dermtriage.broker import check_queue
+from dermtriage.errors import ConfigurationError, DermtriageError
+from dermtriage.settings import Settings
+from dermtriage.storage import ImageStore
+from dermtriage_cli.installation import settings_of
+from dermtriage_cli.offline import release_folder
+from dermtriage_worker.ensemble.device import choose_compute
+from dermtriage_worker.ensemble.ensemble import Ensemble
+
+OLDEST, NEWEST = (3, 11), (3, 13)
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """One thing that was looked at."""
+
+    name: str
+    ok: bool
+    detail: str
+    remedy: str = ""
+
+
+def check_all(data_dir: Path, settings: Settings) -> Iterator[Check]:
+    """Check everything, what is needed without a server first.
+
+    Parameters
+    ----------
+    data_dir
+        Folder of an embedded stack, looked into when no database is set.
+    settings
+        Of the environment.
+    """
+    yield _check("Python", _python)
+    yield _check("device", lambda: _device(settings))
+    yield _check("release", lambda: _release(settings))
+    try:
+        settings = settings_of(data_dir)
+    except ConfigurationError as error:
+        yield Check("servers", ok=False, detail=error.detail, remedy=error.remedy)
+        return
+    yield _check("database", lambda: _database(settings))
+    yield _check("Redis", lambda: _redis(settings))
+    yield _check("image store", lambda: _store(settings))
+    yield _check("worker", lambda: _worker(settings))
+
+
+def _check(name: str, look: Callable[[], str]) -> Check:
+    try:
+        return Check(name, ok=True, detail=look())
+    except DermtriageError as error:
+        return Check(name, ok=False, detail=error.detail, remedy=error.remedy)
+
+
+def _python() -> str:
+    if not OLDEST <= sys.version_info[:2] <= NEWEST:
+        raise ConfigurationError(
+            f"Python {platform.python_version()} is not supported.",
+            remedy="Use Python 3.11, 3.12 or 3.13.",
+        )
+    return platform.python_version()
+
+
+def _device(settings: Settings) -> str:
+    compute = choose_compute(settings.device)
+    return f"{compute.device} with {str(compute.dtype).removeprefix('torch.')}"
+
+
+def _release(settings: Settings) -> str:
+    manifest = Ensemble.load(release_folder(settings, None), "cpu").manifest
+    return f"{manifest.name}, {len(manifest.members)} members, every file verified"
+
+
+def _database(settings: Settings) -> str:
+    engine = db.make_engine(settings)
+    try:
+        with db.outage_as_unavailable():
+            if not db.is_current(engine, settings):
+                raise ConfigurationError(
+                    "The database is not at the newest migration.",
+                    remedy="Run `dermtriage db upgrade`.",
+                )
+    finally:
+        engine.dispose()
+    return "reachable, migrated"
+
+
+def _redis(settings: Settings) -> str:
+    check_queue(settings)
+    return "reachable"
+
+
+def _store(settings: Settings) -> str:
+    ImageStore.from_settings(settings).check()
+    return "writable"
+
+
+def _worker(settings: Settings) -> str:
+    engine = db.make_engine(settings)
+    try:
+        with db.outage_as_unavailable(), db.make_sessions(engine)() as session:
+            slots = workers.live_slots(session, slow_after=settings.slow_after)
+    finally:
+        engine.dispose()
+    if not slots:
+        raise ConfigurationError(
+            f"No worker gave a sign of life for {settings.slow_after:g} seconds.",
+            remedy="Start one with `python -m dermtriage_worker.app`, or look into its log.",
+        )
+    return f"{slots} scoring threads alive"

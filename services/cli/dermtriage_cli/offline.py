@@ -1,0 +1,136 @@
+"""Score photographs on this machine: no server, no database, the worker's own code and figures."""
+
+import os
+from collections import deque
+from collections.abc import Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+
+from torch import Tensor
+
+from dermtriage.errors import ImageRejected
+from dermtriage.settings import Settings
+from dermtriage.states import CLASSES, Severity
+from dermtriage.triage import Finding, Policy, triage_image
+from dermtriage_cli.photographs import name_of
+from dermtriage_worker.ensemble.device import DeviceOutOfMemory
+from dermtriage_worker.ensemble.ensemble import Ensemble, Prediction
+from dermtriage_worker.photographs import prepare_photograph
+
+COLUMNS = (
+    "image",
+    "severity",
+    "p_severe",
+    *(f"p_{name}" for name in CLASSES),
+    "disagreement",
+    "reasons",
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Scored:
+    """What a release says of one photograph; without a prediction it could not be scored."""
+
+    image: str
+    severity: Severity
+    reasons: tuple[str, ...]
+    prediction: Prediction | None = None
+    complaint: str = ""
+    """In words, why it could not be scored."""
+
+    def row(self) -> dict[str, str | float | list[str] | None]:
+        """Return the columns of `COLUMNS`; probabilities are empty where there is no score."""
+        said = self.prediction
+        classes = {f"p_{name}": said and said.probabilities[name] for name in CLASSES}
+        return {
+            "image": self.image,
+            "severity": self.severity.value,
+            "p_severe": said and said.p_severe,
+            **classes,
+            "disagreement": said and said.disagreement,
+            "reasons": list(self.reasons),
+        }
+
+
+def release_folder(settings: Settings, name: str | None) -> Path:
+    """Return the folder of a release by its name, or by its path."""
+    if name is None:
+        return settings.releases_dir / settings.default_release
+    return Path(name) if os.sep in name else settings.releases_dir / name
+
+
+def score_photographs(
+    photographs: Sequence[Path], ensemble: Ensemble, *, batch: int
+) -> Iterator[Scored]:
+    """Score photographs and yield each in its order; an unreadable one stops no other.
+
+    Threads decode the next batches while the device computes.
+
+    Parameters
+    ----------
+    photographs
+        Files.
+    ensemble
+        A loaded release; its proposed thresholds judge.
+    batch
+        Photographs a device batch.
+    """
+    thresholds = ensemble.manifest.thresholds
+    policy = Policy(
+        lower=thresholds.lower, upper=thresholds.upper, disagreement=thresholds.disagreement
+    )
+
+    def prepare(path: Path) -> Tensor | Scored:
+        try:
+            return prepare_photograph(path.read_bytes(), ensemble).prepared
+        except ImageRejected as error:
+            return Scored(name_of(path), Severity.UNSCORED, (error.code,), complaint=str(error))
+        except OSError as error:
+            return Scored(
+                name_of(path),
+                Severity.UNSCORED,
+                ("unreadable_file",),
+                complaint=f"The file cannot be read: {error.strerror}.",
+            )
+
+    upcoming = iter(photographs)
+    waiting: deque[tuple[Path, Future[Tensor | Scored]]] = deque()
+    with ThreadPoolExecutor(os.cpu_count(), thread_name_prefix="decoder") as decoders:
+        try:
+            while True:
+                ahead = islice(upcoming, 3 * batch - len(waiting))
+                waiting.extend((path, decoders.submit(prepare, path)) for path in ahead)
+                if not waiting:
+                    return
+                taken = [waiting.popleft() for _ in range(min(batch, len(waiting)))]
+                yield from _judge([(path, decoded.result()) for path, decoded in taken], ensemble, policy)
+        finally:
+            decoders.shutdown(wait=False, cancel_futures=True)
+
+
+def _judge(
+    prepared: Sequence[tuple[Path, Tensor | Scored]], ensemble: Ensemble, policy: Policy
+) -> Iterator[Scored]:
+    predictions = iter(
+        _predict(ensemble, [square for _, square in prepared if isinstance(square, Tensor)])
+    )
+    for path, square in prepared:
+        if isinstance(square, Scored):
+            yield square
+            continue
+        said = next(predictions)
+        finding = Finding(said.p_severe, said.disagreement, said.out_of_scope)
+        triage = triage_image(finding, policy)
+        yield Scored(name_of(path), triage.severity, triage.reasons, said)
+
+
+def _predict(ensemble: Ensemble, squares: Sequence[Tensor]) -> list[Prediction]:
+    try:
+        return ensemble.predict(squares)
+    except DeviceOutOfMemory:
+        if len(squares) == 1:
+            raise
+        middle = len(squares) // 2
+        return _predict(ensemble, squares[:middle]) + _predict(ensemble, squares[middle:])

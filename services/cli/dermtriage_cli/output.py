@@ -1,0 +1,65 @@
+"""What people read: results on standard output, everything else on standard error."""
+
+import json
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import typer
+from rich.console import Console
+from rich.markup import escape
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+)
+
+_PIPED_WIDTH = 160
+"""Columns where there is no terminal, so that tables in logs are not cut at 80."""
+
+
+def _console(*, stderr: bool) -> Console:
+    stream = sys.stderr if stderr else sys.stdout
+    return Console(
+        stderr=stderr, width=None if stream.isatty() else _PIPED_WIDTH, highlight=False
+    )
+
+
+out = _console(stderr=False)
+err = _console(stderr=True)
+
+
+def print_json(data: Any) -> None:
+    """Print data for programs."""
+    typer.echo(json.dumps(data, indent=2, ensure_ascii=False, default=str))
+
+
+def complain(text: str) -> None:
+    """Say on standard error what went wrong."""
+    err.print(f"[bold red]Error:[/] {escape(text)}")
+
+
+def progress() -> Progress:
+    """Return a set of progress bars on standard error."""
+    return Progress(
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeElapsedColumn(),
+        TimeRemainingColumn(elapsed_when_finished=False),
+        console=err,
+    )
+
+
+@contextmanager
+def steps() -> Iterator[Callable[[str], None]]:
+    """Yield a function that shows the step that is being taken."""
+    if not err.is_terminal:
+        yield lambda step: err.print(f"{step} …")
+        return
+    with err.status("Starting") as status:
+        yield lambda step: status.update(f"{step} …")

@@ -1,0 +1,84 @@
+"""Tables for people."""
+
+from collections.abc import Iterable, Mapping
+from datetime import datetime
+from typing import Any
+
+from rich.markup import escape
+from rich.table import Table
+
+_COLOURS = {"severe": "bold red", "unscored": "magenta", "indeterminate": "yellow", "low": "green"}
+
+
+def local_time(moment: str) -> str:
+    """Return an ISO moment in this machine's time, short."""
+    return datetime.fromisoformat(moment).astimezone().strftime("%a %d %b %H:%M")
+
+
+def coloured(severity: str) -> str:
+    """Return a severity in its colour, as console markup."""
+    return f"[{_COLOURS.get(severity, 'default')}]{severity}[/]"
+
+
+def worklist_table(
+    lines: Iterable[Mapping[str, Any]], cases: Mapping[str, Mapping[str, Any]] | None = None
+) -> Table:
+    """Build the worklist as a table.
+
+    Parameters
+    ----------
+    lines
+        As ``GET /v1/worklist`` gives them.
+    cases
+        By id, as ``GET /v1/cases/{id}`` gives them to a clinician; with them the table shows
+        the clinic's references and the scores.
+    """
+    table = Table(title="Worklist, most urgent first", title_justify="left")
+    for heading in ("Lane", "Severity", "Due", "Overdue", "Asked for", "Case", "Clinic"):
+        table.add_column(heading, no_wrap=True)
+    table.add_column("Images", justify="right")
+    if cases is not None:
+        table.add_column("Reference", no_wrap=True)
+        table.add_column("p(severe)", no_wrap=True)
+    else:
+        table.add_column("Claimed by")
+    for line in lines:
+        row = [
+            str(line["lane"]),
+            coloured(line["severity"]),
+            local_time(line["due_at"]),
+            "[bold red]yes[/]" if line["overdue"] else "no",
+            line["priority"],
+            line["case_id"],
+            escape(line["clinic_name"]),
+            str(len(line["image_ids"])),
+        ]
+        if cases is not None:
+            case = cases[line["case_id"]]
+            row += [escape(case["clinic_reference"] or ""), _scores(case)]
+        else:
+            row.append(escape(line["claimed_by"] or ""))
+        table.add_row(*row)
+    return table
+
+
+def receipts_table(receipts: Iterable[tuple[str, Mapping[str, Any]]]) -> Table:
+    """Build a table of receipts, each with the name that the clinic gave the case."""
+    table = Table(title="Receipts", title_justify="left")
+    for heading in ("Sent", "Case", "Received", "Asked for"):
+        table.add_column(heading, no_wrap=True)
+    table.add_column("Images", justify="right")
+    for name, receipt in receipts:
+        table.add_row(
+            escape(name),
+            receipt["case_id"],
+            local_time(receipt["received_at"]),
+            receipt["priority"],
+            str(len(receipt["images"])),
+        )
+    return table
+
+
+def _scores(case: Mapping[str, Any]) -> str:
+    said = [image["assessment"] for image in case["review"]["images"]]
+    return ", ".join(f"{one['p_severe']:.3f}" if one else "-" for one in said)
