@@ -198,7 +198,7 @@ def most_urgent(session: Session, limit: int, *, max_attempts: int) -> list[UUID
 
 
 def exhausted(session: Session, *, max_attempts: int, limit: int = 100) -> list[Lease]:
-    """Return images whose last permitted attempt ran out with its worker; their rows are locked."""
+    """Return images whose last permitted attempt ran out with its worker, by case."""
     rows = session.execute(
         select(
             PendingImage.image_id,
@@ -207,6 +207,7 @@ def exhausted(session: Session, *, max_attempts: int, limit: int = 100) -> list[
             PendingImage.attempts,
         )
         .where(PendingImage.attempts >= max_attempts, PendingImage.lease_expires_at <= func.now())
+        .order_by(PendingImage.case_id, PendingImage.image_id)
         .limit(limit)
     )
     return [_lease(*row) for row in rows]

@@ -2,9 +2,10 @@
 
 from functools import lru_cache
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
+from zoneinfo import ZoneInfo
 
-from pydantic import Field, SecretStr, ValidationError
+from pydantic import AfterValidator, Field, SecretStr, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from dermtriage.errors import ConfigurationError
@@ -13,6 +14,18 @@ ROOT = Path(__file__).resolve().parents[2]
 """The checkout: where the shipped releases and the migrations lie in a working tree."""
 
 Seconds = Annotated[float, Field(gt=0)]
+
+
+def _known_timezone(name: str) -> str:
+    try:
+        ZoneInfo(name)
+    except (KeyError, OSError) as error:  # a part of a name, such as a continent, is a folder
+        raise ValueError(f"there is no time zone {name!r}") from error
+    return name
+
+
+TimeZone = Annotated[str, AfterValidator(_known_timezone)]
+"""A zone by its IANA name, such as ``Europe/Berlin``."""
 
 
 class Settings(BaseSettings):
@@ -30,14 +43,16 @@ class Settings(BaseSettings):
         default="", description="Images: a folder as file:///path, or s3://bucket/prefix"
     )
     secret_key: SecretStr = Field(
-        default=SecretStr(""), description="Keys API keys and sessions; at least 32 characters"
+        default=SecretStr(""),
+        min_length=32,
+        description="Keys API keys and sessions; at least 32 characters",
     )
     releases_dir: Path = Field(default=ROOT / "releases", description="Where the releases lie")
     default_release: str = Field(
         default="2026.11", description="The release that a new database starts with"
     )
 
-    log_level: str = "info"
+    log_level: Literal["debug", "info", "warning", "error", "critical"] = "info"
     database_pool_size: int = Field(default=24, ge=1, description="Connections a process")
     connect_timeout: Seconds = 5
     redis_timeout: Seconds = 5
@@ -67,11 +82,15 @@ class Settings(BaseSettings):
     )
     recovery_seconds: Seconds = Field(default=30, description="Between two looks for stuck work")
     ageing_seconds: Seconds = Field(default=60, description="Between two looks for aged cases")
-    invariants_at: str = Field(default="03:30", description="The nightly check, local time HH:MM")
+    invariants_at: str = Field(
+        default="03:30",
+        pattern=r"^([01][0-9]|2[0-3]):[0-5][0-9]$",
+        description="The nightly check, local time HH:MM",
+    )
     orphan_grace: Seconds = Field(
         default=24 * 3600, description="The age from which an object that no row names is swept"
     )
-    timezone: str = Field(default="UTC", description="Of working days and nightly times")
+    timezone: TimeZone = Field(default="UTC", description="Of working days and nightly times")
 
     @property
     def slow_after(self) -> float:

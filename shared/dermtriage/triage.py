@@ -11,6 +11,7 @@ from zoneinfo import ZoneInfo
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+from dermtriage.settings import TimeZone
 from dermtriage.states import (
     PRIORITY_LANE,
     SEVERITY_LANE,
@@ -40,7 +41,7 @@ class Policy(BaseModel):
         default=frozenset(range(5)), min_length=1, description="Monday is 0"
     )
     holidays: frozenset[date] = frozenset()
-    timezone: str = "UTC"
+    timezone: TimeZone = "UTC"
 
     @model_validator(mode="after")
     def _ordered(self) -> "Policy":
@@ -50,7 +51,6 @@ class Policy(BaseModel):
             raise ValueError("a more urgent lane may not have a longer due interval")
         if not self.workdays <= frozenset(range(7)):
             raise ValueError("workdays are numbers from 0 (Monday) to 6")
-        ZoneInfo(self.timezone)
         return self
 
 
@@ -148,10 +148,12 @@ def add_working_days(start: datetime, days: int, policy: Policy) -> datetime:
 
 
 def end_of_day(start: datetime, policy: Policy) -> datetime:
-    """Return the last second of the local day of `start`."""
+    """Return the last moment of the local day of `start`."""
     zone = ZoneInfo(policy.timezone)
     day = start.astimezone(zone).date()
-    return datetime.combine(day, time(23, 59, 59), tzinfo=zone).astimezone(start.tzinfo)
+    # Where the clock goes back at midnight, the day's last hour comes twice: the second counts.
+    last = time.max.replace(fold=1)
+    return datetime.combine(day, last, tzinfo=zone).astimezone(start.tzinfo)
 
 
 def due_after(start: datetime, lane: Lane, priority: Priority, policy: Policy) -> datetime:

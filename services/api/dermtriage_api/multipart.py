@@ -166,7 +166,9 @@ class _Parts:
                 "file_too_large",
                 f"images[{len(self.files)}]" if image else "metadata",
                 f"The part is larger than {self._limit} bytes.",
-                remedy="Send a smaller photograph; JPEG is smaller than PNG." if image else None,
+                remedy="Send a smaller photograph; JPEG is smaller than PNG."
+                if image
+                else "Say less in `history`.",
                 status=HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
             )
         self._chunks.append(data[start:end])

@@ -4,9 +4,10 @@ import secrets
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
+from operator import attrgetter
 from pathlib import Path
 from typing import Any
-from uuid import UUID
 
 import httpx
 
@@ -53,7 +54,7 @@ class Result:
 
 
 def create_accounts(settings: Settings) -> Login:
-    """Make a clinic and a clinician; names carry a suffix where the database is not our own."""
+    """Make a clinic and a clinician; their names carry a suffix, as a database may see many."""
     suffix = f"-{secrets.token_hex(3)}"
     login = Login("", f"demo{suffix}", secrets.token_urlsafe(12))
     engine = db.make_engine(settings)
@@ -80,8 +81,9 @@ def drawn(samples: Iterator[Sample]) -> Iterator[Referral]:
     for sample in samples:
         metadata = dict(sample.metadata)
         kind = ImageType(metadata.pop("image_type"))
-        jpeg = sample.jpeg
-        yield Referral(sample.name, (Photograph(lambda jpeg=jpeg: jpeg, kind),), metadata)
+        # Bound now: the loop's own variable will hold a later sample when this one is read.
+        read = partial(attrgetter("jpeg"), sample)
+        yield Referral(sample.name, (Photograph(read, kind),), metadata)
 
 
 def own_photographs(paths: Sequence[Path]) -> list[Referral]:
@@ -144,7 +146,10 @@ def _scored(clinic: httpx.Client, wanted: set[str]) -> Iterator[int]:
     progressed = time.monotonic()
     while len(done) < len(wanted):
         page = api.ask(
-            clinic, "GET", "/v1/cases", params={"limit": 200} | ({"cursor": cursor} if cursor else {})
+            clinic,
+            "GET",
+            "/v1/cases",
+            params={"limit": 200} | ({"cursor": cursor} if cursor else {}),
         )
         cursor = page["next_cursor"]
         before = len(done)

@@ -42,16 +42,12 @@ class Scored:
 
     def row(self) -> dict[str, str | float | list[str] | None]:
         """Return the columns of `COLUMNS`; probabilities are empty where there is no score."""
-        said = self.prediction
-        classes = {f"p_{name}": said and said.probabilities[name] for name in CLASSES}
-        return {
-            "image": self.image,
-            "severity": self.severity.value,
-            "p_severe": said and said.p_severe,
-            **classes,
-            "disagreement": said and said.disagreement,
-            "reasons": list(self.reasons),
-        }
+        row: dict[str, str | float | list[str] | None] = dict.fromkeys(COLUMNS)
+        row |= {"image": self.image, "severity": self.severity.value, "reasons": [*self.reasons]}
+        if said := self.prediction:
+            row |= {"p_severe": said.p_severe, "disagreement": said.disagreement}
+            row |= {f"p_{name}": value for name, value in said.probabilities.items()}
+        return row
 
 
 def release_folder(settings: Settings, name: str | None) -> Path:
@@ -105,7 +101,9 @@ def score_photographs(
                 if not waiting:
                     return
                 taken = [waiting.popleft() for _ in range(min(batch, len(waiting)))]
-                yield from _judge([(path, decoded.result()) for path, decoded in taken], ensemble, policy)
+                yield from _judge(
+                    [(path, decoded.result()) for path, decoded in taken], ensemble, policy
+                )
         finally:
             decoders.shutdown(wait=False, cancel_futures=True)
 

@@ -24,9 +24,7 @@ _PIPED_WIDTH = 160
 
 def _console(*, stderr: bool) -> Console:
     stream = sys.stderr if stderr else sys.stdout
-    return Console(
-        stderr=stderr, width=None if stream.isatty() else _PIPED_WIDTH, highlight=False
-    )
+    return Console(stderr=stderr, width=None if stream.isatty() else _PIPED_WIDTH, highlight=False)
 
 
 out = _console(stderr=False)

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from dermtriage_cli.photographs import by_name, find_photographs, name_of
+from dermtriage_cli.photographs import by_name, find_photographs
 from dermtriage_cli.sender import Photograph, Referral
 from dermtriage_cli.tables import read_cases
 
@@ -37,9 +37,7 @@ def referrals_of(
     return [
         Referral(
             case.name,
-            tuple(
-                Photograph(names[name].read_bytes, kind) for name, kind in case.images.items()
-            ),
+            tuple(Photograph(names[name].read_bytes, kind) for name, kind in case.images.items()),
             case.metadata,
         )
         for case in read_cases(table, names)

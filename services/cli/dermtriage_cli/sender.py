@@ -66,7 +66,7 @@ class Retries:
         The time doubles. Up to half of it is left to chance, so that clinics that lost the same
         server do not come back at the same moment. The server may ask for more.
         """
-        backoff = min(self.longest, self.first * 2**attempt)
+        backoff = min(self.longest, self.first * 2.0**attempt)
         return max(backoff * (0.5 + 0.5 * self.jitter()), retry_after or 0.0)
 
 

@@ -14,7 +14,7 @@ from pydantic import SecretStr
 
 from dermtriage import db, workers
 from dermtriage.errors import ConfigurationError
-from dermtriage.settings import Settings, get_settings
+from dermtriage.settings import get_settings
 from dermtriage_cli.installation import Installation, Running
 from dermtriage_cli.migration import prepare_database
 from dermtriage_cli.servers import EmbeddedPostgres, EmbeddedRedis
@@ -27,7 +27,7 @@ READY_TIMEOUT = 180.0
 
 
 class Stack:
-    """A running system in a data folder; a context manager that stops whatever it started.
+    """A system in a data folder; a context manager that stops whatever was started in it.
 
     Servers that the settings name are used as they are, the others are started.
 
@@ -35,22 +35,17 @@ class Stack:
     ----------
     data_dir
         Where everything is kept.
-    port
-        For the API; None takes the default, or a free one where that is in use.
-    on_step
-        Told in words what is being done.
+
+    Attributes
+    ----------
+    settings
+        Those of the environment; once started, complete.
+    url
+        Where the API is, once started.
     """
 
-    def __init__(
-        self,
-        data_dir: Path,
-        *,
-        port: int | None = None,
-        on_step: Callable[[str], None] = lambda _: None,
-    ) -> None:
+    def __init__(self, data_dir: Path) -> None:
         self._installation = Installation(data_dir)
-        self._port = port
-        self._on_step = on_step
         self._exit = ExitStack()
         self.settings = get_settings()
         self.url = ""
@@ -61,52 +56,67 @@ class Stack:
         return self._installation.logs
 
     def __enter__(self) -> Self:
-        """Start everything and wait until it serves.
+        """Take the folder; nothing runs yet.
 
         Raises
         ------
         ConfigurationError
-            If something does not come up; nothing is left running then.
+            If another stack runs in it, or it cannot be written.
         """
-        with self._exit:
-            self._exit.enter_context(self._installation)
-            port = _choose_port(self._port)
-            self.url = f"http://{HOST}:{port}"
-            self.settings = self._start_servers()
-            self._on_step("Migrating the database")
-            prepare_database(self.settings)
-            self._on_step("Starting API, worker and upkeep")
-            supervisor = Supervisor(self._services(port))
-            self._exit.callback(supervisor.stop)
-            supervisor.start()
-            self._wait_until_ready(supervisor)
-            self._installation.announce(
-                Running(
-                    pid=os.getpid(),
-                    server_url=self.url,
-                    database_url=self.settings.database_url,
-                    redis_url=self.settings.redis_url.get_secret_value(),
-                    store_url=self.settings.store_url,
-                )
-            )
-            # All is well: from here on the end of the caller's block stops it.
-            self._exit = self._exit.pop_all()
+        self._exit.enter_context(self._installation)
         return self
 
     def __exit__(self, *_: object) -> None:
-        """Stop the services, then the servers they use."""
+        """Stop the services, then the servers they use, and give the folder back."""
         self._exit.close()
 
-    def _start_servers(self) -> Settings:
+    def start(
+        self, port: int | None = None, on_step: Callable[[str], None] = lambda _: None
+    ) -> None:
+        """Start everything and wait until it serves.
+
+        Parameters
+        ----------
+        port
+            For the API; None takes the default, or a free one where that is in use.
+        on_step
+            Told in words what is being done.
+
+        Raises
+        ------
+        ConfigurationError
+            If something does not come up.
+        """
+        port = _choose_port(port)
+        self.url = f"http://{HOST}:{port}"
+        self._start_servers(on_step)
+        on_step("Migrating the database")
+        prepare_database(self.settings)
+        on_step("Starting API, worker and upkeep")
+        supervisor = Supervisor(self._services(port))
+        self._exit.callback(supervisor.stop)
+        supervisor.start()
+        self._wait_until_ready(supervisor, on_step)
+        self._installation.announce(
+            Running(
+                pid=os.getpid(),
+                server_url=self.url,
+                database_url=self.settings.database_url,
+                redis_url=self.settings.redis_url.get_secret_value(),
+                store_url=self.settings.store_url,
+            )
+        )
+
+    def _start_servers(self, on_step: Callable[[str], None]) -> None:
         settings, folder = self.settings, self._installation.data_dir
         update: dict[str, object] = {}
         if not settings.database_url:
-            self._on_step("Starting PostgreSQL")
+            on_step("Starting PostgreSQL")
             postgres = EmbeddedPostgres(folder / "postgres", log=self.logs / "postgres.log")
             self._exit.callback(postgres.stop)
             update["database_url"] = postgres.start()
         if not settings.redis_url.get_secret_value():
-            self._on_step("Starting Redis")
+            on_step("Starting Redis")
             queue = EmbeddedRedis(folder / "redis", log=self.logs / "redis.log")
             self._exit.callback(queue.stop)
             update["redis_url"] = SecretStr(queue.start())
@@ -116,7 +126,7 @@ class Stack:
             update["store_url"] = store.as_uri()
         if not settings.secret_key.get_secret_value():
             update["secret_key"] = self._installation.secret_key()
-        return settings.model_copy(update=update)
+        self.settings = settings.model_copy(update=update)
 
     def _services(self, port: int) -> list[Service]:
         env = os.environ | {
@@ -126,9 +136,11 @@ class Stack:
             "DERMTRIAGE_SECRET_KEY": self.settings.secret_key.get_secret_value(),
         }
         commands = {
-            "api": ["uvicorn", "--factory", "dermtriage_api.app:create_app"]
-            + ["--host", HOST, "--port", str(port), "--no-access-log"]
-            + ["--log-level", "warning", "--timeout-graceful-shutdown", "3"],
+            "api": [
+                *("uvicorn", "--factory", "dermtriage_api.app:create_app"),
+                *("--host", HOST, "--port", str(port), "--no-access-log"),
+                *("--log-level", "warning", "--timeout-graceful-shutdown", "3"),
+            ],
             "worker": ["dermtriage_worker.app"],
             "upkeep": ["dermtriage_worker.upkeep"],
         }
@@ -137,7 +149,7 @@ class Stack:
             for name, command in commands.items()
         ]
 
-    def _wait_until_ready(self, supervisor: Supervisor) -> None:
+    def _wait_until_ready(self, supervisor: Supervisor, on_step: Callable[[str], None]) -> None:
         engine = db.make_engine(self.settings)
         sessions = db.make_sessions(engine)
 
@@ -154,7 +166,7 @@ class Stack:
         deadline = time.monotonic() + READY_TIMEOUT
         try:
             for what, ready in (("API", api_ready), ("worker", worker_ready)):
-                self._on_step(f"Waiting for the {what}")
+                on_step(f"Waiting for the {what}")
                 while not ready():
                     supervisor.check()
                     if time.monotonic() > deadline:

@@ -21,6 +21,7 @@ IMAGE_COLUMNS = ("image", "case", "image_type")
 CASE_COLUMNS = tuple(
     name for name in CaseMetadata.model_fields if name not in {"images", "history"}
 )
+_COLUMNS = (*IMAGE_COLUMNS, *CASE_COLUMNS)
 _ISIC_IMAGE_TYPES = {
     "clinical: close-up": ImageType.CLOSE_UP,
     "clinical: overview": ImageType.OVERVIEW,
@@ -96,11 +97,10 @@ def read_cases(path: Path, photographs: Iterable[str]) -> list[TableCase]:
         has no row, or a case lacks one of its photographs.
     """
     rows = read_rows(path)
-    known = {*IMAGE_COLUMNS, *CASE_COLUMNS}
-    if unknown := sorted({name for row in rows for name in row.values} - known):
+    if unknown := sorted({name for row in rows for name in row.values} - set(_COLUMNS)):
         raise RequestRejected(
             f"{path} has columns that a referral does not have: {', '.join(unknown)}.",
-            remedy=f"Remove or rename them; known are {', '.join((*IMAGE_COLUMNS, *CASE_COLUMNS))}.",
+            remedy=f"Remove or rename them; known are {', '.join(_COLUMNS)}.",
             field="--metadata",
         )
     there = set(photographs)
@@ -139,7 +139,8 @@ def _check_columns(path: Path, columns: list[str]) -> None:
         )
     if len(set(columns)) < len(columns):
         raise RequestRejected(
-            f"{path} has two columns with the same heading.", remedy="Remove one.",
+            f"{path} has two columns with the same heading.",
+            remedy="Remove one.",
             field="--metadata",
         )
 

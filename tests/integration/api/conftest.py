@@ -168,6 +168,12 @@ def clinician(api: Served) -> Iterator[httpx.Client]:
         yield client
 
 
+@pytest.fixture
+def colleague(api: Served) -> Iterator[httpx.Client]:
+    with api.client(log_in(api, "j.silva")) as client:
+        yield client
+
+
 def log_in(api: Served, username: str) -> str:
     """Add a clinician and return the token of a session."""
     with api.sessions.begin() as session:

@@ -1,9 +1,13 @@
 from pathlib import Path
 
 import pytest
+import torch
 
 from dermtriage_worker.ensemble.ensemble import Ensemble
 from dermtriage_worker.ensemble.tiny import build_tiny_release
+
+# Tests run beside each other; threads that wait for each other make tiny networks slow.
+torch.set_num_threads(1)
 
 
 @pytest.fixture(scope="session")

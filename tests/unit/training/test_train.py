@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file
 from torch import nn
 
 from dermtriage_worker.training.checkpoint import TrainingMismatch
@@ -82,22 +82,20 @@ def test_missing_data_is_told(tmp_path: Path, config: TrainConfig) -> None:
 def test_pretrained_member_needs_weights(data: Path, tmp_path: Path, config: TrainConfig) -> None:
     member = config.members[0].model_copy(update={"pretrained": True})
     pretrained = config.model_copy(update={"members": (member,)})
+    # torchvision has no weights for this architecture, so none are fetched.
     with pytest.raises(TrainingMismatch, match="ImageNet"):
         train(data, tmp_path, pretrained, None, _ignore)
 
 
-def test_pretrained_weights_fill_all_but_the_classifier(tmp_path: Path) -> None:
+def test_pretrained_weights_fill_all_but_the_classifier() -> None:
     def network(classes: int) -> nn.Module:
         return _Classified(nn.Linear(4, 4), nn.Linear(4, classes))
 
     given, taking = network(1000), network(7)
-    path = tmp_path / "imagenet.safetensors"
-    save_file(given.state_dict(), path)
-    load_pretrained(taking, path)
+    load_pretrained(taking, given.state_dict())
     assert torch.equal(taking.state_dict()["body.weight"], given.state_dict()["body.weight"])
-    save_file({"other": torch.zeros(1)}, path)
     with pytest.raises(TrainingMismatch, match=r"body\.weight"):
-        load_pretrained(network(7), path)
+        load_pretrained(network(7), {"other": torch.zeros(1)})
 
 
 class _Classified(nn.Module):

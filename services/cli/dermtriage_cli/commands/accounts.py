@@ -39,11 +39,10 @@ def add_clinic(name: Name, data_dir: DataDir = DATA_DIR, as_json: Json = False) 
         clinic, key = accounts.add_clinic(
             session, name=name, secret_key=settings.secret_key.get_secret_value()
         )
-        added = {"id": clinic.id, "name": clinic.name, "api_key": key}
     if as_json:
-        print_json(added)
+        print_json({"id": clinic.id, "name": clinic.name, "api_key": key})
         return
-    out.print(f"Clinic {escape(added['name'])}. Its API key, which cannot be shown again:")
+    out.print(f"Clinic {escape(clinic.name)}. Its API key, which cannot be shown again:")
     typer.echo(key)
 
 

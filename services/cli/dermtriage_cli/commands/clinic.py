@@ -1,6 +1,5 @@
 """`submit`: what a clinic does."""
 
-from pathlib import Path
 from typing import Annotated
 
 import typer

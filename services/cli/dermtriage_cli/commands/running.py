@@ -37,22 +37,20 @@ def up(data_dir: DataDir = DATA_DIR, port: Port = None) -> None:
     """
     from dermtriage_cli.stack import Stack
 
-    with ending_in_order():
+    with ending_in_order(), Stack(data_dir) as stack:
         with steps() as step:
-            stack = Stack(data_dir, port=port, on_step=step).__enter__()
-        try:
-            out.print(f"dermtriage serves at [bold]{stack.url}[/] (API reference: {stack.url}/docs)")
-            out.print(f"Data in {escape(str(data_dir))}, logs in {escape(str(stack.logs))}.")
-            option = "" if data_dir == DATA_DIR else f" --data-dir {data_dir}"
-            out.print(
-                "Next, in another terminal:\n"
-                f"  dermtriage clinic add 'Aldea Norte'{escape(option)}\n"
-                f"  dermtriage clinician add m.okafor{escape(option)}\n"
-                "Ctrl-C stops everything."
-            )
-            _wait()
-        finally:
-            _stop(stack)
+            stack.start(port, step)
+        option = "" if data_dir == DATA_DIR else f" --data-dir {data_dir}"
+        out.print(
+            f"dermtriage serves at [bold]{stack.url}[/] (API reference: {stack.url}/docs).\n"
+            f"Data in {escape(str(data_dir))}, logs in {escape(str(stack.logs))}.\n"
+            "Next, in another terminal:\n"
+            f"  dermtriage clinic add 'Aldea Norte'{escape(option)}\n"
+            f"  dermtriage clinician add m.okafor{escape(option)}\n"
+            "Ctrl-C stops everything.",
+            soft_wrap=True,
+        )
+        _wait()
 
 
 def demo(
@@ -81,19 +79,17 @@ def demo(
     from dermtriage_cli.demo import create_accounts, show
     from dermtriage_cli.stack import Stack
 
-    with ending_in_order(), TemporaryDirectory(prefix="dermtriage-demo-") as folder:
+    folder = TemporaryDirectory(prefix="dermtriage-demo-")
+    with ending_in_order(), folder, Stack(Path(folder.name)) as stack:
         with steps() as step:
-            stack = Stack(Path(folder), port=port, on_step=step).__enter__()
-        try:
-            login = create_accounts(stack.settings)
-            result = show(stack.url, login, images or [], count, seed)
-            _print(result)
-            if once:
-                raise typer.Exit(1 if result.wrong else 0)
-            _invite(stack, login)
-            _wait()
-        finally:
-            _stop(stack)
+            stack.start(port, step)
+        login = create_accounts(stack.settings)
+        result = show(stack.url, login, images or [], count, seed)
+        _print(result)
+        if once:
+            raise typer.Exit(1 if result.wrong else 0)
+        _invite(stack, login)
+        _wait()
 
 
 def _print(result: "Result") -> None:
@@ -125,8 +121,4 @@ def _wait() -> None:
     # Being stopped is how this is meant to end.
     with suppress(KeyboardInterrupt):
         threading.Event().wait()
-
-
-def _stop(stack: "Stack") -> None:
     err.print("Stopping …")
-    stack.__exit__(None, None, None)

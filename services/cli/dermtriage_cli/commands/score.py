@@ -96,7 +96,7 @@ def _csv_writer(path: Path | None) -> Iterator[Any]:
     from dermtriage_cli.offline import COLUMNS
 
     if path is None:
-        yield lambda row: None
+        yield lambda _: None
         return
     try:
         file = sys.stdout if str(path) == "-" else path.open("w", newline="", encoding="utf-8")

@@ -59,9 +59,10 @@ def train(
     Example: dermtriage train --data ham10000 --imagenet mobilenet_v2.safetensors
     --out runs/a --release releases/2027.1
     """
+    from dermtriage_cli.training_config import read_config
     from dermtriage_worker.training.train import train as run_training
 
-    chosen = _read_config(config)
+    chosen = read_config(config)
     tasks: dict[str, TaskID] = {}
     with progress() as bars:
 
@@ -83,4 +84,6 @@ def train(
         manifest = build_release(data, out_dir, release, lambda step: err.print(escape(step)))
         out.print(f"Release {escape(manifest.name)} is in {escape(str(release))}.")
         for name, figure in manifest.figures.items():
-            out.print(f"  {escape(name)}: {figure.value:.3f} ({figure.low:.3f}–{figure.high:.3f})")
+            out.print(
+                f"  {escape(name)}: {figure.value:.3f} ({figure.low:.3f} to {figure.high:.3f})"
+            )

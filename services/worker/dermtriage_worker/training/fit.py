@@ -3,11 +3,12 @@
 import json
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 import torch
+import torchvision
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 from torch.nn import functional
@@ -83,7 +84,7 @@ def train_member(
         Folder of this member: receives the checkpoint, the curves (a JSON object an epoch) and
         at the end the weights (safetensors, float32).
     imagenet
-        Weights to start from, for a member with `pretrained`.
+        Weights to start from, for a member with `pretrained`; torchvision's own if None.
 
     Raises
     ------
@@ -102,12 +103,7 @@ def train_member(
             out, digest=digest, network=network, optimizer=optimizer, device=device
         )
     elif member.pretrained:
-        if imagenet is None:
-            raise TrainingMismatch(
-                f"Member {member.name} starts from ImageNet weights, and none were given.",
-                remedy="Name their safetensors file.",
-            )
-        load_pretrained(network, imagenet)
+        load_pretrained(network, imagenet_weights(member.architecture, imagenet))
 
     log_prior = class_log_prior(training.labels)
     steps = len(training.labels) // member.batch_size
@@ -137,7 +133,28 @@ def train_member(
     )
 
 
-def load_pretrained(network: nn.Module, path: Path) -> None:
+def imagenet_weights(architecture: str, path: Path | None) -> Mapping[str, Tensor]:
+    """Read ImageNet weights from a safetensors file, or else fetch torchvision's own.
+
+    Raises
+    ------
+    TrainingMismatch
+        If torchvision's weights cannot be fetched.
+    """
+    if path is not None:
+        return load_file(path)
+    try:
+        weights = torchvision.models.get_model_weights(architecture).DEFAULT
+        state: Mapping[str, Tensor] = weights.get_state_dict(progress=False, check_hash=True)
+    except (OSError, ValueError) as error:
+        raise TrainingMismatch(
+            f"torchvision's ImageNet weights of {architecture} cannot be had ({error}).",
+            remedy="Give a safetensors file of them.",
+        ) from error
+    return state
+
+
+def load_pretrained(network: nn.Module, weights: Mapping[str, Tensor]) -> None:
     """Put ImageNet weights into a network, leaving out the classifier of 1000 classes.
 
     Raises
@@ -148,14 +165,14 @@ def load_pretrained(network: nn.Module, path: Path) -> None:
     own = network.state_dict()
     fitting = {
         name: value
-        for name, value in load_file(path).items()
+        for name, value in weights.items()
         if name in own and own[name].shape == value.shape
     }
     missing = [n for n in own if n not in fitting and not n.startswith("classifier.")]
     if missing:
         raise TrainingMismatch(
-            f"{path.name} does not fit the architecture: {len(missing)} tensors are missing or "
-            f"of another shape, the first is {missing[0]}."
+            f"The ImageNet weights do not fit the architecture: {len(missing)} tensors are "
+            f"missing or of another shape, the first is {missing[0]}."
         )
     network.load_state_dict(fitting, strict=False)
 

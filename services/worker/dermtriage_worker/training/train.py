@@ -45,7 +45,7 @@ def train(
     out
         Folder of the run.
     imagenet
-        MobileNetV2's ImageNet weights (safetensors), for members with `pretrained`.
+        ImageNet weights (safetensors) for members with `pretrained`; None fetches torchvision's.
     on_progress
         Called after every step.
     only
