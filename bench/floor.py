@@ -19,7 +19,7 @@ BATCH = 16
 WARM_UP = 16
 
 
-def _prepared(ensemble: Ensemble, data: bytes):  # noqa: ANN202 - a tensor
+def _prepared(ensemble: Ensemble, data: bytes):
     return ensemble.prepare(Image.open(io.BytesIO(data)))
 
 

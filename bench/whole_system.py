@@ -7,12 +7,11 @@ from pathlib import Path
 from statistics import median
 from uuid import UUID
 
-import httpx
 from sqlalchemy import text
 from sqlalchemy.orm import Session, sessionmaker
 
+from bench import load
 from dermtriage import accounts, db
-from dermtriage_cli.sender import Photograph, Referral, send_all, send_case
 from dermtriage_cli.stack import Stack
 
 SENDERS = 4
@@ -46,34 +45,31 @@ def measure(
         with sessions.begin() as session:
             secret = stack.settings.secret_key.get_secret_value()
             _, key = accounts.add_clinic(session, name="Bench", secret_key=secret)
-        headers = {"Authorization": f"Bearer {key}"}
-        with httpx.Client(base_url=stack.url, headers=headers, timeout=120) as client:
-            latency = _latency(client, sessions, lone, on_step)
-            rate, batch = _rush(client, sessions, rush, on_step)
+        on_step("Idle latency")
+        latency = _latency(stack.url, sessions, [load.build(path, key) for path in lone])
+        on_step(f"{len(rush)} uploads at once")
+        rate, batch = _rush(
+            stack.url,
+            sessions,
+            [load.build(path, key) for path in rush],
+            2 * stack.settings.heartbeat_seconds,
+        )
         engine.dispose()
     return Measured(rate, latency, batch)
 
 
-def _referral(path: Path) -> Referral:
-    return Referral(path.stem, (Photograph(path.read_bytes),))
-
-
-def _latency(
-    client: httpx.Client,
-    sessions: sessionmaker[Session],
-    paths: list[Path],
-    on_step: Callable[[str], None],
-) -> float:
-    on_step("Idle latency")
+def _latency(url: str, sessions: sessionmaker[Session], requests: list[load.Request]) -> float:
+    connection = load.connect(url)
     waited = []
     with sessions() as session:
-        for path in paths:
-            receipt = send_case(client, _referral(path))
+        for request in requests:
+            image_id = load.post(connection, request)
             accepted = time.perf_counter()
-            image_id = UUID(receipt["images"][0]["image_id"])
             while not _is_scored(session, image_id):
-                time.sleep(0.001)
+                time.sleep(0.002)
             waited.append(time.perf_counter() - accepted)
+            time.sleep(0.1)
+    # The first one warms the worker.
     return median(waited[1:])
 
 
@@ -86,27 +82,21 @@ def _is_scored(session: Session, image_id: UUID) -> bool:
 
 
 def _rush(
-    client: httpx.Client,
-    sessions: sessionmaker[Session],
-    paths: list[Path],
-    on_step: Callable[[str], None],
+    url: str, sessions: sessionmaker[Session], requests: list[load.Request], settle: float
 ) -> tuple[float, float]:
-    on_step(f"{len(paths)} uploads at once")
     with sessions() as session:
         before = _batches(session)
         start = time.perf_counter()
-        for sent in send_all(client, map(_referral, paths), concurrency=SENDERS):
-            if sent.error is not None:
-                raise sent.error
+        load.rush(url, requests, SENDERS)
         while session.execute(text("SELECT count(*) FROM pending_images")).scalar_one():
             session.rollback()
             time.sleep(0.02)
         elapsed = time.perf_counter() - start
-        # The last heartbeat tells of the last batch.
-        time.sleep(6)
+        # The count of batches comes with the worker's next signs of life.
+        time.sleep(settle)
         session.rollback()
         batches = _batches(session) - before
-    return len(paths) / elapsed, len(paths) / batches
+    return len(requests) / elapsed, len(requests) / batches
 
 
 def _batches(session: Session) -> int:

@@ -51,9 +51,7 @@ def measure() -> tuple[float, float, str]:
                     with engine.begin() as connection:
                         connection.execute(_FILL, {"first": last - SMALL + 1, "last": last})
                 filled = size
-                with engine.connect().execution_options(
-                    isolation_level="AUTOCOMMIT"
-                ) as connection:
+                with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
                     connection.execute(text("VACUUM ANALYZE cases"))
                 with Session(engine) as session:
                     times.append(_page_time(session))

@@ -89,7 +89,7 @@ def install(session: Session, folder: Path, policy: Policy | None = None) -> Non
 def settings(servers: Servers, tmp_path: Path) -> Iterator[Settings]:
     """Settings of a database of the test's own, an empty store and the shared Redis."""
     name = f"test_{uuid4().hex}"
-    servers.sql(f"CREATE DATABASE {name} TEMPLATE {TEMPLATE} STRATEGY file_copy")
+    servers.sql(f"CREATE DATABASE {name} TEMPLATE {TEMPLATE}")
     yield Settings(
         database_url=servers.database_url.replace(f"/{TEMPLATE}?", f"/{name}?"),
         redis_url=servers.redis_url,

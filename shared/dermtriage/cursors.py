@@ -3,7 +3,7 @@
 import base64
 import binascii
 import json
-from datetime import datetime
+from datetime import UTC, datetime
 from uuid import UUID
 
 from dermtriage.errors import RequestRejected
@@ -27,7 +27,7 @@ def decode(cursor: str, *kinds: type) -> list[int | datetime | UUID]:
         plain = base64.b64decode(cursor + "=" * (-len(cursor) % 4), altchars=b"-_", validate=True)
         parts = json.loads(plain)
         return [_value(part, kind) for part, kind in zip(parts, kinds, strict=True)]
-    except (binascii.Error, ValueError, TypeError, RecursionError) as error:
+    except (binascii.Error, ValueError, TypeError, OverflowError, RecursionError) as error:
         raise RequestRejected(
             "The cursor cannot be read.",
             field="cursor",
@@ -48,4 +48,5 @@ def _value(part: object, kind: type) -> int | datetime | UUID:
     moment = datetime.fromisoformat(part)
     if moment.tzinfo is None:
         raise ValueError("no time zone")
-    return moment
+    # PostgreSQL does not read every offset that Python does.
+    return moment.astimezone(UTC)

@@ -55,6 +55,7 @@ def make_engine(settings: Settings) -> Engine:
         max_overflow=0,
         pool_timeout=settings.connect_timeout,
         pool_pre_ping=True,
+        hide_parameters=True,  # they hold patient data, and errors are logged
         connect_args={
             "connect_timeout": int(settings.connect_timeout),
             # A server that went silent must not hold a thread for the kernel's two hours.
@@ -67,7 +68,7 @@ def make_engine(settings: Settings) -> Engine:
 
 def make_sessions(engine: Engine) -> sessionmaker[Session]:
     """Return the factory of sessions; objects stay readable after a commit."""
-    return sessionmaker(engine, expire_on_commit=False, autoflush=False)
+    return sessionmaker(engine, expire_on_commit=False)
 
 
 @contextmanager

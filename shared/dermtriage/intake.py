@@ -23,7 +23,7 @@ from dermtriage.errors import (
 from dermtriage.models import Case, Image, IntakeRequest, PendingImage, TriageEvent
 from dermtriage.referral import CaseMetadata
 from dermtriage.releases import active_policy
-from dermtriage.states import PRIORITY_LANE, CaseState, ImageType, Priority, Scoring
+from dermtriage.states import CaseState, ImageType, Priority, Scoring
 from dermtriage.storage import ImageStore
 from dermtriage.triage import ImageStatus, place_new
 
@@ -243,8 +243,9 @@ def _pending(case: Case) -> list[PendingImage]:
         PendingImage(
             image_id=image.id,
             case_id=case.id,
-            # Among what is unscored, only the referrer can say what is more urgent.
-            lane=PRIORITY_LANE[case.priority],
+            # Among what is unscored, only the referrer can say what is more urgent. The order of
+            # the words counts, not their lanes: `stat` goes before any backlog of `asap`.
+            lane=list(Priority).index(case.priority),
             due_at=case.due_at,
         )
         for image in case.images

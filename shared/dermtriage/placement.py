@@ -1,6 +1,6 @@
 """Put a case where its assessments, its referrer and its age say, and write down the change."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
@@ -30,15 +30,19 @@ class Cause:
     image_ids: Sequence[UUID] = ()
 
 
+def current_decisions(session: Session, case_ids: Collection[UUID]) -> dict[UUID, Decision]:
+    """Return, of each case that has one, the decision that no later one supersedes."""
+    later = aliased(Decision)
+    standing = select(Decision).where(
+        Decision.case_id.in_(case_ids),
+        ~select(later.id).where(later.supersedes_id == Decision.id).exists(),
+    )
+    return {decision.case_id: decision for decision in session.scalars(standing)}
+
+
 def current_decision(session: Session, case_id: UUID) -> Decision | None:
     """Return the decision of a case that no later one supersedes."""
-    later = aliased(Decision)
-    return session.scalar(
-        select(Decision).where(
-            Decision.case_id == case_id,
-            ~select(later.id).where(later.supersedes_id == Decision.id).exists(),
-        )
-    )
+    return current_decisions(session, [case_id]).get(case_id)
 
 
 def place_case(session: Session, case: Case, cause: Cause, policy: Policy, now: datetime) -> None:

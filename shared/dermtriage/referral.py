@@ -4,7 +4,7 @@ from datetime import date
 from typing import Annotated, Literal
 from uuid import UUID
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints
+from pydantic import BaseModel, ConfigDict, Field, FiniteFloat, StringConstraints
 
 from dermtriage.states import ImageType, Priority
 
@@ -18,7 +18,7 @@ Text = Annotated[
     str, StringConstraints(strip_whitespace=True, min_length=1, max_length=100, pattern=STORABLE)
 ]
 LongText = Annotated[str, StringConstraints(max_length=2000, pattern=STORABLE)]
-HistoryValue = bool | int | float | LongText
+HistoryValue = bool | int | FiniteFloat | LongText
 
 
 class ImageMetadata(BaseModel):

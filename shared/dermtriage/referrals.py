@@ -10,7 +10,7 @@ from sqlalchemy.orm import Session, selectinload
 from dermtriage import cursors
 from dermtriage.errors import NotFound
 from dermtriage.models import Case, Decision
-from dermtriage.placement import current_decision
+from dermtriage.placement import current_decision, current_decisions
 
 OVERLAP = timedelta(seconds=90)
 """Longer than any transaction may run, so that a change committed late is still seen."""
@@ -73,8 +73,9 @@ def changed_cases(
         settled = now - OVERLAP
         last = cases[-1].changed_at if cases else settled
         next_cursor = cursors.encode(min(last, settled), UUID(int=0))
+    decisions = current_decisions(session, [case.id for case in cases])
     return Changes(
-        [OwnCase(case, current_decision(session, case.id)) for case in cases],
+        [OwnCase(case, decisions.get(case.id)) for case in cases],
         next_cursor,
         has_more,
     )

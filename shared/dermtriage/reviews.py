@@ -134,7 +134,8 @@ def decide(
     NotFound
         If there is no such case.
     Conflict
-        If the claim was lost, the severity rose, or the case has another decision by now.
+        If the claim was lost, the severity rose, the case has another decision by now, or a
+        retake is asked for that has already come.
     """
     case = _locked(session, case_id)
     claim = _held(session, case_id, clinician_id, token, now)
@@ -154,6 +155,8 @@ def decide(
             remedy="To correct that decision, name it in supersedes_id.",
             code="already_decided",
         )
+    if outcome is Outcome.RETAKE:
+        _refuse_second_retake(session, case_id)
     state = CaseState.AWAITING_RETAKE if outcome is Outcome.RETAKE else CaseState.DECIDED
     if state is not case.state and not may_become(case.state, state):
         raise Conflict(
@@ -235,6 +238,17 @@ def _held(
             code="claim_lost",
         )
     return claim
+
+
+def _refuse_second_retake(session: Session, case_id: UUID) -> None:
+    # A case is replaced once: it would wait for good for what no clinic can send.
+    retake = session.scalar(select(Case.id).where(Case.replaces_case_id == case_id))
+    if retake is not None:
+        raise Conflict(
+            f"The retake of this case has come: it is case {retake}.",
+            remedy="Decide here by what there is, and ask for a further retake there.",
+            code="retake_arrived",
+        )
 
 
 def _write_event(session: Session, case: Case, state: CaseState) -> None:

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Annotated, Literal
 from zoneinfo import ZoneInfo
 
-from pydantic import AfterValidator, Field, SecretStr, ValidationError
+from pydantic import AfterValidator, BeforeValidator, Field, SecretStr, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from dermtriage.errors import ConfigurationError
@@ -27,6 +27,19 @@ def _known_timezone(name: str) -> str:
 TimeZone = Annotated[str, AfterValidator(_known_timezone)]
 """A zone by its IANA name, such as ``Europe/Berlin``."""
 
+MIN_SECRET = 32
+
+
+def _hard_to_guess(secret: SecretStr) -> SecretStr:
+    if 0 < len(secret) < MIN_SECRET:
+        raise ValueError(f"shorter than {MIN_SECRET} characters")
+    return secret
+
+
+LogLevel = Annotated[
+    Literal["debug", "info", "warning", "error", "critical"], BeforeValidator(str.lower)
+]
+
 
 class Settings(BaseSettings):
     """The settings of one process. Durations are in seconds, sizes in bytes."""
@@ -42,9 +55,8 @@ class Settings(BaseSettings):
     store_url: str = Field(
         default="", description="Images: a folder as file:///path, or s3://bucket/prefix"
     )
-    secret_key: SecretStr = Field(
+    secret_key: Annotated[SecretStr, AfterValidator(_hard_to_guess)] = Field(
         default=SecretStr(""),
-        min_length=32,
         description="Keys API keys and sessions; at least 32 characters",
     )
     releases_dir: Path = Field(default=ROOT / "releases", description="Where the releases lie")
@@ -52,7 +64,7 @@ class Settings(BaseSettings):
         default="2026.11", description="The release that a new database starts with"
     )
 
-    log_level: Literal["debug", "info", "warning", "error", "critical"] = "info"
+    log_level: LogLevel = "info"
     database_pool_size: int = Field(default=24, ge=1, description="Connections a process")
     connect_timeout: Seconds = 5
     redis_timeout: Seconds = 5

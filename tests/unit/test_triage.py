@@ -7,6 +7,10 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 import pytest
+from hypothesis import assume, example, given
+from hypothesis import strategies as st
+from pydantic import ValidationError
+
 from dermtriage.states import (
     PRIORITY_LANE,
     SEVERITY_LANE,
@@ -34,9 +38,6 @@ from dermtriage.triage import (
     recalls,
     triage_image,
 )
-from hypothesis import assume, example, given
-from hypothesis import strategies as st
-from pydantic import ValidationError
 
 POLICY = Policy(lower=0.3, upper=0.6, disagreement=0.4, out_of_scope=0.8)
 
@@ -46,7 +47,11 @@ shares = st.floats(0, 1)
 scored = st.sampled_from([Severity.SEVERE, Severity.INDETERMINATE, Severity.LOW])
 severities = st.sampled_from(Severity)
 priorities = st.sampled_from(Priority)
-moments = st.datetimes(datetime(2000, 1, 1), datetime(2039, 1, 1), timezones=st.just(UTC))
+moments = st.datetimes(
+    datetime(2000, 1, 1),  # noqa: DTZ001 - the strategy adds the zone
+    datetime(2039, 1, 1),  # noqa: DTZ001
+    timezones=st.just(UTC),
+)
 
 
 @st.composite
@@ -193,7 +198,9 @@ _SCORED_RANK = {Severity.LOW: 0, Severity.INDETERMINATE: 1, Severity.SEVERE: 2}
 
 
 @given(severities, st.lists(severities, max_size=12))
-def test_the_severity_of_an_open_case_only_rises(first: Severity, judgements: list[Severity]) -> None:
+def test_the_severity_of_an_open_case_only_rises(
+    first: Severity, judgements: list[Severity]
+) -> None:
     course = [first]
     for judgement in judgements:
         course.append(open_severity(course[-1], judgement))

@@ -5,7 +5,7 @@ from contextlib import asynccontextmanager
 from importlib.metadata import version
 
 from anyio.to_thread import current_default_thread_limiter, run_sync
-from fastapi import APIRouter, FastAPI, Request
+from fastapi import FastAPI, Request
 from starlette.responses import Response
 
 from dermtriage.logs import setup_logging
@@ -83,14 +83,12 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         redoc_url=None,
         redirect_slashes=False,
         lifespan=lifespan,
+        # Our figures stand in /metrics; looking for other collectors would cost each request.
+        telemetry={"tracing": False, "metrics": False, "logs": False},
     )
     app.state.telemetry = telemetry
-    v1 = APIRouter(prefix="/v1")
-    for module in (cases, worklist, claims, decisions, images, sessions):
-        v1.include_router(module.router)
-    app.include_router(v1)
-    app.include_router(health.router)
-    app.include_router(metrics.router)
+    for module in (cases, worklist, claims, decisions, images, sessions, health, metrics):
+        app.include_router(module.router)
     add_reference(app)
     for kind in FORESEEN:
         app.add_exception_handler(kind, _answer)

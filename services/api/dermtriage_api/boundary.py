@@ -16,6 +16,9 @@ from dermtriage_api.telemetry import Telemetry
 logger = logging.getLogger(__name__)
 
 _HEADERS = {
+    # Answers hold patient data, and errors would outlive their cause. The few that a client may
+    # keep say so themselves.
+    "Cache-Control": "no-store",
     "Content-Security-Policy": "default-src 'none'; frame-ancestors 'none'",
     "Cross-Origin-Resource-Policy": "same-origin",
     "Referrer-Policy": "no-referrer",

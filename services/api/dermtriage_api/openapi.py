@@ -4,10 +4,23 @@ from typing import Any
 
 from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
+from pydantic import BaseModel
 from pydantic.json_schema import models_json_schema
 
 from dermtriage.referral import CaseMetadata
 from dermtriage_api.problems import MEDIA_TYPE, Problem
+from dermtriage_api.schemas.cases import CaseView, ChangesView
+from dermtriage_api.schemas.reviews import ClaimedView, DecisionView, ItemView, WorklistView
+
+# FastAPI drops nulls from the document that it builds, and so from these models' examples.
+_WITH_NULLS: tuple[type[BaseModel], ...] = (
+    CaseView,
+    ChangesView,
+    ClaimedView,
+    DecisionView,
+    ItemView,
+    WorklistView,
+)
 
 Responses = dict[int | str, dict[str, Any]]
 """Answers by their status, as FastAPI's routes take them."""
@@ -127,5 +140,8 @@ def describe(app: FastAPI) -> dict[str, Any]:
         schemas = document["components"]["schemas"]
         schemas |= extra["$defs"]
         schemas["CaseMetadata"]["examples"] = [REFERRAL_EXAMPLE]
+        for model in _WITH_NULLS:
+            shown: Any = model.model_config["json_schema_extra"]
+            schemas[model.__name__]["examples"] = shown["examples"]
         app.openapi_schema = document
     return app.openapi_schema

@@ -125,12 +125,13 @@ def invalid(error: RequestValidationError | ValidationError, within: str = "") -
         The part of the request that was validated, where the error does not know it itself.
     """
     errors = []
+    if not within and error.errors()[0]["type"] == "json_invalid":
+        return _malformed_json()
     for fault in error.errors():
         location = list(fault["loc"])
         if not within:
-            # The first step is query, path, header or body, and a position in broken JSON is
-            # no name of a field.
-            location = [] if fault["type"] == "json_invalid" else location[1:]
+            # The first step is query, path, header or body.
+            location = location[1:]
         field = _field_name([within, *location] if within else location) or "body"
         errors.append(FieldProblem(field=field, detail=fault["msg"]))
     return Refusal(
@@ -139,6 +140,15 @@ def invalid(error: RequestValidationError | ValidationError, within: str = "") -
         f"{errors[0].field}: {errors[0].detail}.",
         remedy="Correct the fields that `errors` names and send the request again.",
         errors=errors,
+    )
+
+
+def _malformed_json() -> Refusal:
+    return Refusal(
+        HTTPStatus.BAD_REQUEST,
+        "malformed_json",
+        "The body is no JSON.",
+        remedy="Build the body with a JSON library, in UTF-8.",
     )
 
 
@@ -153,6 +163,9 @@ def problem_response(error: Exception) -> Response:
     """Return the answer to an error of a kind that is `FORESEEN`."""
     if isinstance(error, RequestValidationError):
         error = invalid(error)
+    if isinstance(error, HTTPException) and error.status_code == HTTPStatus.BAD_REQUEST:
+        # So FastAPI calls a body of bytes that are no text.
+        error = error if isinstance(error, Refusal) else _malformed_json()
     if isinstance(error, Refusal):
         return _of_refusal(error)
     if isinstance(error, DermtriageError):
@@ -233,10 +246,4 @@ def render(
         code=code,
         **members,
     )
-    return Response(
-        problem.model_dump_json(exclude_none=True),
-        status,
-        # An error that a cache kept would outlive its cause.
-        {"Cache-Control": "no-store", **(headers or {})},
-        MEDIA_TYPE,
-    )
+    return Response(problem.model_dump_json(exclude_none=True), status, headers, MEDIA_TYPE)

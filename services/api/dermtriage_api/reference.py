@@ -20,6 +20,12 @@ _PAGE = """<!doctype html>
 <title>dermtriage API</title>
 <link rel="stylesheet" href="docs/assets/swagger-ui.css">
 <link rel="icon" href="data:,">
+<style>
+/* Swagger UI has no dark colours of its own: its light ones are turned round, hues kept. */
+@media (prefers-color-scheme: dark) {
+  html { background: white; filter: invert(0.9) hue-rotate(180deg); }
+}
+</style>
 </head>
 <body>
 <main id="reference"></main>

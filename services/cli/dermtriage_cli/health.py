@@ -47,10 +47,12 @@ def check_all(data_dir: Path, settings: Settings) -> Iterator[Check]:
     except ConfigurationError as error:
         yield Check("servers", ok=False, detail=error.detail, remedy=error.remedy)
         return
-    yield _check("database", lambda: _database(settings))
+    database = _check("database", lambda: _database(settings))
+    yield database
     yield _check("Redis", lambda: _redis(settings))
     yield _check("image store", lambda: _store(settings))
-    yield _check("worker", lambda: _worker(settings))
+    if database.ok:
+        yield _check("worker", lambda: _worker(settings))
 
 
 def _check(name: str, look: Callable[[], str]) -> Check:

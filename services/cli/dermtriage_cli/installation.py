@@ -47,7 +47,7 @@ class Installation:
             If a stack runs in it, or the folder cannot be made.
         """
         try:
-            self.data_dir.mkdir(parents=True, exist_ok=True)
+            self.data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
             self._lock = self._lock_path.open("w")
         except OSError as error:
             raise ConfigurationError(

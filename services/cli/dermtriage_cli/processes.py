@@ -30,6 +30,8 @@ class Child:
         What asks the child to end.
     account
         Another account to run as; needs root.
+    keep_open
+        File descriptors that the child inherits.
     """
 
     def __init__(
@@ -40,6 +42,7 @@ class Child:
         env: Mapping[str, str] | None = None,
         stop_signal: signal.Signals = signal.SIGTERM,
         account: struct_passwd | None = None,
+        keep_open: Sequence[int] = (),
     ) -> None:
         self._stop_signal = stop_signal
         log.parent.mkdir(parents=True, exist_ok=True)
@@ -57,6 +60,7 @@ class Child:
                 stdout=output,
                 stderr=subprocess.STDOUT,
                 env=env,
+                pass_fds=keep_open,
                 start_new_session=True,
             )
         guard.watch(self.pid, stop_signal)
@@ -71,6 +75,12 @@ class Child:
         status = self._process.poll()
         if status is not None:
             guard.forget(self.pid)
+        return status
+
+    def wait(self) -> int:
+        """Wait until the child ends, and return its exit status as `poll` does."""
+        status = self._process.wait()
+        guard.forget(self.pid)
         return status
 
     def ask(self) -> None:
@@ -88,8 +98,7 @@ class Child:
     def kill(self) -> None:
         """End the child and its own children at once (SIGKILL)."""
         self._send(signal.SIGKILL)
-        self._process.wait()
-        guard.forget(self.pid)
+        self.wait()
 
     def _send(self, number: signal.Signals) -> None:
         with suppress(ProcessLookupError, PermissionError):

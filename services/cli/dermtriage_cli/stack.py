@@ -27,7 +27,7 @@ READY_TIMEOUT = 180.0
 
 
 class Stack:
-    """A system in a data folder; a context manager that stops whatever was started in it.
+    """A running system in a data folder; a context manager that stops whatever it started.
 
     Servers that the settings name are used as they are, the others are started.
 
@@ -35,6 +35,10 @@ class Stack:
     ----------
     data_dir
         Where everything is kept.
+    port
+        For the API; None takes the default, or a free one where that is in use.
+    on_step
+        Told in words what is being done.
 
     Attributes
     ----------
@@ -44,8 +48,16 @@ class Stack:
         Where the API is, once started.
     """
 
-    def __init__(self, data_dir: Path) -> None:
+    def __init__(
+        self,
+        data_dir: Path,
+        *,
+        port: int | None = None,
+        on_step: Callable[[str], None] = lambda _: None,
+    ) -> None:
         self._installation = Installation(data_dir)
+        self._port = port
+        self._on_step = on_step
         self._exit = ExitStack()
         self.settings = get_settings()
         self.url = ""
@@ -56,47 +68,36 @@ class Stack:
         return self._installation.logs
 
     def __enter__(self) -> Self:
-        """Take the folder; nothing runs yet.
+        """Start everything and wait until it serves.
 
         Raises
         ------
         ConfigurationError
-            If another stack runs in it, or it cannot be written.
+            If something does not come up; nothing is left running then.
         """
-        self._exit.enter_context(self._installation)
+        try:
+            self._start()
+        except BaseException:
+            self._exit.close()
+            raise
         return self
 
     def __exit__(self, *_: object) -> None:
         """Stop the services, then the servers they use, and give the folder back."""
         self._exit.close()
 
-    def start(
-        self, port: int | None = None, on_step: Callable[[str], None] = lambda _: None
-    ) -> None:
-        """Start everything and wait until it serves.
-
-        Parameters
-        ----------
-        port
-            For the API; None takes the default, or a free one where that is in use.
-        on_step
-            Told in words what is being done.
-
-        Raises
-        ------
-        ConfigurationError
-            If something does not come up.
-        """
-        port = _choose_port(port)
-        self.url = f"http://{HOST}:{port}"
-        self._start_servers(on_step)
-        on_step("Migrating the database")
+    def _start(self) -> None:
+        self._exit.enter_context(self._installation)
+        listener = self._exit.enter_context(_listen(self._port))
+        self.url = f"http://{HOST}:{listener.getsockname()[1]}"
+        self._start_servers()
+        self._on_step("Migrating the database")
         prepare_database(self.settings)
-        on_step("Starting API, worker and upkeep")
-        supervisor = Supervisor(self._services(port))
+        self._on_step("Starting API, worker and upkeep")
+        supervisor = Supervisor(self._services(listener))
         self._exit.callback(supervisor.stop)
         supervisor.start()
-        self._wait_until_ready(supervisor, on_step)
+        self._wait_until_ready(supervisor)
         self._installation.announce(
             Running(
                 pid=os.getpid(),
@@ -107,16 +108,16 @@ class Stack:
             )
         )
 
-    def _start_servers(self, on_step: Callable[[str], None]) -> None:
+    def _start_servers(self) -> None:
         settings, folder = self.settings, self._installation.data_dir
         update: dict[str, object] = {}
         if not settings.database_url:
-            on_step("Starting PostgreSQL")
+            self._on_step("Starting PostgreSQL")
             postgres = EmbeddedPostgres(folder / "postgres", log=self.logs / "postgres.log")
             self._exit.callback(postgres.stop)
             update["database_url"] = postgres.start()
         if not settings.redis_url.get_secret_value():
-            on_step("Starting Redis")
+            self._on_step("Starting Redis")
             queue = EmbeddedRedis(folder / "redis", log=self.logs / "redis.log")
             self._exit.callback(queue.stop)
             update["redis_url"] = SecretStr(queue.start())
@@ -128,28 +129,28 @@ class Stack:
             update["secret_key"] = self._installation.secret_key()
         self.settings = settings.model_copy(update=update)
 
-    def _services(self, port: int) -> list[Service]:
+    def _services(self, listener: socket.socket) -> list[Service]:
         env = os.environ | {
             "DERMTRIAGE_DATABASE_URL": self.settings.database_url,
             "DERMTRIAGE_REDIS_URL": self.settings.redis_url.get_secret_value(),
             "DERMTRIAGE_STORE_URL": self.settings.store_url,
             "DERMTRIAGE_SECRET_KEY": self.settings.secret_key.get_secret_value(),
         }
-        commands = {
-            "api": [
-                *("uvicorn", "--factory", "dermtriage_api.app:create_app"),
-                *("--host", HOST, "--port", str(port), "--no-access-log"),
-                *("--log-level", "warning", "--timeout-graceful-shutdown", "3"),
-            ],
-            "worker": ["dermtriage_worker.app"],
-            "upkeep": ["dermtriage_worker.upkeep"],
-        }
+        python = [sys.executable, "-m"]
+        # While the API starts again, connections wait in the queue of its socket.
+        api = [
+            *("uvicorn", "--factory", "dermtriage_api.app:create_app"),
+            *("--fd", str(listener.fileno()), "--no-access-log"),
+            *("--log-level", "warning", "--timeout-graceful-shutdown", "3"),
+        ]
+        logs = self.logs
         return [
-            Service(name, [sys.executable, "-m", *command], self.logs / f"{name}.log", env)
-            for name, command in commands.items()
+            Service("api", [*python, *api], logs / "api.log", env, [listener.fileno()]),
+            Service("worker", [*python, "dermtriage_worker.app"], logs / "worker.log", env),
+            Service("upkeep", [*python, "dermtriage_worker.upkeep"], logs / "upkeep.log", env),
         ]
 
-    def _wait_until_ready(self, supervisor: Supervisor, on_step: Callable[[str], None]) -> None:
+    def _wait_until_ready(self, supervisor: Supervisor) -> None:
         engine = db.make_engine(self.settings)
         sessions = db.make_sessions(engine)
 
@@ -166,7 +167,7 @@ class Stack:
         deadline = time.monotonic() + READY_TIMEOUT
         try:
             for what, ready in (("API", api_ready), ("worker", worker_ready)):
-                on_step(f"Waiting for the {what}")
+                self._on_step(f"Waiting for the {what}")
                 while not ready():
                     supervisor.check()
                     if time.monotonic() > deadline:
@@ -179,17 +180,14 @@ class Stack:
             engine.dispose()
 
 
-def _choose_port(wanted: int | None) -> int:
-    with socket.socket() as probe:
-        # As the server itself does: a connection that has just ended does not hold the port.
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind((HOST, DEFAULT_PORT if wanted is None else wanted))
-        except OSError as error:
-            if wanted is not None:
-                raise ConfigurationError(
-                    f"Port {wanted} cannot be used: {error.strerror}.",
-                    remedy="Choose another with --port.",
-                ) from error
-            probe.bind((HOST, 0))
-        return int(probe.getsockname()[1])
+def _listen(wanted: int | None) -> socket.socket:
+    """Take a port; the API inherits it, so that no other process can come in between."""
+    try:
+        return socket.create_server((HOST, DEFAULT_PORT if wanted is None else wanted))
+    except OSError as error:
+        if wanted is None:
+            return socket.create_server((HOST, 0))
+        raise ConfigurationError(
+            f"Port {wanted} cannot be used: {os.strerror(error.errno or 0)}.",
+            remedy="Choose another with --port.",
+        ) from error

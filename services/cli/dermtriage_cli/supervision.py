@@ -33,25 +33,42 @@ class Service:
         Where it writes.
     env
         Its whole environment.
+    keep_open
+        File descriptors that it inherits.
+
+    Attributes
+    ----------
+    child
+        The process; None while there is none.
+    deaths
+        How often it died within a short life.
     """
 
-    def __init__(self, name: str, argv: Sequence[str], log: Path, env: Mapping[str, str]) -> None:
+    def __init__(
+        self,
+        name: str,
+        argv: Sequence[str],
+        log: Path,
+        env: Mapping[str, str],
+        keep_open: Sequence[int] = (),
+    ) -> None:
         self.name = name
         self.deaths = 0
         self._argv = argv
         self._log = log
         self._env = env
-        self._child: Child | None = None
+        self._keep_open = keep_open
+        self.child: Child | None = None
         self._started_at = 0.0
         self._next_start = 0.0
 
     def tend(self) -> None:
         """Start the service if it is not running and its pause is over."""
         now = time.monotonic()
-        if self._child is not None and (status := self._child.poll()) is not None:
+        if self.child is not None and (status := self.child.poll()) is not None:
             # What the dead process started itself must not live on beside the new one.
-            self._child.kill()
-            self._child = None
+            self.child.kill()
+            self.child = None
             self.deaths = self.deaths + 1 if now - self._started_at < SETTLED_AFTER else 1
             pause = min(FIRST_PAUSE * 2 ** (self.deaths - 1), LONGEST_PAUSE)
             self._next_start = now + pause
@@ -62,20 +79,20 @@ class Service:
                 pause,
                 self._log,
             )
-        if self._child is None and now >= self._next_start:
-            self._child = Child(self._argv, log=self._log, env=self._env)
+        if self.child is None and now >= self._next_start:
+            self.child = Child(self._argv, log=self._log, env=self._env, keep_open=self._keep_open)
             self._started_at = now
 
     def ask_to_end(self) -> None:
         """Ask the service to end, and come back at once."""
-        if self._child:
-            self._child.ask()
+        if self.child:
+            self.child.ask()
 
     def end(self, grace: float) -> None:
         """Wait for the end, at most `grace` seconds, then kill."""
-        if self._child:
-            self._child.stop(grace)
-            self._child = None
+        if self.child:
+            self.child.stop(grace)
+            self.child = None
 
     def log_tail(self) -> str:
         """Return the last lines that the service wrote."""

@@ -7,6 +7,7 @@ import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
+import torch
 from sqlalchemy.orm import Session, sessionmaker
 
 from dermtriage import claims, workers
@@ -22,6 +23,9 @@ from dermtriage_worker.ensemble.manifest import manifest_sha256
 
 logger = logging.getLogger(__name__)
 
+CORES = torch.get_num_threads()
+"""The cores that torch found for this process at its start."""
+
 
 class Ensembles:
     """The ensemble that a process has loaded; another release replaces it when it is asked for.
@@ -33,8 +37,8 @@ class Ensembles:
         self._settings = settings
         self._lock = threading.Lock()
         self._loaded: tuple[str, Ensemble] | None = None
-        self.device = threading.Lock()
-        """Held while a batch computes: one batch on the device, the next one is decoded."""
+        self._turns = threading.Lock()
+        self._computing = 0
 
     def get(self, release: Release) -> Ensemble:
         """Return the ensemble of a release.
@@ -55,6 +59,28 @@ class Ensembles:
                 self._loaded = (release.name, Ensemble.load(folder, self._settings.device))
                 logger.info("release loaded", extra={"release": release.name})
             return self._loaded[1]
+
+    @contextmanager
+    def turn(self, ensemble: Ensemble) -> Iterator[None]:
+        """Let a thread compute a batch.
+
+        A GPU takes one batch at a time, while the next one is decoded. On a CPU the threads share
+        the cores: side by side they lose less than one thread that spreads each photograph over
+        all cores, and a thread that is alone still gets them all.
+        """
+        if ensemble.device.type != "cpu":
+            with self._turns:
+                yield
+            return
+        with self._turns:
+            self._computing += 1
+            # The number of threads holds for the calling thread alone.
+            torch.set_num_threads(max(1, CORES // self._computing))
+        try:
+            yield
+        finally:
+            with self._turns:
+                self._computing -= 1
 
 
 class Runtime:

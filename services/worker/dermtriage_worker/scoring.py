@@ -134,7 +134,7 @@ def _predict(
     if not ready:
         return []
     try:
-        with runtime.ensembles.device:
+        with runtime.ensembles.turn(ensemble):
             predictions = ensemble.predict([item.photograph.prepared for item in ready])
     except (DeviceOutOfMemory, torch.AcceleratorError):
         raise

@@ -17,14 +17,13 @@ import redis
 import uvicorn
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session, sessionmaker
+from tests.photographs import sha256
 
 from dermtriage import accounts
 from dermtriage.broker import UPLOADS
 from dermtriage.models import AuditEntry, Case, Image, IntakeRequest, PendingImage, TriageEvent
 from dermtriage.settings import Settings
 from dermtriage_api.app import create_app
-
-from tests.photographs import sha256
 
 PASSWORD = "four random words here"
 
@@ -109,7 +108,8 @@ def serve(settings: Settings) -> Iterator[int]:
         server.startup = startup_and_tell  # type: ignore[method-assign]
         thread = threading.Thread(target=server.run, args=([listener],), daemon=True)
         thread.start()
-        assert started.wait(20)
+        while not started.wait(0.1):
+            assert thread.is_alive(), "the API did not start"
         try:
             yield listener.getsockname()[1]
         finally:

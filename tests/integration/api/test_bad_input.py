@@ -9,14 +9,15 @@ from uuid import uuid4
 
 import pytest
 from PIL import Image
-
 from tests.photographs import jpeg, sha256
 
 GOOD = jpeg()
 BOUNDARY = "a-boundary"
 
 
-def encoded(kind: str, size: tuple[int, int] = (100, 80), mode: str = "RGB", **options: Any) -> bytes:
+def encoded(
+    kind: str, size: tuple[int, int] = (100, 80), mode: str = "RGB", **options: Any
+) -> bytes:
     out = io.BytesIO()
     Image.new(mode, size, 1).save(out, kind, **options)
     return out.getvalue()
@@ -55,9 +56,7 @@ def bad_requests() -> Iterator[Bad]:
     yield Bad("no closing line", metadata(GOOD) + PICTURE, 400, "malformed_multipart")
     yield Bad("no multipart inside", b"{}", 400, "malformed_multipart")
     yield Bad("empty body", b"", 400, "malformed_multipart")
-    yield Bad(
-        "no boundary", whole, 400, "malformed_multipart", content_type="multipart/form-data"
-    )
+    yield Bad("no boundary", whole, 400, "malformed_multipart", content_type="multipart/form-data")
     yield Bad(
         "endless file name",
         metadata(GOOD) + part("images", GOOD, "a" * 5000) + END,
@@ -67,9 +66,7 @@ def bad_requests() -> Iterator[Bad]:
     yield Bad("JSON", b"{}", 415, "not_multipart", content_type="application/json")
     yield Bad("no file", metadata(GOOD) + END, 422, "images_missing", "images")
     yield Bad("no metadata", PICTURE + END, 422, "metadata_missing", "metadata")
-    yield Bad(
-        "metadata twice", metadata(GOOD) * 2 + PICTURE + END, 422, "unexpected_part", "body"
-    )
+    yield Bad("metadata twice", metadata(GOOD) * 2 + PICTURE + END, 422, "unexpected_part", "body")
     yield Bad("a stranger", part("x", b"y") + whole, 422, "unexpected_part", "body")
     yield Bad(
         "thirteen files",
@@ -170,9 +167,7 @@ def test_bad_metadata_names_the_field(api, clinic, subtests: pytest.Subtests) ->
             assert answer.json()["errors"][0]["field"].startswith(field)
 
 
-def test_bad_images_are_named_and_take_their_case_with_them(
-    api, subtests: pytest.Subtests
-) -> None:
+def test_bad_images_are_named_and_take_their_case_with_them(api, subtests: pytest.Subtests) -> None:
     for name, data, status, code in bad_images():
         with subtests.test(name):
             answer = api.send(GOOD, data)
@@ -184,9 +179,7 @@ def test_bad_images_are_named_and_take_their_case_with_them(
         _assert_refused(api, answer, 422, "checksum_mismatch", "images[0]")
     with subtests.test("no case to replace"):
         answer = api.send(GOOD, replaces_case_id=str(uuid4()))
-        _assert_refused(
-            api, answer, 422, "replaces_unknown_case", "metadata.replaces_case_id"
-        )
+        _assert_refused(api, answer, 422, "replaces_unknown_case", "metadata.replaces_case_id")
 
 
 def test_bad_idempotency_keys(api, clinic, subtests: pytest.Subtests) -> None:

@@ -3,14 +3,10 @@
 from uuid import UUID
 
 import httpx
-import pytest
 from sqlalchemy import select
-
-from dermtriage import reviews
-from dermtriage.db import utcnow
-from dermtriage.models import AuditEntry, Case
-from dermtriage.states import Outcome
 from tests.photographs import jpeg, sha256
+
+from dermtriage.models import AuditEntry, Case
 
 
 def test_a_case_is_taken_in_and_its_receipt_names_every_photograph(api, clinic) -> None:
@@ -117,9 +113,7 @@ def test_a_clinician_reads_everything_and_is_written_down(api, clinician) -> Non
     assert review["referral"]["history"] == {"bleeding": True}
     assert [event["kind"] for event in review["events"]] == ["received"]
     with api.sessions() as session:
-        seen = session.scalars(
-            select(AuditEntry).where(AuditEntry.action == "case.viewed")
-        ).one()
+        seen = session.scalars(select(AuditEntry).where(AuditEntry.action == "case.viewed")).one()
     assert (seen.actor_kind, seen.case_id) == ("clinician", UUID(case_id))
 
 

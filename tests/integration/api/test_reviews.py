@@ -6,12 +6,11 @@ from uuid import UUID, uuid4
 import httpx
 import pytest
 from sqlalchemy import select, update
-
-from dermtriage.db import utcnow
-from dermtriage.models import AuditEntry, Case, Image
 from tests.photographs import jpeg
 
 from dermtriage import imaging
+from dermtriage.db import utcnow
+from dermtriage.models import AuditEntry, Case, Image
 
 
 def decision(token: int, **changes: Any) -> dict[str, Any]:
@@ -180,13 +179,14 @@ def test_bad_fields_of_a_decision_are_named(api, clinician, subtests: pytest.Sub
         ("surname", "x"),
     ):
         with subtests.test(f"{field}={value!r:.10}"):
-            answer = clinician.post(path, json=decision(1, **{field: value}))
+            answer = clinician.post(path, json=decision(1) | {field: value})
             assert (answer.status_code, answer.json()["field"]) == (422, field)
-    with subtests.test("broken JSON"):
-        answer = clinician.post(
-            path, content=b"{", headers={"Content-Type": "application/json"}
-        )
-        assert (answer.status_code, answer.json()["field"]) == (422, "body")
+    for body in (b"{", b"\xff"):
+        with subtests.test(f"broken JSON {body!r}"):
+            answer = clinician.post(
+                path, content=body, headers={"Content-Type": "application/json"}
+            )
+            assert (answer.status_code, answer.json()["code"]) == (400, "malformed_json")
     with subtests.test("a cursor of our own making"):
         answer = clinician.get("/v1/worklist", params={"cursor": "WzEsMl0"})
         assert (answer.status_code, answer.json()["code"]) == (422, "invalid_cursor")

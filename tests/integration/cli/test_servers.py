@@ -6,6 +6,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import psycopg
 import pytest
@@ -23,8 +24,19 @@ def connect(url: str) -> "psycopg.Connection[tuple[object, ...]]":
 
 
 @pytest.fixture
-def postgres(tmp_path: Path) -> Iterator[EmbeddedPostgres]:
-    server = EmbeddedPostgres(tmp_path / "postgres")
+def folder() -> Iterator[Path]:
+    """A folder of the test's own, outside of pytest's.
+
+    As root, PostgreSQL runs under another account, from which pytest locks its folder whenever
+    another run begins.
+    """
+    with TemporaryDirectory(prefix="dermtriage-servers-") as name:
+        yield Path(name)
+
+
+@pytest.fixture
+def postgres(folder: Path) -> Iterator[EmbeddedPostgres]:
+    server = EmbeddedPostgres(folder / "postgres")
     yield server
     server.stop()
 
@@ -108,7 +120,7 @@ def test_the_sockets_are_private(postgres: EmbeddedPostgres) -> None:
     assert folder.stat().st_mode & 0o077 == 0
 
 
-def test_servers_end_when_their_parent_is_killed(tmp_path: Path) -> None:
+def test_servers_end_when_their_parent_is_killed(folder: Path) -> None:
     code = (
         "import sys, pathlib; from dermtriage_cli.servers import *;"
         "folder = pathlib.Path(sys.argv[1]);"
@@ -117,7 +129,7 @@ def test_servers_end_when_their_parent_is_killed(tmp_path: Path) -> None:
         "sys.stdin.read()"
     )
     with subprocess.Popen(
-        [sys.executable, "-c", code, str(tmp_path)],
+        [sys.executable, "-c", code, str(folder)],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         text=True,
@@ -135,7 +147,7 @@ def test_servers_end_when_their_parent_is_killed(tmp_path: Path) -> None:
                 subscriber.parse_response(block=True)
 
     # It starts at once only if the one that was left behind has let the folder go.
-    server = EmbeddedPostgres(tmp_path / "postgres")
+    server = EmbeddedPostgres(folder / "postgres")
     server.start()
     server.stop()
 

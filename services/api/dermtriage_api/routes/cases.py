@@ -20,7 +20,7 @@ from dermtriage_api.schemas.cases import CaseView, ChangesView, ReceiptView
 from dermtriage_api.schemas.review import Review
 from dermtriage_api.services import Services, ServicesDep
 
-router = APIRouter(prefix="/cases", tags=["cases"])
+router = APIRouter(prefix="/v1/cases", tags=["cases"])
 
 _NOT_MODIFIED: Responses = {304: {"description": "You have just that."}}
 
@@ -49,7 +49,7 @@ def create_case(
     receipt = _take_in(services, clinic.id, idempotency_key, referral)
     for image_id in receipt.pending_image_ids:
         services.sender.send_score(image_id)
-    headers = {"Location": f"/v1/cases/{receipt.case_id}", "Cache-Control": "no-store"}
+    headers = {"Location": f"/v1/cases/{receipt.case_id}"}
     if not receipt.created:
         headers["Idempotency-Replayed"] = "true"
     body = ReceiptView.of(receipt).model_dump_json()

@@ -16,7 +16,7 @@ from dermtriage_api.schemas.common import FencingToken
 from dermtriage_api.schemas.reviews import ClaimedView, ClaimView, ItemView, Renewal
 from dermtriage_api.services import ServicesDep
 
-router = APIRouter(tags=["review"])
+router = APIRouter(prefix="/v1", tags=["review"])
 
 
 _NOTHING_FREE: Responses = {204: {"description": "No open case is free."}}
@@ -63,7 +63,7 @@ def claim_case(case_id: UUID, clinician: ClinicianDep, services: ServicesDep) ->
 @router.put(
     "/cases/{case_id}/claim",
     summary="Renew a claim",
-    responses=errors(401, 403, 409, 413, 422, 503),
+    responses=errors(400, 401, 403, 409, 413, 422, 503),
 )
 def renew_claim(
     case_id: UUID, renewal: Renewal, clinician: ClinicianDep, services: ServicesDep

@@ -11,14 +11,14 @@ from dermtriage_api.openapi import errors
 from dermtriage_api.schemas.reviews import DecisionInput, DecisionView
 from dermtriage_api.services import ServicesDep
 
-router = APIRouter(tags=["review"])
+router = APIRouter(prefix="/v1", tags=["review"])
 
 
 @router.post(
     "/cases/{case_id}/decisions",
     status_code=201,
     summary="Decide a case",
-    responses=errors(401, 403, 404, 409, 413, 422, 503),
+    responses=errors(400, 401, 403, 404, 409, 413, 422, 503),
 )
 def decide(
     case_id: UUID, decision: DecisionInput, clinician: ClinicianDep, services: ServicesDep

@@ -13,7 +13,7 @@ from dermtriage_api.auth import Principal, PrincipalDep
 from dermtriage_api.openapi import Responses, errors
 from dermtriage_api.services import ServicesDep
 
-router = APIRouter(prefix="/images", tags=["cases"])
+router = APIRouter(prefix="/v1/images", tags=["cases"])
 
 
 _PICTURE: Responses = {
@@ -47,7 +47,7 @@ def show_rendition(image_id: UUID, principal: PrincipalDep, services: ServicesDe
         )
     # Read after the transaction: a slow store must not hold a connection.
     picture = services.store.get_rendition(image_id)
-    return Response(picture, headers={"Cache-Control": "no-store"}, media_type=RENDITION_MEDIA_TYPE)
+    return Response(picture, media_type=RENDITION_MEDIA_TYPE)
 
 
 def _visible(session: Session, image_id: UUID, principal: Principal) -> Image:

@@ -11,7 +11,7 @@ from dermtriage_api.openapi import errors
 from dermtriage_api.schemas.sessions import Login, SessionView
 from dermtriage_api.services import ServicesDep
 
-router = APIRouter(prefix="/sessions", tags=["sessions"])
+router = APIRouter(prefix="/v1/sessions", tags=["sessions"])
 
 LOGINS_AT_ONCE = 4
 """Checking a password takes much memory and time on purpose; strangers must not be able to use
@@ -20,7 +20,7 @@ up the server by it."""
 _turns = threading.BoundedSemaphore(LOGINS_AT_ONCE)
 
 
-@router.post("", status_code=201, summary="Log in", responses=errors(401, 413, 422, 503))
+@router.post("", status_code=201, summary="Log in", responses=errors(400, 401, 413, 422, 503))
 def open_session(login: Login, services: ServicesDep) -> SessionView:
     """Trade username and password for a bearer token."""
     if not _turns.acquire(blocking=False):

@@ -13,7 +13,7 @@ from dermtriage_api.openapi import errors
 from dermtriage_api.schemas.reviews import WorklistView
 from dermtriage_api.services import ServicesDep
 
-router = APIRouter(prefix="/worklist", tags=["review"])
+router = APIRouter(prefix="/v1/worklist", tags=["review"])
 
 
 @router.get("", summary="Read the worklist", responses=errors(401, 403, 422, 503))

@@ -1,7 +1,7 @@
 """`up` and `demo`: the whole system on this machine."""
 
 import threading
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Annotated
@@ -37,9 +37,9 @@ def up(data_dir: DataDir = DATA_DIR, port: Port = None) -> None:
     """
     from dermtriage_cli.stack import Stack
 
-    with ending_in_order(), Stack(data_dir) as stack:
+    with ending_in_order(), ExitStack() as ending:
         with steps() as step:
-            stack.start(port, step)
+            stack = ending.enter_context(Stack(data_dir, port=port, on_step=step))
         option = "" if data_dir == DATA_DIR else f" --data-dir {data_dir}"
         out.print(
             f"dermtriage serves at [bold]{stack.url}[/] (API reference: {stack.url}/docs).\n"
@@ -79,10 +79,10 @@ def demo(
     from dermtriage_cli.demo import create_accounts, show
     from dermtriage_cli.stack import Stack
 
-    folder = TemporaryDirectory(prefix="dermtriage-demo-")
-    with ending_in_order(), folder, Stack(Path(folder.name)) as stack:
+    with ending_in_order(), ExitStack() as ending:
+        folder = Path(ending.enter_context(TemporaryDirectory(prefix="dermtriage-demo-")))
         with steps() as step:
-            stack.start(port, step)
+            stack = ending.enter_context(Stack(folder, port=port, on_step=step))
         login = create_accounts(stack.settings)
         result = show(stack.url, login, images or [], count, seed)
         _print(result)

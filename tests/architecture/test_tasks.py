@@ -1,0 +1,81 @@
+"""Names of tasks and queues: what is sent is known to exactly one process, which drinks it."""
+
+from typing import cast
+
+import pytest
+from celery import Celery
+
+from dermtriage import broker
+from dermtriage.settings import Settings
+from dermtriage_worker import app as worker
+from dermtriage_worker import upkeep
+from dermtriage_worker.runtime import Runtime
+
+TASKS = {
+    value
+    for name, value in vars(broker).items()
+    if name.isupper() and isinstance(value, str) and value.startswith("dermtriage.")
+}
+
+
+@pytest.fixture
+def offline() -> Settings:
+    return Settings(
+        database_url="postgresql+psycopg://nobody@localhost/nothing",
+        redis_url="redis://localhost:1/0",
+    )
+
+
+@pytest.fixture
+def worker_app(offline: Settings) -> Celery:
+    return worker.make_app(offline, cast("Runtime", None))
+
+
+@pytest.fixture
+def upkeep_app(offline: Settings) -> Celery:
+    return upkeep.make_app(offline)[0]
+
+
+def own_tasks(app: Celery) -> set[str]:
+    return {name for name in app.tasks if not name.startswith("celery.")}
+
+
+def queues(app: Celery, tasks: set[str]) -> set[str]:
+    return {app.amqp.router.route({}, task)["queue"].name for task in tasks}
+
+
+def test_each_task_is_registered_by_one_process(worker_app: Celery, upkeep_app: Celery) -> None:
+    registered = [*own_tasks(worker_app), *own_tasks(upkeep_app)]
+    assert sorted(registered) == sorted(TASKS)
+
+
+def test_tasks_go_to_the_queue_that_their_process_drinks(
+    worker_app: Celery, upkeep_app: Celery
+) -> None:
+    assert queues(upkeep_app, own_tasks(upkeep_app)) == {broker.UPKEEP}
+    assert queues(worker_app, own_tasks(worker_app)) <= {broker.UPLOADS, broker.BULK}
+    assert queues(worker_app, {broker.SCORE}) == {broker.UPLOADS}
+
+
+def test_a_task_that_nobody_routed_goes_to_no_queue_of_ours(worker_app: Celery) -> None:
+    assert queues(worker_app, {"dermtriage.unheard_of"}).isdisjoint(
+        {broker.UPLOADS, broker.BULK, broker.UPKEEP}
+    )
+
+
+def test_the_beat_sends_the_tasks_of_upkeep(upkeep_app: Celery) -> None:
+    scheduled = {entry["task"] for entry in upkeep_app.conf.beat_schedule.values()}
+    assert scheduled == own_tasks(upkeep_app)
+
+
+def test_messages_of_the_beat_grow_stale(upkeep_app: Celery) -> None:
+    # A queue that nobody drinks for a day must not bring a day of messages when somebody does.
+    for entry in upkeep_app.conf.beat_schedule.values():
+        assert entry["options"]["expires"] > 0
+
+
+def test_no_process_trusts_what_a_message_carries(worker_app: Celery, upkeep_app: Celery) -> None:
+    for app in (worker_app, upkeep_app):
+        assert app.conf.accept_content == ["json"]
+        assert app.conf.worker_enable_remote_control is False
+        assert app.conf.result_backend is None

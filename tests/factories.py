@@ -1,0 +1,205 @@
+"""Rows as the domain itself makes them, in a line each."""
+
+import threading
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime
+from functools import cache
+from typing import Any, TypeVar, cast
+from uuid import UUID, uuid4
+
+from sqlalchemy import select, text
+from sqlalchemy.orm import Session
+from tests import photographs
+
+from dermtriage import assessments, claims, intake, reviews
+from dermtriage.assessments import Result
+from dermtriage.claims import Lease
+from dermtriage.intake import Receipt
+from dermtriage.models import Case, Clinic, Clinician, Decision, Image, TriageEvent
+from dermtriage.placement import current_decision
+from dermtriage.referral import CaseMetadata
+from dermtriage.releases import active_release
+from dermtriage.states import CLASSES, ImageType, Outcome, Role
+from dermtriage.storage import ImageStore
+
+MONDAY = datetime(2026, 3, 2, 9, tzinfo=UTC)
+"""A working morning; the tests' policy counts working days in UTC."""
+
+LOW, INDETERMINATE, SEVERE = 0.1, 0.4, 0.9
+"""Scores on the three sides of the tests' thresholds, 0.3 and 0.6."""
+
+T = TypeVar("T")
+
+photograph = cache(photographs.jpeg)
+
+
+class NoStore:
+    """Takes every photograph and keeps none, where a test reads rows alone."""
+
+    def put_original(self, image_id: UUID, data: bytes) -> None:
+        """Take it."""
+
+    def delete_original(self, image_id: UUID) -> None:
+        """Have it no more."""
+
+
+def clinic(session: Session, name: str | None = None) -> UUID:
+    """Add a clinic."""
+    added = Clinic(name=name or f"clinic {uuid4()}")
+    session.add(added)
+    session.flush()
+    return added.id
+
+
+def clinician(session: Session, username: str | None = None) -> UUID:
+    """Add a clinician who cannot log in: hashing a password takes long on purpose."""
+    name = username or f"clinician {uuid4()}"
+    added = Clinician(username=name, display_name=name, role=Role.CLINICIAN, password_hash="-")
+    session.add(added)
+    session.flush()
+    return added.id
+
+
+def metadata(
+    files: Sequence[bytes], types: Sequence[ImageType] = (), **fields: Any
+) -> CaseMetadata:
+    """Describe files as their clinic would."""
+    kinds = list(types) or [ImageType.DERMOSCOPIC] * len(files)
+    described = [
+        {"image_type": kind, "sha256": photographs.sha256(data)}
+        for kind, data in zip(kinds, files, strict=True)
+    ]
+    return CaseMetadata.model_validate({"images": described, **fields})
+
+
+def receive(
+    session: Session,
+    clinic_id: UUID,
+    *,
+    store: ImageStore | None = None,
+    images: int = 1,
+    types: Sequence[ImageType] = (),
+    files: Sequence[bytes] = (),
+    key: str | None = None,
+    now: datetime = MONDAY,
+    **fields: Any,
+) -> Receipt:
+    """Take in a case of new photographs, or of the files that are given."""
+    chosen = list(files) or [photograph(seed) for seed in range(len(types) or images)]
+    return intake.receive_case(
+        session,
+        store or cast(ImageStore, NoStore()),
+        clinic_id=clinic_id,
+        idempotency_key=key or str(uuid4()),
+        metadata=metadata(chosen, types, **fields),
+        files=chosen,
+        now=now,
+    )
+
+
+def case(session: Session, receipt: Receipt) -> Case:
+    """Return the case of a receipt as the database has it now."""
+    return session.get_one(Case, receipt.case_id, populate_existing=True)
+
+
+def image(session: Session, image_id: UUID) -> Image:
+    """Return an image as the database has it now."""
+    return session.get_one(Image, image_id, populate_existing=True)
+
+
+def take(session: Session, **changes: Any) -> list[Lease]:
+    """Claim as a worker that is alone would, up to 100 images."""
+    asked: dict[str, Any] = {
+        "worker_id": uuid4(),
+        "first": None,
+        "batch": 100,
+        "slots": 1,
+        "lease_seconds": 60,
+        "max_attempts": 3,
+    }
+    return claims.take(session, **asked | changes)
+
+
+def lease(session: Session, image_id: UUID, **changes: Any) -> Lease:
+    """Claim one image."""
+    (taken,) = take(session, first=image_id, batch=1, **changes)
+    assert taken.image_id == image_id
+    return taken
+
+
+def result(taken: Lease, p_severe: float, disagreement: float = 0.0) -> Result:
+    """Return what an ensemble would say of a claimed image."""
+    return Result(
+        lease=taken,
+        p_severe=p_severe,
+        probabilities=dict.fromkeys(CLASSES, 1 / len(CLASSES)),
+        disagreement=disagreement,
+        out_of_scope=None,
+        members={"a": [0.0] * len(CLASSES)},
+        quality={"sharpness": 1.0},
+    )
+
+
+def record(session: Session, results: Sequence[Result], now: datetime = MONDAY) -> int:
+    """Record results as the active release's."""
+    return assessments.record(
+        session, results, release_id=active_release(session).id, device="cpu", now=now
+    )
+
+
+def score(session: Session, image_id: UUID, p_severe: float, now: datetime = MONDAY) -> None:
+    """Claim a pending image and record a score."""
+    assert record(session, [result(lease(session, image_id), p_severe)], now) == 1
+
+
+def decide(
+    session: Session,
+    case_id: UUID,
+    clinician_id: UUID,
+    outcome: Outcome = Outcome.REFER_ROUTINE,
+    now: datetime = MONDAY,
+) -> Decision:
+    """Claim a case in whatever state and decide it, over any decision that stands."""
+    claim = reviews.claim_case(
+        session, case_id=case_id, clinician_id=clinician_id, now=now, lifetime=60
+    )
+    standing = current_decision(session, case_id)
+    return reviews.decide(
+        session,
+        case_id=case_id,
+        clinician_id=clinician_id,
+        token=claim.token,
+        triage_version=session.get_one(Case, case_id).triage_version,
+        outcome=outcome,
+        supersedes_id=standing.id if standing else None,
+        now=now,
+    )
+
+
+def events(session: Session, receipt: Receipt) -> Sequence[TriageEvent]:
+    """Return the history of a case."""
+    return session.scalars(
+        select(TriageEvent).where(TriageEvent.case_id == receipt.case_id).order_by(TriageEvent.id)
+    ).all()
+
+
+def blocked(session: Session) -> bool:
+    """Whether any connection to this database waits for a lock."""
+    statement = text(
+        "SELECT count(*) FROM pg_stat_activity"
+        " WHERE datname = current_database() AND wait_event_type = 'Lock'"
+    )
+    return bool(session.scalar(statement))
+
+
+def together(calls: Sequence[Callable[[], T]]) -> list[T]:
+    """Run calls at the same moment, each in its thread, and return what they return."""
+    barrier = threading.Barrier(len(calls))
+
+    def run(call: Callable[[], T]) -> T:
+        barrier.wait(20)
+        return call()
+
+    with ThreadPoolExecutor(len(calls)) as pool:
+        return list(pool.map(run, calls, timeout=60))

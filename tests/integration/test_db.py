@@ -1,0 +1,44 @@
+"""What every user of the database may rely on."""
+
+import pytest
+from sqlalchemy import text
+from sqlalchemy.exc import DataError, IntegrityError
+from sqlalchemy.orm import Session, sessionmaker
+
+from dermtriage.db import new_id, outage_as_unavailable
+from dermtriage.errors import Unavailable
+
+
+def test_errors_do_not_tell_what_was_to_be_stored(sessions: sessionmaker[Session]) -> None:
+    with pytest.raises(DataError) as refused, sessions() as session:
+        session.execute(text("SELECT 1 / 0 WHERE :name <> ''"), {"name": "Maria"})
+    assert "Maria" not in str(refused.value)
+
+
+def test_a_lost_connection_is_an_outage_and_the_next_one_works(
+    sessions: sessionmaker[Session],
+) -> None:
+    with sessions() as session, sessions() as other:
+        pid = session.scalar(text("SELECT pg_backend_pid()"))
+        other.execute(text("SELECT pg_terminate_backend(:pid, 5000)"), {"pid": pid})
+        with pytest.raises(Unavailable) as lost, outage_as_unavailable():
+            session.scalar(text("SELECT 1"))
+    assert lost.value.code == "database_unavailable"
+    with outage_as_unavailable(), sessions() as session:
+        assert session.scalar(text("SELECT 1")) == 1
+
+
+def test_other_errors_are_no_outage(sessions: sessionmaker[Session]) -> None:
+    with pytest.raises(IntegrityError), outage_as_unavailable(), sessions() as session:
+        session.execute(text("INSERT INTO clinics DEFAULT VALUES"))
+
+
+def test_the_clock_of_every_connection_is_utc(sessions: sessionmaker[Session]) -> None:
+    with sessions() as session:
+        assert session.scalar(text("SHOW timezone")) == "UTC"
+
+
+def test_identifiers_sort_by_the_time_they_were_made() -> None:
+    made = [new_id() for _ in range(1000)]
+    assert made == sorted(made)
+    assert len(set(made)) == len(made)

@@ -1,0 +1,87 @@
+"""Scores without a server are the ensemble's own."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import pytest
+from torch import Tensor
+
+from dermtriage import imaging
+from dermtriage.states import CLASSES, Severity
+from dermtriage.triage import Finding, Policy, triage_image
+from dermtriage_cli.offline import COLUMNS, score_photographs
+from dermtriage_cli.samples import generate
+from dermtriage_worker.ensemble.device import DeviceOutOfMemory
+from dermtriage_worker.ensemble.ensemble import Ensemble, Prediction
+from dermtriage_worker.ensemble.tiny import build_tiny_release
+
+
+@pytest.fixture(scope="module")
+def ensemble(tmp_path_factory: pytest.TempPathFactory) -> Ensemble:
+    folder = tmp_path_factory.mktemp("releases") / "tiny"
+    build_tiny_release(folder)
+    return Ensemble.load(folder, "cpu")
+
+
+@pytest.fixture
+def photographs(tmp_path: Path) -> list[Path]:
+    paths = []
+    for sample in generate(5, seed=3):
+        paths.append(tmp_path / f"{sample.name}.jpg")
+        paths[-1].write_bytes(sample.jpeg)
+    return paths
+
+
+def test_figures_are_those_of_rendition_and_ensemble(
+    photographs: list[Path], ensemble: Ensemble
+) -> None:
+    thresholds = ensemble.manifest.thresholds
+    policy = Policy(**thresholds.model_dump())
+    results = list(score_photographs(photographs, ensemble, batch=2))
+    assert [result.image for result in results] == [path.stem for path in photographs]
+    for path, result in zip(photographs, results, strict=True):
+        rendition = imaging.open_rendition(imaging.make_rendition(path.read_bytes()))
+        (said,) = ensemble.predict([ensemble.prepare(rendition)])
+        triage = triage_image(Finding(said.p_severe, said.disagreement), policy)
+        row = result.row()
+        assert list(row) == list(COLUMNS)
+        assert row["severity"] == triage.severity
+        assert row["reasons"] == list(triage.reasons)
+        assert row["p_severe"] == pytest.approx(said.p_severe, abs=1e-3)
+        assert row["disagreement"] == pytest.approx(said.disagreement, abs=1e-3)
+        for name in CLASSES:
+            assert row[f"p_{name}"] == pytest.approx(said.probabilities[name], abs=1e-3)
+
+
+def test_a_bad_photograph_keeps_its_place_and_its_reason(
+    photographs: list[Path], ensemble: Ensemble, tmp_path: Path
+) -> None:
+    photographs[1].write_bytes(photographs[1].read_bytes()[:500])
+    photographs[2].write_bytes(b"no photograph")
+    results = list(score_photographs([*photographs, tmp_path / "gone.png"], ensemble, batch=4))
+    assert [(result.image, result.reasons) for result in results if not result.prediction] == [
+        (photographs[1].stem, ("truncated_image",)),
+        (photographs[2].stem, ("unsupported_media_type",)),
+        ("gone", ("unreadable_file",)),
+    ]
+    assert results[1].row()["severity"] == Severity.UNSCORED
+    assert results[1].row()["p_severe"] is None
+    assert results[1].complaint
+    assert sum(result.prediction is not None for result in results) == 3
+
+
+def test_a_small_device_gets_smaller_batches(
+    photographs: list[Path], ensemble: Ensemble, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole = list(score_photographs(photographs, ensemble, batch=5))
+    predict = ensemble.predict
+
+    def cramped(batch: Sequence[Tensor]) -> list[Prediction]:
+        if len(batch) > 1:
+            raise DeviceOutOfMemory("Full.")
+        return predict(batch)
+
+    monkeypatch.setattr(ensemble, "predict", cramped)
+    assert [one.row() for one in score_photographs(photographs, ensemble, batch=5)] == [
+        one.row() for one in whole
+    ]
