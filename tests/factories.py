@@ -15,12 +15,13 @@ from tests import photographs
 from dermtriage import assessments, claims, intake, reviews
 from dermtriage.assessments import Result
 from dermtriage.claims import Lease
-from dermtriage.intake import Receipt
+from dermtriage.db import new_id
 from dermtriage.models import Case, Clinic, Clinician, Decision, Image, TriageEvent
 from dermtriage.placement import current_decision
+from dermtriage.receipts import Receipt
 from dermtriage.referral import CaseMetadata
 from dermtriage.releases import active_release
-from dermtriage.states import CLASSES, ImageType, Outcome, Role
+from dermtriage.states import CLASSES, CaseState, ImageType, Outcome, Priority, Role, Severity
 from dermtriage.storage import ImageStore
 
 MONDAY = datetime(2026, 3, 2, 9, tzinfo=UTC)
@@ -106,6 +107,36 @@ def case(session: Session, receipt: Receipt) -> Case:
 def image(session: Session, image_id: UUID) -> Image:
     """Return an image as the database has it now."""
     return session.get_one(Image, image_id, populate_existing=True)
+
+
+_SEVERITY_OF_LANE = (
+    Severity.SEVERE,
+    Severity.UNSCORED,
+    Severity.INDETERMINATE,
+    Severity.LOW,
+)
+
+
+def standing_case(
+    session: Session, clinic_id: UUID, lane: int, due_at: datetime = MONDAY, **changes: Any
+) -> UUID:
+    """Add the mere row of a case that stands in a lane of the worklist."""
+    severity = _SEVERITY_OF_LANE[lane]
+    fields: dict[str, Any] = {
+        "id": new_id(),
+        "clinic_id": clinic_id,
+        "received_at": MONDAY,
+        "priority": Priority.ROUTINE,
+        "state": CaseState.OPEN,
+        "severity": severity,
+        "latest_severity": severity,
+        "lane": lane,
+        "due_at": due_at,
+        "changed_at": MONDAY,
+    }
+    added = Case(**fields | changes)
+    session.add(added)
+    return added.id
 
 
 def take(session: Session, **changes: Any) -> list[Lease]:

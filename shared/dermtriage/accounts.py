@@ -39,6 +39,17 @@ def _hash_of_nobody() -> str:
     return _passwords().hash(secrets.token_hex())
 
 
+def _checked_name(name: str, field: str, longest: int) -> str:
+    name = name.strip()
+    if not 0 < len(name) <= longest or not name.isprintable():
+        raise RequestRejected(
+            f"This name is empty, longer than {longest} characters, or holds control characters.",
+            field=field,
+            remedy="Choose another.",
+        )
+    return name
+
+
 def add_clinic(session: Session, *, name: str, secret_key: str) -> tuple[Clinic, str]:
     """Add a key to the clinic `name`, which is made if it is new.
 
@@ -47,9 +58,7 @@ def add_clinic(session: Session, *, name: str, secret_key: str) -> tuple[Clinic,
     tuple
         The clinic, and the key in clear, which nobody can read again.
     """
-    name = name.strip()
-    if not name:
-        raise RequestRejected("A clinic needs a name.", field="name")
+    name = _checked_name(name, "name", 200)
     clinic = session.scalar(select(Clinic).where(Clinic.name == name)) or Clinic(name=name)
     session.add(clinic)
     prefix = secrets.token_hex(4)
@@ -116,13 +125,12 @@ def add_clinician(
     Raises
     ------
     RequestRejected
-        If the password is too short or the name empty.
+        If the password is too short, or a name empty or too long.
     Conflict
         If the username is taken.
     """
-    username = username.strip()
-    if not username:
-        raise RequestRejected("A clinician needs a username.", field="username")
+    username = _checked_name(username, "username", 100)
+    display_name = _checked_name(display_name, "display_name", 200)
     if len(password) < MIN_PASSWORD:
         raise RequestRejected(
             f"The password is shorter than {MIN_PASSWORD} characters.",

@@ -74,12 +74,16 @@ def record(
     )
     policy_id, policy = active_policy(session)
     images = {image.id: image for case in cases for image in case.images}
-    for result in kept:
-        image = images[result.lease.image_id]
+    # What is stored counts, not what was to be: it may be older, and has fewer digits.
+    stored = select(Assessment).where(
+        Assessment.release_id == release_id, Assessment.image_id.in_(held)
+    )
+    for assessment in session.scalars(stored):
+        image = images[assessment.image_id]
         image.scoring = Scoring.SCORED
         image.rendered_at = image.rendered_at or now
         image.failure = None
-        image.severity = triage_image(finding(result), policy).severity
+        image.severity = triage_image(finding(assessment), policy).severity
     _finish(session, held)
     _place(session, cases, held, policy_id, policy, release_id, now)
     return len(kept)
@@ -127,9 +131,9 @@ def age_cases(session: Session, *, now: datetime, limit: int = 500) -> int:
     return len(cases)
 
 
-def finding(said: Result | Assessment) -> Finding:
-    """Return what triage needs of a result or a stored assessment."""
-    return Finding(said.p_severe, said.disagreement, said.out_of_scope)
+def finding(assessment: Assessment) -> Finding:
+    """Return what triage needs of an assessment."""
+    return Finding(assessment.p_severe, assessment.disagreement, assessment.out_of_scope)
 
 
 def _lock_cases(session: Session, leases: Sequence[Lease]) -> Sequence[Case]:

@@ -4,6 +4,7 @@ import base64
 import binascii
 import json
 from datetime import UTC, datetime
+from typing import Any
 from uuid import UUID
 
 from dermtriage.errors import RequestRejected
@@ -15,8 +16,8 @@ def encode(*parts: int | datetime | UUID) -> str:
     return base64.urlsafe_b64encode(plain.encode()).decode().rstrip("=")
 
 
-def decode(cursor: str, *kinds: type) -> list[int | datetime | UUID]:
-    """Return the values that `encode` was given.
+def decode(cursor: str, *kinds: type) -> list[Any]:
+    """Return the values of these kinds that `encode` was given.
 
     Raises
     ------

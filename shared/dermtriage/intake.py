@@ -4,7 +4,6 @@ import hashlib
 import json
 from collections.abc import Sequence
 from contextlib import suppress
-from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
 
@@ -21,40 +20,12 @@ from dermtriage.errors import (
     Unavailable,
 )
 from dermtriage.models import Case, Image, IntakeRequest, PendingImage, TriageEvent
+from dermtriage.receipts import Receipt
 from dermtriage.referral import CaseMetadata
 from dermtriage.releases import active_policy
 from dermtriage.states import CaseState, ImageType, Priority, Scoring
 from dermtriage.storage import ImageStore
 from dermtriage.triage import ImageStatus, place_new
-
-
-@dataclass(frozen=True, slots=True)
-class ReceiptImage:
-    """One photograph as it was taken in."""
-
-    image_id: UUID
-    image_type: ImageType
-    sha256: str
-    byte_size: int
-
-
-@dataclass(frozen=True, slots=True)
-class Receipt:
-    """What the clinic keeps: its case and photographs are safe from here on."""
-
-    case_id: UUID
-    received_at: datetime
-    priority: Priority
-    images: tuple[ReceiptImage, ...]
-    created: bool
-    """False when the same request had made the case before."""
-
-    @property
-    def pending_image_ids(self) -> list[UUID]:
-        """The images to send for scoring once the transaction has been committed."""
-        if not self.created:
-            return []
-        return [i.image_id for i in self.images if i.image_type is not ImageType.OVERVIEW]
 
 
 def receive_case(
@@ -99,7 +70,8 @@ def receive_case(
     if known is not None:
         if known.fingerprint != fingerprint:
             raise IdempotencyMismatch("This Idempotency-Key was used for another referral.")
-        return _receipt_again(session, known.case_id)
+        case = session.get_one(Case, known.case_id, options=[selectinload(Case.images)])
+        return Receipt.of(case, created=False)
 
     images = [
         _inspect(position, data, digest, metadata)
@@ -138,7 +110,7 @@ def receive_case(
     except BaseException:
         _remove(store, [image.id for image in images])
         raise
-    return _receipt(case, created=True)
+    return Receipt.of(case, created=True)
 
 
 def discard(store: ImageStore, receipt: Receipt) -> None:
@@ -283,21 +255,3 @@ def _remove(store: ImageStore, image_ids: Sequence[UUID]) -> None:
     with suppress(Unavailable):
         for image_id in image_ids:
             store.delete_original(image_id)
-
-
-def _receipt(case: Case, *, created: bool) -> Receipt:
-    return Receipt(
-        case_id=case.id,
-        received_at=case.received_at,
-        priority=case.priority,
-        images=tuple(
-            ReceiptImage(image.id, image.image_type, image.sha256.hex(), image.byte_size)
-            for image in case.images
-        ),
-        created=created,
-    )
-
-
-def _receipt_again(session: Session, case_id: UUID) -> Receipt:
-    case = session.get_one(Case, case_id, options=[selectinload(Case.images)])
-    return _receipt(case, created=False)

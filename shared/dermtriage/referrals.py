@@ -1,7 +1,7 @@
 """What a clinic reads of its own cases."""
 
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
 from sqlalchemy import literal, select, tuple_
@@ -14,6 +14,10 @@ from dermtriage.placement import current_decision, current_decisions
 
 OVERLAP = timedelta(seconds=90)
 """Longer than any transaction may run, so that a change committed late is still seen."""
+
+_BEGINNING = datetime(1970, 1, 1, tzinfo=UTC)
+_PASS_BEGINS = UUID(int=0)
+"""Stands in a cursor for the id of a case where the next page begins a new pass."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,26 +60,35 @@ def changed_cases(
 ) -> Changes:
     """Return the clinic's cases that changed after `cursor`, the earliest change first.
 
-    The cursor of the last page points a little back: a case may come twice, and none is missed,
-    although changes become visible in another order than that of their times.
+    Changes become visible in another order than that of their times. So the cursor of the last
+    page points back to where all were visible when the first page of this pass was read: a case
+    may come twice, and none is missed.
     """
-    statement = select(Case).where(Case.clinic_id == clinic_id).options(selectinload(Case.images))
+    at, case_id, settled = _BEGINNING, _PASS_BEGINS, now - OVERLAP
     if cursor is not None:
-        after = cursors.decode(cursor, datetime, UUID)
-        key = tuple_(Case.changed_at, Case.id)
-        statement = statement.where(key > tuple_(*(literal(part) for part in after)))
-    cases = list(session.scalars(statement.order_by(Case.changed_at, Case.id).limit(limit + 1)))
+        at, case_id, settled_at_first = cursors.decode(cursor, datetime, UUID, datetime)
+        if case_id != _PASS_BEGINS:
+            settled = min(settled, settled_at_first)
+    key = tuple_(Case.changed_at, Case.id)
+    cases = list(
+        session.scalars(
+            select(Case)
+            .where(Case.clinic_id == clinic_id, key > tuple_(literal(at), literal(case_id)))
+            .order_by(Case.changed_at, Case.id)
+            .limit(limit + 1)
+            .options(selectinload(Case.images))
+        )
+    )
     has_more = len(cases) > limit
     cases = cases[:limit]
-    if has_more:
-        next_cursor = cursors.encode(cases[-1].changed_at, cases[-1].id)
-    else:
-        settled = now - OVERLAP
-        last = cases[-1].changed_at if cases else settled
-        next_cursor = cursors.encode(min(last, settled), UUID(int=0))
+    if cases:
+        at, case_id = cases[-1].changed_at, cases[-1].id
+    if not has_more:
+        at, case_id = min(at, settled), _PASS_BEGINS
+        settled = at
     decisions = current_decisions(session, [case.id for case in cases])
     return Changes(
         [OwnCase(case, decisions.get(case.id)) for case in cases],
-        next_cursor,
+        cursors.encode(at, case_id, settled),
         has_more,
     )

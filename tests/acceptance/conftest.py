@@ -126,9 +126,7 @@ class System:
 
 
 @pytest.fixture
-def system(
-    settings: Settings, sessions: sessionmaker[Session], tmp_path: Path
-) -> Iterator[System]:
+def system(settings: Settings, sessions: sessionmaker[Session], tmp_path: Path) -> Iterator[System]:
     """A system without any process running but PostgreSQL and a Redis of the test's own."""
     redis = EmbeddedRedis(tmp_path / "redis")
     settings = settings.model_copy(

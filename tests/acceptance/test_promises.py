@@ -6,11 +6,11 @@ import signal
 from uuid import UUID
 
 from sqlalchemy import select, text
+from tests.acceptance.conftest import System, wait_for
+from tests.acceptance.upload import upload_many
 
 from dermtriage.broker import make_celery, send_scores
 from dermtriage.models import PendingImage
-from tests.acceptance.conftest import System, wait_for
-from tests.acceptance.upload import upload_many
 
 
 def _leased(system: System) -> int:

@@ -3,7 +3,6 @@
 import io
 
 from PIL import Image
-
 from tests.acceptance.conftest import System, wait_for
 from tests.acceptance.upload import upload
 from tests.photographs import jpeg

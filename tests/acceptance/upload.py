@@ -5,7 +5,6 @@ from typing import Any
 from uuid import UUID, uuid4
 
 import httpx
-
 from tests.photographs import jpeg, sha256
 
 

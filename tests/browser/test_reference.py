@@ -47,7 +47,9 @@ def test_the_reference_shows_every_operation_without_leaving_our_server(
     strangers: list[str] = []
     page.on("console", lambda m: complaints.append(m.text) if m.type == "error" else None)
     page.on("pageerror", lambda error: complaints.append(str(error)))
-    page.on("request", lambda r: None if r.url.startswith((url, "data:")) else strangers.append(r.url))
+    page.on(
+        "request", lambda r: None if r.url.startswith((url, "data:")) else strangers.append(r.url)
+    )
     page.goto(url)
     page.wait_for_selector(".opblock")
     assert page.url == f"{url}/docs"

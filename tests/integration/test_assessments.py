@@ -13,9 +13,9 @@ from tests.factories import INDETERMINATE, LOW, MONDAY, SEVERE
 
 from dermtriage import assessments, claims, invariants
 from dermtriage.assessments import Result
-from dermtriage.intake import Receipt
 from dermtriage.models import Assessment, Decision, PendingImage, Release, TriageEvent
 from dermtriage.placement import current_decision
+from dermtriage.receipts import Receipt
 from dermtriage.releases import active_policy, active_release
 from dermtriage.states import (
     CLASSES,
@@ -26,6 +26,7 @@ from dermtriage.states import (
     Scoring,
     Severity,
 )
+from dermtriage.triage import triage_image
 
 TUESDAY = MONDAY + timedelta(days=1)
 WEDNESDAY = MONDAY + timedelta(days=2)
@@ -196,6 +197,19 @@ def test_a_release_says_one_thing_of_an_image(session: Session, clinic_id: UUID)
     # The case is triaged from what is stored.
     assert factories.image(session, image_id).severity is Severity.LOW
     assert session.get(PendingImage, image_id) is None
+
+
+@pytest.mark.parametrize("p_severe", [0.6 - 1e-9, 0.6 + 1e-9, 0.3 - 1e-9, 0.3 + 1e-9])
+def test_triaging_again_from_what_is_stored_changes_nothing(
+    session: Session, clinic_id: UUID, p_severe: float
+) -> None:
+    """A stored score has fewer digits than the one that was computed."""
+    receipt = factories.receive(session, clinic_id)
+    score_all(session, receipt, p_severe)
+    stored = session.scalars(select(Assessment)).one()
+    _, policy = active_policy(session)
+    again = triage_image(assessments.finding(stored), policy)
+    assert factories.image(session, stored.image_id).severity is again.severity
 
 
 def test_nothing_to_record_is_no_error(session: Session) -> None:

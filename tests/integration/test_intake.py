@@ -25,8 +25,8 @@ from dermtriage.errors import (
     RequestRejected,
     Unavailable,
 )
-from dermtriage.intake import Receipt
 from dermtriage.models import AuditEntry, Case, Image, IntakeRequest, PendingImage, TriageEvent
+from dermtriage.receipts import Receipt
 from dermtriage.settings import Settings
 from dermtriage.states import CaseState, ImageType, Outcome, Priority, Scoring, Severity
 from dermtriage.storage import ImageStore

@@ -2,7 +2,7 @@
 
 import secrets
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from operator import attrgetter
@@ -96,13 +96,27 @@ def own_photographs(paths: Sequence[Path]) -> list[Referral]:
     ]
 
 
-def show(server: str, login: Login, images: Sequence[Path], count: int, seed: int) -> Result:
+def show(
+    server: str,
+    login: Login,
+    images: Sequence[Path],
+    *,
+    count: int,
+    seed: int,
+    check: Callable[[], None],
+) -> Result:
     """Send photographs, wait for their scores, and read the worklist.
 
     Parameters
     ----------
+    server
+        URL of the API.
+    login
+        Who sends and who reads.
     images
         The user's photographs; without any, `count` samples are drawn from `seed`.
+    check
+        Called while scores are waited for; raises if they cannot come.
 
     Raises
     ------
@@ -123,6 +137,7 @@ def show(server: str, login: Login, images: Sequence[Path], count: int, seed: in
             bars.advance(sending)
         scoring = bars.add_task("Scoring", total=len(sent))
         for done in _scored(clinic, set(sent)):
+            check()
             bars.update(scoring, completed=done)
     with api.open_client(server) as clinician:
         api.login(clinician, login.username, login.password)
@@ -163,7 +178,7 @@ def _scored(clinic: httpx.Client, wanted: set[str]) -> Iterator[int]:
             raise DemoFailed(
                 f"Nothing was scored for {STALLED_AFTER:g} seconds;"
                 f" {len(wanted) - len(done)} cases wait.",
-                remedy="See the worker's log, or run `dermtriage doctor`.",
+                remedy="Run `dermtriage doctor`.",
             )
         yield len(done)
         if not page["has_more"]:

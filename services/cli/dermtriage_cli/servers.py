@@ -5,6 +5,7 @@ import pwd
 import shutil
 import signal
 import time
+from contextlib import suppress
 from pathlib import Path
 
 import psycopg
@@ -44,6 +45,7 @@ class EmbeddedPostgres:
         self.data_dir = data_dir.absolute()
         self.log = log or self.data_dir / "server.log"
         self._cluster = self.data_dir / "cluster"
+        self._sockets: Path | None = None
         self._child: Child | None = None
 
     def start(self) -> str:
@@ -57,7 +59,7 @@ class EmbeddedPostgres:
         binaries = postgres_binaries()
         self._cluster.mkdir(parents=True, exist_ok=True)
         account = postgres_account(self._cluster)
-        sockets = socket_folder(self.data_dir, "pg", account)
+        self._sockets = sockets = socket_folder(self.data_dir, "pg", account)
         if account:
             os.chown(self._cluster, account.pw_uid, account.pw_gid)
             let_pass(self._cluster)
@@ -76,6 +78,7 @@ class EmbeddedPostgres:
         if self._child:
             self._child.stop()
             self._child = None
+            _remove_empty(self._sockets)
 
     def kill(self) -> None:
         """Kill the server as a crash would."""
@@ -169,6 +172,7 @@ class EmbeddedRedis:
     def __init__(self, data_dir: Path, *, log: Path | None = None) -> None:
         self.data_dir = data_dir.absolute()
         self.log = log or self.data_dir / "server.log"
+        self._sockets: Path | None = None
         self._child: Child | None = None
 
     def start(self) -> str:
@@ -181,7 +185,8 @@ class EmbeddedRedis:
         """
         binary = redis_binary()
         self.data_dir.mkdir(parents=True, exist_ok=True)
-        path = socket_folder(self.data_dir, "redis", None) / "redis.sock"
+        self._sockets = socket_folder(self.data_dir, "redis", None)
+        path = self._sockets / "redis.sock"
         options = {
             "port": "0",
             "unixsocket": str(path),
@@ -224,12 +229,20 @@ class EmbeddedRedis:
         if self._child:
             self._child.stop()
             self._child = None
+            _remove_empty(self._sockets)
 
     def kill(self) -> None:
         """Kill the server as a crash would."""
         if self._child:
             self._child.kill()
             self._child = None
+
+
+def _remove_empty(folder: Path | None) -> None:
+    # A server that was killed leaves its socket behind; the next start takes it over.
+    if folder:
+        with suppress(OSError):
+            folder.rmdir()
 
 
 def _answers(path: Path) -> bool:

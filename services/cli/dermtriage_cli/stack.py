@@ -59,6 +59,7 @@ class Stack:
         self._port = port
         self._on_step = on_step
         self._exit = ExitStack()
+        self._supervisor: Supervisor | None = None
         self.settings = get_settings()
         self.url = ""
 
@@ -66,6 +67,17 @@ class Stack:
     def logs(self) -> Path:
         """The folder with a log a service."""
         return self._installation.logs
+
+    def check(self) -> None:
+        """Complain about a service that keeps ending.
+
+        Raises
+        ------
+        ConfigurationError
+            If one does, with the last words of its log.
+        """
+        if self._supervisor:
+            self._supervisor.check()
 
     def __enter__(self) -> Self:
         """Start everything and wait until it serves.
@@ -94,10 +106,10 @@ class Stack:
         self._on_step("Migrating the database")
         prepare_database(self.settings)
         self._on_step("Starting API, worker and upkeep")
-        supervisor = Supervisor(self._services(listener))
-        self._exit.callback(supervisor.stop)
-        supervisor.start()
-        self._wait_until_ready(supervisor)
+        self._supervisor = Supervisor(self._services(listener))
+        self._exit.callback(self._supervisor.stop)
+        self._supervisor.start()
+        self._wait_until_ready()
         self._installation.announce(
             Running(
                 pid=os.getpid(),
@@ -150,7 +162,7 @@ class Stack:
             Service("upkeep", [*python, "dermtriage_worker.upkeep"], logs / "upkeep.log", env),
         ]
 
-    def _wait_until_ready(self, supervisor: Supervisor) -> None:
+    def _wait_until_ready(self) -> None:
         engine = db.make_engine(self.settings)
         sessions = db.make_sessions(engine)
 
@@ -169,7 +181,7 @@ class Stack:
             for what, ready in (("API", api_ready), ("worker", worker_ready)):
                 self._on_step(f"Waiting for the {what}")
                 while not ready():
-                    supervisor.check()
+                    self.check()
                     if time.monotonic() > deadline:
                         raise ConfigurationError(
                             f"The {what} did not come up in {READY_TIMEOUT:g} seconds.",

@@ -17,7 +17,7 @@ SETTLED_AFTER = 60.0
 """Seconds that a service must live for its past deaths to be forgotten."""
 
 FATAL_DEATHS = 3
-"""A service that dies so often while the stack starts will not come up at all."""
+"""A service that dies so often within short lives will not come up at all."""
 
 
 class Service:
@@ -114,18 +114,18 @@ class Supervisor:
         self._thread.start()
 
     def check(self) -> None:
-        """Complain about a service that does not come up.
+        """Complain about a service that keeps ending.
 
         Raises
         ------
         ConfigurationError
-            If a service keeps dying.
+            If one does, with the last words of its log.
         """
         for service in self._services:
             if service.deaths >= FATAL_DEATHS:
                 raise ConfigurationError(
                     f"The service {service.name} keeps ending. Its last words:\n"
-                    f"{service.log_tail()}",
+                    f"{service.log_tail()}\n",
                     remedy="Run `dermtriage doctor`.",
                 )
 

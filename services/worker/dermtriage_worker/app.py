@@ -30,7 +30,7 @@ def make_app(settings: Settings, runtime: Runtime) -> Celery:
     """Build the Celery application with its one task."""
     app = make_celery(settings)
 
-    @app.task(name=SCORE)
+    @app.task(name=SCORE, shared=False)
     def score(image_id: str) -> None:
         try:
             score_pending(runtime, UUID(image_id))

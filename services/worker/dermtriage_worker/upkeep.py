@@ -87,7 +87,7 @@ def make_app(settings: Settings) -> tuple[Celery, Upkeep]:
         SWEEP: upkeep.sweep,
     }
     for name, job in jobs.items():
-        app.task(name=name)(_outage_is_a_warning(name, job))
+        app.task(name=name, shared=False)(_outage_is_a_warning(name, job))
     hour, minute = settings.invariants_at.split(":")
     nightly = crontab(hour=hour, minute=minute)
     every = {RECOVER: settings.recovery_seconds, AGE: settings.ageing_seconds}

@@ -8,8 +8,9 @@ from fastapi import APIRouter, Query, Request, Response
 from dermtriage import audit
 from dermtriage.db import utcnow
 from dermtriage.errors import Unavailable
-from dermtriage.intake import Receipt, discard, receive_case
+from dermtriage.intake import discard, receive_case
 from dermtriage.placement import current_decision
+from dermtriage.receipts import Receipt
 from dermtriage.referrals import changed_cases, own_case
 from dermtriage.worklist import read_case
 from dermtriage_api.auth import ClinicDep, PrincipalDep

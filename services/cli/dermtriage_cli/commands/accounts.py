@@ -1,4 +1,5 @@
 """`clinic` and `clinician`: who may send and who may read."""
+# ruff: noqa: PLC0415 - a command imports what it needs when it runs: help stays quick.
 
 import secrets
 from collections.abc import Iterator

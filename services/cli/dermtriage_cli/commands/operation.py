@@ -1,4 +1,5 @@
 """`db` and `doctor`: what an operator does."""
+# ruff: noqa: PLC0415 - a command imports what it needs when it runs: help stays quick.
 
 from dataclasses import asdict
 

@@ -1,4 +1,5 @@
 """`up` and `demo`: the whole system on this machine."""
+# ruff: noqa: PLC0415 - a command imports what it needs when it runs: help stays quick.
 
 import threading
 from contextlib import ExitStack, suppress
@@ -84,7 +85,7 @@ def demo(
         with steps() as step:
             stack = ending.enter_context(Stack(folder, port=port, on_step=step))
         login = create_accounts(stack.settings)
-        result = show(stack.url, login, images or [], count, seed)
+        result = show(stack.url, login, images or [], count=count, seed=seed, check=stack.check)
         _print(result)
         if once:
             raise typer.Exit(1 if result.wrong else 0)

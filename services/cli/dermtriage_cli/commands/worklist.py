@@ -1,4 +1,5 @@
 """`worklist`: what clinicians read."""
+# ruff: noqa: PLC0415 - a command imports what it needs when it runs: help stays quick.
 
 from itertools import islice
 from typing import Annotated
