@@ -26,6 +26,14 @@ def _key(kind: Kind, image_id: UUID) -> str:
     return f"{kind}/{image_id.hex[-2:]}/{image_id}"
 
 
+def _image_id(path: str) -> UUID | None:
+    # What others have put beside our objects is none of ours to judge.
+    try:
+        return UUID(path.rsplit("/", 1)[1])
+    except ValueError:
+        return None
+
+
 @contextmanager
 def _outage_as_unavailable() -> Iterator[None]:
     try:
@@ -90,11 +98,8 @@ class ImageStore:
         """Yield, a page at a time, the originals that were stored before `moment`."""
         with _outage_as_unavailable():
             for page in obstore.list(self._store, "originals"):
-                yield [
-                    UUID(meta["path"].rsplit("/", 1)[1])
-                    for meta in page
-                    if meta["last_modified"] < moment
-                ]
+                old = (meta["path"] for meta in page if meta["last_modified"] < moment)
+                yield [image_id for path in old if (image_id := _image_id(path))]
 
     def check(self) -> None:
         """Write, read and remove a small object."""
@@ -119,4 +124,14 @@ class ImageStore:
 
     def _get(self, key: str) -> bytes:
         with _outage_as_unavailable():
-            return bytes(obstore.get(self._store, key).bytes())
+            try:
+                return bytes(obstore.get(self._store, key).bytes())
+            except FileNotFoundError:
+                self._require_originals()
+                raise
+
+    def _require_originals(self) -> None:
+        # Objects are asked for that rows name. Where there is not one photograph, it is the store
+        # that is missing: a disk that is not mounted, or a bucket of another name.
+        if not any(obstore.list(self._store, "originals")):
+            raise Unavailable("The image store is empty.", code="store_unavailable")

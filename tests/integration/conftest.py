@@ -10,7 +10,7 @@ from uuid import UUID, uuid4
 
 import psycopg
 import pytest
-from sqlalchemy import make_url
+from sqlalchemy import Engine, make_url
 from sqlalchemy.orm import Session, sessionmaker
 from tests import factories
 from tests.conftest import RELEASE, TEMPLATE, Servers, install
@@ -34,11 +34,30 @@ def shared_database(servers: Servers) -> Iterator[str]:
         yield url
 
 
+@pytest.fixture(scope="session")
+def shared_engine(shared_database: str) -> Iterator[Engine]:
+    """One engine for all, since each has to learn its statements anew."""
+    engine = make_engine(Settings(database_url=shared_database, database_pool_size=8))
+    yield engine
+    engine.dispose()
+
+
+@pytest.fixture(scope="session")
+def janitor(shared_database: str) -> Iterator[psycopg.Connection]:
+    url = make_url(shared_database)
+    with psycopg.connect(
+        host=str(url.query["host"]), user=url.username, dbname=url.database, autocommit=True
+    ) as connection:
+        yield connection
+
+
 @pytest.fixture
-def settings(servers: Servers, shared_database: str, tmp_path: Path) -> Iterator[Settings]:
+def settings(
+    servers: Servers, shared_engine: Engine, janitor: psycopg.Connection, tmp_path: Path
+) -> Iterator[Settings]:
     """Settings of an empty database and an empty store, with the tiny release installed."""
     settings = Settings(
-        database_url=shared_database,
+        database_url=shared_engine.url.render_as_string(hide_password=False),
         redis_url=servers.redis_url,
         store_url=(tmp_path / "store").as_uri(),
         secret_key="a secret of the tests, long enough",
@@ -48,26 +67,24 @@ def settings(servers: Servers, shared_database: str, tmp_path: Path) -> Iterator
         database_pool_size=8,
     )
     yield settings
-    _wipe(settings)
+    _wipe(janitor)
+    with make_sessions(shared_engine).begin() as session:
+        install(session, servers.releases / RELEASE)
 
 
-def _wipe(settings: Settings) -> None:
-    url = make_url(settings.database_url)
-    host = url.query["host"]
-    with psycopg.connect(
-        host=str(host), user=url.username, dbname=url.database, autocommit=True
-    ) as connection:
-        # A connection that a test left behind must not hold the next one's rows.
-        connection.execute(
-            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
-            " WHERE datname = current_database() AND pid <> pg_backend_pid()"
-        )
-        tables = reversed(Base.metadata.sorted_tables)
-        connection.execute("; ".join(f"DELETE FROM {table.name}" for table in tables).encode())
-    engine = make_engine(settings)
-    with make_sessions(engine).begin() as session:
-        install(session, settings.releases_dir / RELEASE)
-    engine.dispose()
+@pytest.fixture
+def sessions(settings: Settings, shared_engine: Engine) -> sessionmaker[Session]:
+    return make_sessions(shared_engine)
+
+
+def _wipe(janitor: psycopg.Connection) -> None:
+    # What a test left open must not hold the next one's rows.
+    janitor.execute(
+        "SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity"
+        " WHERE datname = current_database() AND pid <> pg_backend_pid() AND state <> 'idle'"
+    )
+    tables = [table.name for table in reversed(Base.metadata.sorted_tables)]
+    janitor.execute("; ".join(f"DELETE FROM {name}" for name in tables).encode())
 
 
 @pytest.fixture

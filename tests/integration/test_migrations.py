@@ -26,13 +26,6 @@ def settings(servers: Servers) -> Iterator[Settings]:
         yield Settings(database_url=url)
 
 
-@pytest.fixture(scope="module")
-def engine(shared_database: str) -> Iterator[Engine]:
-    engine = make_engine(Settings(database_url=shared_database))
-    yield engine
-    engine.dispose()
-
-
 def _everything(engine: Engine) -> set[str]:
     """Return the names of all tables, sequences, indexes, types and functions of ours."""
     with engine.connect() as connection:
@@ -60,15 +53,17 @@ def test_down_to_nothing_and_up_again(settings: Settings) -> None:
     engine.dispose()
 
 
-def test_the_migrations_make_what_the_models_say(engine: Engine) -> None:
-    with engine.connect() as connection:
+def test_the_migrations_make_what_the_models_say(shared_engine: Engine) -> None:
+    with shared_engine.connect() as connection:
         context = MigrationContext.configure(
             connection, opts={"compare_type": True, "compare_server_default": True}
         )
         assert compare_metadata(context, Base.metadata) == []
 
 
-def test_the_migrations_make_every_check_of_the_models(engine: Engine, servers: Servers) -> None:
+def test_the_migrations_make_every_check_of_the_models(
+    shared_engine: Engine, servers: Servers
+) -> None:
     """Alembic does not compare CHECK constraints, nor how tables are stored."""
     name = f"test_{uuid4().hex}"
     servers.sql(f"CREATE DATABASE {name}")
@@ -88,7 +83,7 @@ def test_the_migrations_make_every_check_of_the_models(engine: Engine, servers: 
             SELECT indexdef FROM pg_indexes
             WHERE schemaname = 'public' AND tablename <> 'alembic_version'
             ORDER BY 1""")
-        with engine.connect() as migrated, fresh.connect() as made:
+        with shared_engine.connect() as migrated, fresh.connect() as made:
             assert migrated.scalars(query).all() == made.scalars(query).all()
     finally:
         fresh.dispose()

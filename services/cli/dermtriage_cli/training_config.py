@@ -1,6 +1,7 @@
 """The configuration of a training run, with errors that a person understands."""
 
 import tomllib
+from collections.abc import Sequence
 from pathlib import Path
 
 from pydantic import ValidationError
@@ -9,16 +10,32 @@ from dermtriage.errors import ConfigurationError
 from dermtriage_worker.training.config import TrainConfig
 
 
-def read_config(path: Path | None) -> TrainConfig:
+def read_config(path: Path | None, members: Sequence[str] = ()) -> TrainConfig:
     """Read a configuration, or that of the first release.
+
+    Parameters
+    ----------
+    path
+        TOML file; None for the first release.
+    members
+        Names of members that it must have.
 
     Raises
     ------
     ConfigurationError
-        If the file is no TOML or not a configuration.
+        If the file is no TOML or not a configuration, or lacks a member.
     """
-    if path is None:
-        return TrainConfig.default()
+    config = TrainConfig.default() if path is None else _read(path)
+    names = [member.name for member in config.members]
+    if unknown := sorted(set(members) - set(names)):
+        raise ConfigurationError(
+            f"The configuration has no member {unknown[0]!r}.",
+            remedy=f"It has {', '.join(names)}.",
+        )
+    return config
+
+
+def _read(path: Path) -> TrainConfig:
     try:
         return TrainConfig.read(path)
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:

@@ -4,6 +4,7 @@ from collections.abc import Iterable, Mapping
 from datetime import datetime
 from typing import Any
 
+from rich import box
 from rich.markup import escape
 from rich.table import Table
 
@@ -33,41 +34,42 @@ def worklist_table(
         By id, as ``GET /v1/cases/{id}`` gives them to a clinician; with them the table shows
         the clinic's references and the scores.
     """
-    table = Table(title="Worklist, most urgent first", title_justify="left")
-    for heading in ("Lane", "Severity", "Due", "Overdue", "Asked for", "Case", "Clinic"):
+    table = _table("Worklist, most urgent first")
+    for heading in ("Lane", "Severity", "Due", "Overdue", "Asked for"):
         table.add_column(heading, no_wrap=True)
-    table.add_column("Images", justify="right")
-    if cases is not None:
-        table.add_column("Reference", no_wrap=True)
-        table.add_column("p(severe)", no_wrap=True)
-    else:
-        table.add_column("Claimed by")
+    # Where the terminal is narrow, the identifier gives way first.
+    table.add_column("Case", overflow="fold")
+    table.add_column("Images", justify="right", no_wrap=True)
+    further = ("Clinic", "Claimed by") if cases is None else ("Reference", "p(severe)")
+    for heading in further:
+        table.add_column(heading, overflow="fold")
     for line in lines:
-        row = [
+        if cases is None:
+            last = (line["clinic_name"], line["claimed_by"] or "")
+        else:
+            case = cases[line["case_id"]]
+            last = (case["clinic_reference"] or "", _scores(case))
+        table.add_row(
             str(line["lane"]),
             coloured(line["severity"]),
             local_time(line["due_at"]),
             "[bold red]yes[/]" if line["overdue"] else "no",
             line["priority"],
             line["case_id"],
-            escape(line["clinic_name"]),
             str(len(line["image_ids"])),
-        ]
-        if cases is not None:
-            case = cases[line["case_id"]]
-            row += [escape(case["clinic_reference"] or ""), _scores(case)]
-        else:
-            row.append(escape(line["claimed_by"] or ""))
-        table.add_row(*row)
+            *(escape(text) for text in last),
+        )
     return table
 
 
 def receipts_table(receipts: Iterable[tuple[str, Mapping[str, Any]]]) -> Table:
     """Build a table of receipts, each with the name that the clinic gave the case."""
-    table = Table(title="Receipts", title_justify="left")
-    for heading in ("Sent", "Case", "Received", "Asked for"):
+    table = _table("Receipts")
+    for heading in ("Sent", "Case"):
+        table.add_column(heading, overflow="fold")
+    for heading in ("Received", "Asked for"):
         table.add_column(heading, no_wrap=True)
-    table.add_column("Images", justify="right")
+    table.add_column("Images", justify="right", no_wrap=True)
     for name, receipt in receipts:
         table.add_row(
             escape(name),
@@ -77,6 +79,10 @@ def receipts_table(receipts: Iterable[tuple[str, Mapping[str, Any]]]) -> Table:
             str(len(receipt["images"])),
         )
     return table
+
+
+def _table(title: str) -> Table:
+    return Table(title=title, title_justify="left", box=box.SIMPLE_HEAD)
 
 
 def _scores(case: Mapping[str, Any]) -> str:

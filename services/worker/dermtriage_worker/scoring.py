@@ -7,6 +7,7 @@ images back untried.
 import logging
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from math import isfinite
 from typing import TypeVar
 from uuid import UUID
 
@@ -33,6 +34,12 @@ class DeviceLost(DermtriageError):
     """The device does not answer any more; only a new process can use it again."""
 
     code = "device_lost"
+
+
+class NoScore(DermtriageError):
+    """An image drove the ensemble out of the range of its numbers."""
+
+    code = "no_score"
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,6 +143,7 @@ def _predict(
     try:
         with runtime.ensembles.turn(ensemble):
             predictions = ensemble.predict([item.photograph.prepared for item in ready])
+        _require_numbers(predictions)
     except (DeviceOutOfMemory, torch.AcceleratorError):
         raise
     except Exception as error:  # noqa: BLE001 - whatever it is, its neighbours go on
@@ -148,6 +156,13 @@ def _predict(
             runtime, ensemble, ready[middle:]
         )
     return list(zip(ready, predictions, strict=True))
+
+
+def _require_numbers(predictions: Sequence[Prediction]) -> None:
+    # What is no number lies above no threshold: it would pass for low.
+    for said in predictions:
+        if not (isfinite(said.p_severe) and isfinite(said.disagreement)):
+            raise NoScore("The ensemble came to no number.")
 
 
 def _result(lease: Lease, prediction: Prediction) -> assessments.Result:

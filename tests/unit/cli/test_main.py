@@ -185,3 +185,6 @@ def test_train_says_what_is_missing(tmp_path: Path) -> None:
     result = run(app, ["train", "--data", str(tmp_path), "--config", str(wrong)])
     assert result.exit_code == 1
     assert "wrong.toml cannot be used: seed" in result.stderr
+    result = run(app, ["train", "--data", str(tmp_path), "--member", "nobody"])
+    assert result.exit_code == 1
+    assert "no member 'nobody'" in result.stderr

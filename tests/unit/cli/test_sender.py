@@ -168,15 +168,11 @@ def test_patience_ends() -> None:
 
 @pytest.mark.parametrize(
     ("header", "least"),
-    [
-        ("7", 7.0),
-        ("0", 0.5),
-        ("soon", 0.5),
-        (format_datetime(datetime.now(UTC) + timedelta(seconds=3600), usegmt=True), 3500.0),
-        (format_datetime(datetime.now(UTC) - timedelta(seconds=60), usegmt=True), 0.5),
-    ],
+    [("7", 7.0), ("0", 0.5), ("soon", 0.5), (3600, 3500.0), (-60, 0.5)],
 )
-def test_the_server_may_ask_for_a_longer_pause(header: str, least: float) -> None:
+def test_the_server_may_ask_for_a_longer_pause(header: str | int, least: float) -> None:
+    if isinstance(header, int):
+        header = format_datetime(datetime.now(UTC) + timedelta(seconds=header), usegmt=True)
     pauses: list[float] = []
     server = Server(problem(503, "unavailable", **{"Retry-After": header}), taken())
     with client(server) as http:

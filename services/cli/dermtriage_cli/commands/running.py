@@ -111,7 +111,7 @@ def _invite(stack: "Stack", login: "Login") -> None:
         f"\nServing at [bold]{stack.url}[/] (API reference: {stack.url}/docs)\n"
         f"Clinician: {login.username}, password: {login.password}\n"
         f"  dermtriage worklist --server {stack.url} --username {login.username}"
-        f" --password {login.password}\n"
+        f" --password={login.password}\n"
         f"Clinic's API key: {login.clinic_key}\n"
         f"Logs in {escape(str(stack.logs))}. Ctrl-C stops everything.",
         soft_wrap=True,

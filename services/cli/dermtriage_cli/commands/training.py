@@ -63,7 +63,7 @@ def train(
     from dermtriage_cli.training_config import read_config
     from dermtriage_worker.training.train import train as run_training
 
-    chosen = read_config(config)
+    chosen = read_config(config, member or ())
     tasks: dict[str, TaskID] = {}
     with progress() as bars:
 
