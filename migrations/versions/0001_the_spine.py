@@ -233,6 +233,13 @@ def upgrade() -> None:
     )
     op.create_index("ix_cases_changes", "cases", ["clinic_id", "changed_at", "id"], unique=False)
     op.create_index(
+        "ix_cases_awaiting_retake",
+        "cases",
+        ["lane", "due_at", "id"],
+        unique=False,
+        postgresql_where=sa.text("state = 'awaiting_retake'"),
+    )
+    op.create_index(
         "ix_cases_worklist",
         "cases",
         ["lane", "due_at", "id"],
@@ -326,7 +333,6 @@ def upgrade() -> None:
             server_default=sa.text("now()"),
             nullable=False,
         ),
-        sa.Column("rendered_at", sa.DateTime(timezone=True), nullable=True),
         sa.Column("scoring", sa.String(length=32), nullable=False),
         sa.Column("severity", sa.String(length=32), nullable=True),
         sa.Column("failure", sa.String(length=500), nullable=True),
@@ -475,7 +481,7 @@ def upgrade() -> None:
             nullable=False,
         ),
         sa.CheckConstraint(
-            "array_length(probabilities, 1) = 7", name=op.f("ck_assessments_probabilities")
+            "cardinality(probabilities) = 7", name=op.f("ck_assessments_probabilities")
         ),
         sa.CheckConstraint(
             "disagreement BETWEEN 0 AND 1", name=op.f("ck_assessments_disagreement")
@@ -554,6 +560,11 @@ def downgrade() -> None:
     op.drop_table("decisions")
     op.drop_index(op.f("ix_clinician_sessions_clinician_id"), table_name="clinician_sessions")
     op.drop_table("clinician_sessions")
+    op.drop_index(
+        "ix_cases_awaiting_retake",
+        table_name="cases",
+        postgresql_where=sa.text("state = 'awaiting_retake'"),
+    )
     op.drop_index(
         "ix_cases_worklist", table_name="cases", postgresql_where=sa.text("state = 'open'")
     )

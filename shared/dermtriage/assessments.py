@@ -13,10 +13,10 @@ from sqlalchemy.orm import Session, selectinload
 
 from dermtriage import claims
 from dermtriage.claims import Lease
-from dermtriage.models import Assessment, Case, PendingImage
+from dermtriage.models import IS_OPEN, Assessment, Case, PendingImage
 from dermtriage.placement import Cause, place_case
 from dermtriage.releases import active_policy
-from dermtriage.states import CLASSES, CaseState, Scoring
+from dermtriage.states import CLASSES, Scoring
 from dermtriage.triage import Finding, Policy, triage_image
 
 logger = logging.getLogger(__name__)
@@ -81,7 +81,6 @@ def record(
     for assessment in session.scalars(stored):
         image = images[assessment.image_id]
         image.scoring = Scoring.SCORED
-        image.rendered_at = image.rendered_at or now
         image.failure = None
         image.severity = triage_image(finding(assessment), policy).severity
     _finish(session, held)
@@ -119,7 +118,7 @@ def age_cases(session: Session, *, now: datetime, limit: int = 500) -> int:
     """
     cases = session.scalars(
         select(Case)
-        .where(Case.state == CaseState.OPEN, Case.ages_at <= now)
+        .where(IS_OPEN, Case.ages_at <= now)
         .order_by(Case.id)
         .limit(limit)
         .options(selectinload(Case.images))

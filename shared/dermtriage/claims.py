@@ -198,16 +198,30 @@ def most_urgent(session: Session, limit: int, *, max_attempts: int) -> list[UUID
 
 
 def exhausted(session: Session, *, max_attempts: int, limit: int = 100) -> list[Lease]:
-    """Return images whose last permitted attempt ran out with its worker, by case."""
-    rows = session.execute(
-        select(
+    """Take over images that used up their attempts and that nobody works on, by case."""
+    spent = (
+        select(PendingImage.image_id)
+        .where(
+            PendingImage.attempts >= max_attempts,
+            or_(
+                PendingImage.lease_expires_at.is_(None),
+                PendingImage.lease_expires_at <= func.now(),
+            ),
+        )
+        .limit(limit)
+        .with_for_update(skip_locked=True)
+    )
+    taken = session.execute(
+        update(PendingImage)
+        .where(PendingImage.image_id.in_(spent))
+        .values(lease_token=lease_tokens.next_value(), lease_expires_at=func.now())
+        .returning(
             PendingImage.image_id,
             PendingImage.case_id,
             PendingImage.lease_token,
             PendingImage.attempts,
         )
-        .where(PendingImage.attempts >= max_attempts, PendingImage.lease_expires_at <= func.now())
-        .order_by(PendingImage.case_id, PendingImage.image_id)
-        .limit(limit)
     )
-    return [_lease(*row) for row in rows]
+    return sorted(
+        (_lease(*row) for row in taken), key=lambda lease: (lease.case_id, lease.image_id)
+    )

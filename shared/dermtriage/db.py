@@ -13,7 +13,7 @@ from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from sqlalchemy import DateTime, Engine, MetaData, create_engine
-from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
+from sqlalchemy.exc import DBAPIError, InterfaceError, InternalError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.orm import DeclarativeBase, Session, sessionmaker
 
@@ -60,6 +60,9 @@ def make_engine(settings: Settings) -> Engine:
             "connect_timeout": int(settings.connect_timeout),
             # A server that went silent must not hold a thread for the kernel's two hours.
             "tcp_user_timeout": 30_000,
+            "keepalives_idle": 10,
+            "keepalives_interval": 5,
+            "keepalives_count": 3,
             "options": "-c timezone=UTC -c idle_in_transaction_session_timeout=60s"
             " -c statement_timeout=60s",
         },
@@ -76,7 +79,7 @@ def outage_as_unavailable() -> Iterator[None]:
     """Turn a lost or refused connection into `Unavailable`; let every other error through."""
     try:
         yield
-    except (OperationalError, InterfaceError, PoolTimeout) as error:
+    except (OperationalError, InterfaceError, InternalError, PoolTimeout) as error:
         raise Unavailable("The database cannot be reached.", code="database_unavailable") from error
     except DBAPIError as error:
         if error.connection_invalidated:

@@ -5,6 +5,7 @@ import json
 from collections.abc import Sequence
 from contextlib import suppress
 from datetime import datetime
+from typing import Any
 from uuid import UUID
 
 from sqlalchemy import func, select
@@ -20,12 +21,14 @@ from dermtriage.errors import (
     Unavailable,
 )
 from dermtriage.models import Case, Image, IntakeRequest, PendingImage, TriageEvent
+from dermtriage.placement import current_decision
 from dermtriage.receipts import Receipt
 from dermtriage.referral import CaseMetadata
 from dermtriage.releases import active_policy
-from dermtriage.states import CaseState, ImageType, Priority, Scoring
+from dermtriage.renditions import DECODERS
+from dermtriage.states import CaseState, ImageType, Outcome, Priority, Scoring
 from dermtriage.storage import ImageStore
-from dermtriage.triage import ImageStatus, place_new
+from dermtriage.triage import ImageStatus, place_new, retake_priority
 
 
 def receive_case(
@@ -78,7 +81,12 @@ def receive_case(
         for position, (data, digest) in enumerate(zip(files, digests, strict=True))
     ]
     replaced = _replaced_case(session, clinic_id, metadata.replaces_case_id)
-    case, policy_id = _new_case(session, clinic_id, metadata, images, now)
+    fields = metadata.model_dump(exclude={"images"})
+    if replaced is not None:
+        fields["priority"] = retake_priority(
+            metadata.priority, replaced.priority, replaced.severity
+        )
+    case, policy_id = _new_case(session, clinic_id, fields, images, now)
     _store_all(store, images, files)
     try:
         session.add(case)
@@ -93,7 +101,7 @@ def receive_case(
             )
         )
         session.add(_event(case, "received", policy_id))
-        if replaced is not None:
+        if replaced is not None and replaced.state is CaseState.AWAITING_RETAKE:
             replaced.state, replaced.changed_at = CaseState.DECIDED, now
             session.add(
                 _event(replaced, "replaced", policy_id, from_state=CaseState.AWAITING_RETAKE)
@@ -148,7 +156,8 @@ def _inspect(position: int, data: bytes, digest: bytes, metadata: CaseMetadata) 
                 remedy="Send the photograph again; it changed or broke on its way.",
                 code="checksum_mismatch",
             )
-        facts = imaging.inspect(data)
+        with DECODERS:
+            facts = imaging.inspect(data)
     except ImageRejected as error:
         error.field = f"images[{position}]"
         raise
@@ -167,12 +176,20 @@ def _inspect(position: int, data: bytes, digest: bytes, metadata: CaseMetadata) 
 
 
 def _replaced_case(session: Session, clinic_id: UUID, case_id: UUID | None) -> Case | None:
+    """Return the case that asked for this retake; a late score may have reopened it."""
     if case_id is None:
         return None
     case = session.scalar(
         select(Case).where(Case.id == case_id, Case.clinic_id == clinic_id).with_for_update()
     )
-    if case is None or case.state is not CaseState.AWAITING_RETAKE:
+    decision = current_decision(session, case.id) if case else None
+    if (
+        case is None
+        or case.state not in {CaseState.AWAITING_RETAKE, CaseState.OPEN}
+        or decision is None
+        or decision.outcome is not Outcome.RETAKE
+        or session.scalar(select(Case.id).where(Case.replaces_case_id == case.id)) is not None
+    ):
         raise RequestRejected(
             "No case of yours with this id awaits a retake.",
             field="metadata.replaces_case_id",
@@ -185,14 +202,13 @@ def _replaced_case(session: Session, clinic_id: UUID, case_id: UUID | None) -> C
 def _new_case(
     session: Session,
     clinic_id: UUID,
-    metadata: CaseMetadata,
+    fields: dict[str, Any],
     images: list[Image],
     now: datetime,
 ) -> tuple[Case, int]:
     policy_id, policy = active_policy(session)
-    place = place_new(
-        [ImageStatus(image.scoring) for image in images], metadata.priority, now, policy
-    )
+    statuses = [ImageStatus(image.scoring) for image in images]
+    place = place_new(statuses, fields["priority"], now, policy)
     case = Case(
         id=new_id(),
         clinic_id=clinic_id,
@@ -205,7 +221,7 @@ def _new_case(
         due_at=place.due_at,
         ages_at=place.ages_at,
         images=images,
-        **metadata.model_dump(exclude={"images"}),
+        **fields,
     )
     return case, policy_id
 

@@ -3,8 +3,12 @@
 import json
 import logging
 import sys
+import traceback
+from collections.abc import Iterator
 from datetime import UTC, datetime
 from typing import Any
+
+from dermtriage.errors import DermtriageError
 
 _STANDARD = frozenset(vars(logging.makeLogRecord({})))
 
@@ -22,8 +26,22 @@ class JsonFormatter(logging.Formatter):
         }
         entry |= {key: value for key, value in vars(record).items() if key not in _STANDARD}
         if record.exc_info:
-            entry["exception"] = self.formatException(record.exc_info)
+            entry["exception"] = list(trace(record.exc_info[1]))
         return json.dumps(entry, default=str)
+
+
+def trace(error: BaseException | None) -> Iterator[str]:
+    """Yield the kinds of an error and its causes, and the lines they came through.
+
+    Of strangers' errors the message is left out: a database quotes the row that it refused, and
+    a row holds patient data.
+    """
+    while error is not None:
+        known = isinstance(error, DermtriageError)
+        yield f"{type(error).__qualname__}: {error}" if known else type(error).__qualname__
+        for frame in traceback.extract_tb(error.__traceback__):
+            yield f"{frame.filename}:{frame.lineno} in {frame.name}"
+        error = error.__cause__ or error.__context__
 
 
 def setup_logging(level: str) -> None:

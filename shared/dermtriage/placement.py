@@ -16,6 +16,7 @@ from dermtriage.triage import (
     Policy,
     case_severity,
     more_urgent,
+    most_urgent,
     place_again,
     recalls,
 )
@@ -51,6 +52,9 @@ def place_case(session: Session, case: Case, cause: Cause, policy: Policy, now: 
     An open case moves, a decided one may be recalled, and each change becomes an event.
     """
     latest = case_severity([ImageStatus(image.scoring, image.severity) for image in case.images])
+    if more_urgent(latest, most_urgent(case.severity, case.latest_severity)):
+        # In whatever state: whoever is about to decide has not seen this.
+        case.triage_version += 1
     case.latest_severity = latest
     if case.state is CaseState.OPEN:
         _move(session, case, latest, cause, policy, now)
@@ -90,8 +94,6 @@ def _recall(
 
 
 def _put(case: Case, place: Placement) -> None:
-    if more_urgent(place.severity, case.severity):
-        case.triage_version += 1
     case.severity, case.lane = place.severity, place.lane
     case.due_at, case.ages_at = place.due_at, place.ages_at
 

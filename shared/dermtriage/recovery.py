@@ -7,6 +7,7 @@ from datetime import datetime, timedelta
 from uuid import UUID
 
 from sqlalchemy import select
+from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
 from dermtriage import assessments, claims, workers
@@ -37,12 +38,13 @@ def recover(session: Session, settings: Settings, *, now: datetime) -> Found:
     """
     failed = 0
     for lease in claims.exhausted(session, max_attempts=settings.max_attempts):
-        failed += assessments.fail(
-            session,
-            lease,
-            error=f"Gave up after {lease.attempts} attempts: the worker did not come back.",
-            now=now,
-        )
+        error = f"Gave up after {lease.attempts} attempts: the worker did not come back."
+        try:
+            # One case that cannot be written must not stop the safety net for the others.
+            with session.begin_nested():
+                failed += assessments.fail(session, lease, error=error, now=now)
+        except IntegrityError:
+            logger.exception("could not give up", extra={"image_id": lease.image_id})
     workers.forget_silent(session, silent_for=FORGET_AFTER)
     free = workers.free_slots(session, slow_after=settings.slow_after)
     wake = claims.most_urgent(session, free, max_attempts=settings.max_attempts) if free else []

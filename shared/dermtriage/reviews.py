@@ -9,10 +9,11 @@ from sqlalchemy.orm import Session
 
 from dermtriage import audit
 from dermtriage.errors import Conflict, NotFound
-from dermtriage.models import Case, Decision, ReviewClaim, TriageEvent, review_tokens
+from dermtriage.models import IS_OPEN, Case, Decision, ReviewClaim, TriageEvent, review_tokens
 from dermtriage.placement import current_decision
 from dermtriage.releases import active_policy
 from dermtriage.states import CaseState, Outcome, may_become
+from dermtriage.triage import most_urgent
 
 
 def claim_next(
@@ -30,7 +31,7 @@ def claim_next(
     )
     first_free = (
         select(Case.id)
-        .where(Case.state == CaseState.OPEN, ~held.exists())
+        .where(IS_OPEN, ~held.exists())
         .order_by(Case.lane, Case.due_at, Case.id)
         .limit(1)
         .with_for_update(skip_locked=True)
@@ -171,7 +172,8 @@ def decide(
         advice=advice,
         diagnosis=diagnosis,
         supersedes_id=supersedes_id,
-        severity_at_decision=case.severity,
+        # What was seen: a decided case keeps its severity, whatever its latest score said.
+        severity_at_decision=most_urgent(case.severity, case.latest_severity),
         triage_version=triage_version,
         claim_token=token,
         decided_at=now,

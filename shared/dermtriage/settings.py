@@ -72,7 +72,7 @@ class Settings(BaseSettings):
     max_request_bytes: int = Field(default=64 * 2**20, gt=0)
     max_image_bytes: int = Field(default=25 * 2**20, gt=0)
     body_timeout: Seconds = Field(
-        default=120, description="The longest a request's body may take to arrive"
+        default=600, description="The longest a request's body may take to arrive"
     )
 
     session_lifetime: Seconds = Field(default=12 * 3600, description="Of a clinician's login")
@@ -99,8 +99,10 @@ class Settings(BaseSettings):
         pattern=r"^([01][0-9]|2[0-3]):[0-5][0-9]$",
         description="The nightly check, local time HH:MM",
     )
-    orphan_grace: Seconds = Field(
-        default=24 * 3600, description="The age from which an object that no row names is swept"
+    orphan_grace: float = Field(
+        default=24 * 3600,
+        ge=3600,
+        description="The age from which an object that no row names is swept",
     )
     timezone: TimeZone = Field(default="UTC", description="Of working days and nightly times")
 

@@ -4,12 +4,20 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from sqlalchemy import Integer, case, cast, func, select
+from sqlalchemy import ColumnElement, Integer, case, cast, func, select
 from sqlalchemy.orm import Session
 
-from dermtriage.models import Assessment, AuditEntry, Case, PendingImage, Worker
+from dermtriage.models import (
+    AWAITS_RETAKE,
+    IS_OPEN,
+    Assessment,
+    AuditEntry,
+    Case,
+    PendingImage,
+    Worker,
+)
 from dermtriage.settings import Settings
-from dermtriage.states import CaseState, Lane
+from dermtriage.states import Lane, Severity
 
 AGE_BUCKETS = (10, 60, 300, 900, 3600, 14_400, 86_400)
 """Upper bounds of the age of pending images, in seconds."""
@@ -27,6 +35,9 @@ class Figures:
     assessments_per_second: float
     worklist_by_lane: Mapping[Lane, int]
     overdue_by_lane: Mapping[Lane, int]
+    unscored_cases: int
+    """Open cases without their scores, be they pending or failed."""
+    awaiting_retake: int
     live_workers: int
     live_slots: int
     batches: int
@@ -64,6 +75,8 @@ def figures(session: Session, *, now: datetime, settings: Settings) -> Figures:
         assessments_per_second=(recent or 0) / RATE_WINDOW.total_seconds(),
         worklist_by_lane=lanes,
         overdue_by_lane=overdue,
+        unscored_cases=_count(session, IS_OPEN, Case.severity == Severity.UNSCORED),
+        awaiting_retake=_count(session, AWAITS_RETAKE),
         live_workers=live,
         live_slots=int(slots),
         batches=int(batches),
@@ -88,9 +101,13 @@ def _worklist(session: Session, now: datetime) -> tuple[dict[Lane, int], dict[La
     late = case((Case.due_at < now, 1), else_=0)
     rows = session.execute(
         select(Case.lane, func.count(), cast(func.sum(late), Integer))
-        .where(Case.state == CaseState.OPEN)
+        .where(IS_OPEN)
         .group_by(Case.lane)
     ).all()
     open_cases = dict.fromkeys(Lane, 0) | {Lane(lane): count for lane, count, _ in rows}
     overdue = dict.fromkeys(Lane, 0) | {Lane(lane): count for lane, _, count in rows}
     return open_cases, overdue
+
+
+def _count(session: Session, *conditions: ColumnElement[bool]) -> int:
+    return session.scalar(select(func.count()).select_from(Case).where(*conditions)) or 0

@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Literal
-from uuid import UUID
+from uuid import UUID, uuid4
 
 import obstore
 from obstore.exceptions import BaseError
@@ -103,11 +103,17 @@ class ImageStore:
 
     def check(self) -> None:
         """Write, read and remove a small object."""
-        with _outage_as_unavailable():
-            key = f"checks/{os.getpid()}"
-            obstore.put(self._store, key, b"dermtriage")
-            obstore.get(self._store, key).bytes()
-            obstore.delete(self._store, key)
+        # Others may check at the same moment, so each uses an object of its own.
+        key = f"checks/{uuid4()}"
+        try:
+            with _outage_as_unavailable():
+                obstore.put(self._store, key, b"dermtriage")
+                obstore.get(self._store, key).bytes()
+                obstore.delete(self._store, key)
+        except NotFound as error:
+            raise Unavailable(
+                "The image store loses what is written to it.", code="store_unavailable"
+            ) from error
 
     def _put(self, key: str, data: bytes) -> None:
         with _outage_as_unavailable():

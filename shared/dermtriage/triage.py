@@ -62,6 +62,12 @@ class Finding:
     disagreement: float
     out_of_scope: float | None = None
 
+    def __post_init__(self) -> None:
+        """Refuse what is no probability: it lies below no threshold and above none."""
+        for value in (self.p_severe, self.disagreement, self.out_of_scope or 0.0):
+            if not 0 <= value <= 1:
+                raise ValueError(f"{value} does not lie between 0 and 1")
+
 
 @dataclass(frozen=True, slots=True)
 class ImageTriage:
@@ -108,6 +114,26 @@ def more_urgent(new: Severity, old: Severity) -> bool:
     return _RANK[new] > _RANK[old]
 
 
+def most_urgent(first: Severity, *others: Severity) -> Severity:
+    """Return the one that is read before the others."""
+    return max(first, *others, key=_RANK.__getitem__) if others else first
+
+
+def retake_priority(asked: Priority, replaced: Priority, severity: Severity) -> Priority:
+    """Return the priority of a retake: it never stands behind the case that it replaces.
+
+    Parameters
+    ----------
+    asked
+        What the referrer asks for now.
+    replaced, severity
+        What was asked for, and what triage thought, of the case that is replaced.
+    """
+    by_triage = {Severity.SEVERE: Priority.ASAP, Severity.INDETERMINATE: Priority.URGENT}
+    inherited = by_triage.get(severity, Priority.ROUTINE)
+    return min(asked, replaced, inherited, key=list(Priority).index)
+
+
 def case_severity(images: Iterable[ImageStatus]) -> Severity:
     """Severe if any image is; else unscored while one is missing; else the worst of them."""
     judged = [image for image in images if image.scoring is not Scoring.NOT_SCORED]
@@ -116,7 +142,7 @@ def case_severity(images: Iterable[ImageStatus]) -> Severity:
         return Severity.SEVERE
     if not judged or len(scored) < len(judged):
         return Severity.UNSCORED
-    return max(scored, key=_RANK.__getitem__)
+    return most_urgent(*scored)
 
 
 def open_severity(current: Severity, latest: Severity) -> Severity:
@@ -128,7 +154,7 @@ def open_severity(current: Severity, latest: Severity) -> Severity:
         return latest
     if latest is Severity.UNSCORED:
         return current
-    return max(current, latest, key=_RANK.__getitem__)
+    return most_urgent(current, latest)
 
 
 def base_lane(severity: Severity, priority: Priority) -> Lane:

@@ -36,9 +36,15 @@ def register(
     return worker.id
 
 
-def beat(session: Session, *, worker_id: UUID, pulse: Pulse) -> None:
-    """Give a sign of life."""
-    session.execute(
+def beat(session: Session, *, worker_id: UUID, pulse: Pulse) -> bool:
+    """Give a sign of life.
+
+    Returns
+    -------
+    bool
+        False if the process is not on the list any more.
+    """
+    known = session.execute(
         update(Worker)
         .where(Worker.id == worker_id)
         .values(
@@ -47,7 +53,9 @@ def beat(session: Session, *, worker_id: UUID, pulse: Pulse) -> None:
             batches=pulse.batches,
             completed=pulse.completed,
         )
+        .returning(Worker.id)
     )
+    return known.first() is not None
 
 
 def retire(session: Session, *, worker_id: UUID) -> None:

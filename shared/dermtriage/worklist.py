@@ -12,6 +12,8 @@ from dermtriage import cursors
 from dermtriage.assessments import finding
 from dermtriage.errors import NotFound
 from dermtriage.models import (
+    AWAITS_RETAKE,
+    IS_OPEN,
     Assessment,
     Case,
     Clinic,
@@ -31,12 +33,14 @@ Lines = Select[Case, str, str | None, datetime | None]
 
 @dataclass(frozen=True, slots=True)
 class Filter:
-    """Which open cases to show; None shows all."""
+    """Which cases to show; None shows all."""
 
     lane: Lane | None = None
     severity: Severity | None = None
     clinic_id: UUID | None = None
     overdue: bool | None = None
+    awaiting_retake: bool = False
+    """Instead of the open cases, those whose clinic was asked for new photographs."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,7 +113,9 @@ def page(
 def page_statement(where: Filter, now: datetime, cursor: str | None) -> Lines:
     """Build the query of a page, so that a bench can explain the very query that is run."""
     statement = (
-        _lines(now).where(Case.state == CaseState.OPEN).order_by(Case.lane, Case.due_at, Case.id)
+        _lines(now)
+        .where(AWAITS_RETAKE if where.awaiting_retake else IS_OPEN)
+        .order_by(Case.lane, Case.due_at, Case.id)
     )
     if where.lane is not None:
         statement = statement.where(Case.lane == int(where.lane))
@@ -177,5 +183,6 @@ def _lines(now: datetime) -> Lines:
 
 def _item(row: Row[Case, str, str | None, datetime | None], now: datetime) -> Item:
     case, clinic_name, username, expires_at = row
-    overdue = case.state is CaseState.OPEN and case.due_at < now
+    waits = case.state in {CaseState.OPEN, CaseState.AWAITING_RETAKE}
+    overdue = waits and case.due_at < now
     return Item(case, clinic_name, overdue, username, expires_at)

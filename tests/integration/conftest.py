@@ -1,4 +1,4 @@
-"""One database that these tests use in turn, and accounts that most of them need.
+"""One database that the tests of this folder use in turn, and accounts that most of them need.
 
 Making a database takes longer than most of these tests run, wiping one does not.
 """
@@ -6,6 +6,7 @@ Making a database takes longer than most of these tests run, wiping one does not
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import cast
 from uuid import UUID, uuid4
 
 import psycopg
@@ -52,12 +53,19 @@ def janitor(shared_database: str) -> Iterator[psycopg.Connection]:
 
 
 @pytest.fixture
-def settings(
-    servers: Servers, shared_engine: Engine, janitor: psycopg.Connection, tmp_path: Path
-) -> Iterator[Settings]:
-    """Settings of an empty database and an empty store, with the tiny release installed."""
-    settings = Settings(
-        database_url=shared_engine.url.render_as_string(hide_password=False),
+def settings(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Settings]:
+    """Settings of an empty database and an empty store, with the tiny release installed.
+
+    Tests in the folders below stop, damage or fill their database: each has one of its own.
+    """
+    if request.path.parent != Path(__file__).parent:
+        yield request.getfixturevalue("settings")
+        return
+    servers: Servers = request.getfixturevalue("servers")
+    engine: Engine = request.getfixturevalue("shared_engine")
+    janitor: psycopg.Connection = request.getfixturevalue("janitor")
+    yield Settings(
+        database_url=engine.url.render_as_string(hide_password=False),
         redis_url=servers.redis_url,
         store_url=(tmp_path / "store").as_uri(),
         secret_key="a secret of the tests, long enough",
@@ -66,15 +74,16 @@ def settings(
         device="cpu",
         database_pool_size=8,
     )
-    yield settings
     _wipe(janitor)
-    with make_sessions(shared_engine).begin() as session:
+    with make_sessions(engine).begin() as session:
         install(session, servers.releases / RELEASE)
 
 
 @pytest.fixture
-def sessions(settings: Settings, shared_engine: Engine) -> sessionmaker[Session]:
-    return make_sessions(shared_engine)
+def sessions(request: pytest.FixtureRequest, settings: Settings) -> sessionmaker[Session]:
+    if request.path.parent != Path(__file__).parent:
+        return cast(sessionmaker[Session], request.getfixturevalue("sessions"))
+    return make_sessions(request.getfixturevalue("shared_engine"))
 
 
 def _wipe(janitor: psycopg.Connection) -> None:

@@ -87,7 +87,6 @@ def test_a_score_places_its_case(
     assert case.triage_version == (1 if severity is Severity.SEVERE else 0)
     image = factories.image(session, image_id)
     assert (image.scoring, image.severity) == (Scoring.SCORED, severity)
-    assert image.rendered_at == later
     assert session.get(PendingImage, image_id) is None
     event = factories.events(session, receipt)[-1]
     assert change(event) == ("scored", "unscored", severity, 1, lane)

@@ -293,12 +293,27 @@ def test_keeping_does_not_wait_for_what_is_being_written(
 def test_exhausted_are_those_whose_last_attempt_ran_out(session: Session, clinic_id: UUID) -> None:
     gone, tried, _fresh, running = backlog(session, clinic_id, 4)
     for _ in range(3):
-        last = factories.lease(session, gone, lease_seconds=EXPIRED)
+        factories.lease(session, gone, lease_seconds=EXPIRED)
     factories.lease(session, tried, lease_seconds=EXPIRED)
     for _ in range(2):
         factories.lease(session, running, lease_seconds=EXPIRED)
     factories.lease(session, running)
-    assert claims.exhausted(session, max_attempts=3) == [last]
+    # Who finds them takes them over, so that their last worker cannot write any more.
+    (spent,) = claims.exhausted(session, max_attempts=3)
+    assert (spent.image_id, spent.attempts) == (gone, 3)
+    assert claims.hold(session, [spent]) == {gone}
+
+
+def test_an_image_without_attempts_left_is_exhausted_also_if_nobody_holds_it(
+    session: Session, clinic_id: UUID
+) -> None:
+    tried, _fresh = backlog(session, clinic_id, 2)
+    for _ in range(2):
+        claims.retry_later(session, factories.lease(session, tried), delay=0, error="broken")
+    assert claims.exhausted(session, max_attempts=3) == []
+    # The setting was lowered meanwhile.
+    (spent,) = claims.exhausted(session, max_attempts=2)
+    assert spent.image_id == tried
 
 
 def test_the_most_urgent_that_anybody_could_claim(session: Session, clinic_id: UUID) -> None:

@@ -252,20 +252,7 @@ REFUSED = {
 }
 
 
-@pytest.mark.parametrize(
-    "name",
-    [
-        pytest.param(
-            name,
-            marks=pytest.mark.xfail(
-                reason="array_length of an empty array is NULL, which a CHECK lets pass"
-            ),
-        )
-        if name == "ck_assessments_probabilities none"
-        else name
-        for name in REFUSED
-    ],
-)
+@pytest.mark.parametrize("name", REFUSED)
 def test_a_row_that_breaks_an_invariant_is_refused(sound: Engine, name: str) -> None:
     with sound.connect() as connection, pytest.raises(IntegrityError) as refused:
         connection.execute(text(REFUSED[name]))

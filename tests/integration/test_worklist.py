@@ -213,12 +213,12 @@ def test_the_newest_release_speaks_and_a_shadow_does_not(session: Session, clini
 
 
 @pytest.mark.parametrize("state", CaseState)
-def test_a_case_is_read_in_every_state_and_late_only_while_open(
+def test_a_case_is_read_in_every_state_and_late_while_it_waits(
     session: Session, clinic_id: UUID, state: CaseState
 ) -> None:
     case_id = standing_case(session, clinic_id, 3, MONDAY - HOUR, state=state)
     item = worklist.read_case(session, case_id=case_id, now=MONDAY).item
-    assert item.overdue == (state is CaseState.OPEN)
+    assert item.overdue == (state in {CaseState.OPEN, CaseState.AWAITING_RETAKE})
 
 
 def test_an_unknown_case_is_not_found(session: Session) -> None:

@@ -36,6 +36,7 @@ from dermtriage.triage import (
     place_again,
     place_new,
     recalls,
+    retake_priority,
     triage_image,
 )
 
@@ -494,3 +495,20 @@ def test_a_policy_survives_its_storage(policy: Policy) -> None:
 def test_a_policy_that_cannot_be_meant_is_refused(wrong: dict[str, Any]) -> None:
     with pytest.raises(ValidationError):
         Policy(**{"lower": 0.3, "upper": 0.6, "disagreement": 0.4} | wrong)
+
+
+@given(st.sampled_from(Priority), st.sampled_from(Priority), st.sampled_from(Severity))
+def test_a_retake_never_stands_behind_what_it_replaces(
+    asked: Priority, replaced: Priority, severity: Severity
+) -> None:
+    priority = retake_priority(asked, replaced, severity)
+    order = list(Priority)
+    assert order.index(priority) <= min(order.index(asked), order.index(replaced))
+    if severity is not Severity.UNSCORED:
+        assert base_lane(Severity.LOW, priority) <= base_lane(severity, replaced)
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf"), -0.1, 1.1])
+def test_what_is_no_probability_is_no_finding(value: float) -> None:
+    with pytest.raises(ValueError, match="between 0 and 1"):
+        Finding(value, 0)

@@ -2,14 +2,12 @@
 
 import logging
 import time
-import traceback
-from collections.abc import Iterator
 
 from starlette.datastructures import MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from dermtriage.db import new_id
-from dermtriage.errors import DermtriageError
+from dermtriage.logs import trace
 from dermtriage_api.problems import unexpected
 from dermtriage_api.telemetry import Telemetry
 
@@ -55,7 +53,7 @@ class Boundary:
         except Exception as error:  # whatever it is, the server must go on and say nothing of it
             instance = str(new_id())
             logger.error(
-                "request failed", extra={"instance": instance, "error": list(_where(error))}
+                "request failed", extra={"instance": instance, "error": list(trace(error))}
             )
             if status:
                 raise
@@ -63,17 +61,3 @@ class Boundary:
         finally:
             route = getattr(scope.get("route"), "path", "other")
             self._telemetry.count(scope["method"], route, status, time.perf_counter() - began)
-
-
-def _where(error: BaseException | None) -> Iterator[str]:
-    """Yield the kinds of an error and its causes, and the lines they came through.
-
-    Of strangers' errors the message is left out: a database quotes the row that it refused, and
-    a row holds patient data.
-    """
-    while error is not None:
-        known = isinstance(error, DermtriageError)
-        yield f"{type(error).__qualname__}: {error}" if known else type(error).__qualname__
-        for frame in traceback.extract_tb(error.__traceback__):
-            yield f"{frame.filename}:{frame.lineno} in {frame.name}"
-        error = error.__cause__ or error.__context__

@@ -93,6 +93,16 @@ class _Figures(Collector):
             "lane",
             {str(int(lane)): n for lane, n in now.overdue_by_lane.items()},
         )
+        yield _gauge(
+            "unscored_cases",
+            "Open cases without their scores, pending or failed.",
+            now.unscored_cases,
+        )
+        yield _gauge(
+            "cases_awaiting_retake",
+            "Cases whose clinic was asked for new photographs.",
+            now.awaiting_retake,
+        )
         yield _gauge("live_workers", "Workers with a fresh heartbeat.", now.live_workers)
         yield _gauge("live_slots", "Scoring threads of the live workers.", now.live_slots)
         yield _gauge("batches", "Batches that the live workers have scored.", now.batches)

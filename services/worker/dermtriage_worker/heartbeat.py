@@ -24,7 +24,7 @@ class Heartbeat:
     def __init__(self, runtime: Runtime) -> None:
         self._runtime = runtime
         self._stop = threading.Event()
-        self._progress = runtime.pulse().batches
+        self._progress = runtime.ended
         self._since = time.monotonic()
         self._thread = threading.Thread(target=self._run, name="heartbeat", daemon=True)
 
@@ -53,8 +53,9 @@ class Heartbeat:
                     os._exit(STALLED)
 
     def _stalled(self) -> bool:
-        batches = self._runtime.pulse().batches
+        # A batch that was given back in an outage ended too: only what hangs does not end.
+        ended = self._runtime.ended
         working = self._runtime.pulse().busy > 0 or self._runtime.has_backlog()
-        if batches != self._progress or not working:
-            self._progress, self._since = batches, time.monotonic()
+        if ended != self._progress or not working:
+            self._progress, self._since = ended, time.monotonic()
         return time.monotonic() - self._since > self._runtime.settings.stall_seconds

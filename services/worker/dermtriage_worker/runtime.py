@@ -6,8 +6,10 @@ import socket
 import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from functools import partial
 
 import torch
+from PIL import Image
 from sqlalchemy.orm import Session, sessionmaker
 
 from dermtriage import claims, workers
@@ -22,6 +24,8 @@ from dermtriage_worker.ensemble.ensemble import Ensemble
 from dermtriage_worker.ensemble.manifest import manifest_sha256
 
 logger = logging.getLogger(__name__)
+
+BLANK = (64, 64)
 
 CORES = torch.get_num_threads()
 """The cores that torch found for this process at its start."""
@@ -90,6 +94,8 @@ class Runtime:
     ----------
     stopping
         Set when the process is to end after the batches that run.
+    ended
+        Batches that came to an end, be it in assessments or in an outage.
     """
 
     def __init__(self, settings: Settings) -> None:
@@ -103,17 +109,22 @@ class Runtime:
         self._busy = 0
         self._batches = 0
         self._completed = 0
-        with outage_as_unavailable(), self.sessions.begin() as session:
+        self.ended = 0
+        with outage_as_unavailable(), self.sessions() as session:
             release = active_release(session)
-            ensemble = self.ensembles.get(release)
-            self.worker_id = workers.register(
-                session,
-                hostname=socket.gethostname(),
-                pid=os.getpid(),
-                slots=settings.scoring_threads,
-                device=str(ensemble.device),
-                release=release.name,
-            )
+        ensemble = self.ensembles.get(release)
+        # A device that cannot compute shall fail here, before any photograph is claimed.
+        ensemble.predict([ensemble.prepare(Image.new("RGB", BLANK))])
+        self._register = partial(
+            workers.register,
+            hostname=socket.gethostname(),
+            pid=os.getpid(),
+            slots=settings.scoring_threads,
+            device=str(ensemble.device),
+            release=release.name,
+        )
+        with outage_as_unavailable(), self.sessions.begin() as session:
+            self.worker_id = self._register(session)
 
     def pulse(self) -> workers.Pulse:
         """Return what the process tells of itself."""
@@ -142,6 +153,7 @@ class Runtime:
         finally:
             with self._lock:
                 del self._running[mark]
+                self.ended += 1
 
     def completed(self, images: int) -> None:
         """Count a batch whose assessments have been committed."""
@@ -154,7 +166,9 @@ class Runtime:
         with self._lock:
             tokens = [lease.token for leases in self._running.values() for lease in leases]
         with outage_as_unavailable(), self.sessions.begin() as session:
-            workers.beat(session, worker_id=self.worker_id, pulse=self.pulse())
+            if not workers.beat(session, worker_id=self.worker_id, pulse=self.pulse()):
+                # We were silent for so long that upkeep struck us off.
+                self.worker_id = self._register(session)
             if tokens:
                 claims.keep(session, tokens=tokens, lease_seconds=self.settings.lease_seconds)
 

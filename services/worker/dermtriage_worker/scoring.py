@@ -12,6 +12,7 @@ from typing import TypeVar
 from uuid import UUID
 
 import torch
+from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.orm import Session
 
 from dermtriage import assessments, claims, workers
@@ -28,6 +29,9 @@ from dermtriage_worker.runtime import Runtime
 logger = logging.getLogger(__name__)
 
 T = TypeVar("T")
+
+OUTAGES = (Unavailable, DeviceOutOfMemory, ReleaseInvalid, ConfigurationError, MemoryError)
+"""What says nothing about the photographs that it kept from being scored."""
 
 
 class DeviceLost(DermtriageError):
@@ -61,7 +65,7 @@ def score_pending(runtime: Runtime, first: UUID | None) -> int:
     Raises
     ------
     DeviceLost
-        If the device failed for good; the images have been given back.
+        If the device failed for good; only a new process can use it again.
     """
     done = 0
     with runtime.task():
@@ -94,29 +98,41 @@ def _score(runtime: Runtime, release: Release, leases: Sequence[Lease]) -> int:
         ensemble = runtime.ensembles.get(release)
         ready = _decode(runtime, ensemble, leases)
         said = _predict(runtime, ensemble, ready)
-    except (Unavailable, DeviceOutOfMemory, ReleaseInvalid, ConfigurationError) as error:
+    except OUTAGES as error:
         _give_back(runtime, leases, error)
         return 0
-    except torch.AcceleratorError as error:
-        _give_back(runtime, leases, error)
-        raise DeviceLost("The device failed.", remedy="The worker starts anew.") from error
+    except DeviceLost as error:
+        # One of them may be what broke the device: the attempt counts, so that each is claimed
+        # alone from now on. A device that is broken by itself stops the next process at its start.
+        _retry(runtime, leases, error)
+        raise
     results = [_result(item.lease, prediction) for item, prediction in said]
-    written = _persist(
-        runtime,
-        lambda session: (
-            assessments.record(
-                session,
-                results,
-                release_id=release.id,
-                device=str(ensemble.device),
-                now=utcnow(),
-            )
-            if results
-            else 0
-        ),
-    )
+    written = _record(runtime, release, str(ensemble.device), results)
     runtime.completed(written)
     return written
+
+
+def _record(
+    runtime: Runtime, release: Release, device: str, results: Sequence[assessments.Result]
+) -> int:
+    if not results:
+        return 0
+    try:
+        return _persist(
+            runtime,
+            lambda session: assessments.record(
+                session, results, release_id=release.id, device=device, now=utcnow()
+            ),
+        )
+    except SQLAlchemyError as error:
+        # The database refused what one of them holds: halve until it stands alone.
+        if len(results) == 1:
+            _fail(runtime, results[0].lease, error)
+            return 0
+        middle = len(results) // 2
+        return sum(
+            _record(runtime, release, device, half) for half in (results[:middle], results[middle:])
+        )
 
 
 def _decode(runtime: Runtime, ensemble: Ensemble, leases: Sequence[Lease]) -> list[Ready]:
@@ -126,7 +142,7 @@ def _decode(runtime: Runtime, ensemble: Ensemble, leases: Sequence[Lease]) -> li
             original = runtime.store.get_original(lease.image_id)
             photograph = prepare_photograph(original, ensemble)
             runtime.store.put_rendition(lease.image_id, photograph.rendition)
-        except Unavailable:
+        except (Unavailable, MemoryError):
             raise
         except Exception as error:  # noqa: BLE001 - whatever it is, its neighbours go on
             _fail(runtime, lease, error)
@@ -144,10 +160,13 @@ def _predict(
         with runtime.ensembles.turn(ensemble):
             predictions = ensemble.predict([item.photograph.prepared for item in ready])
         _require_numbers(predictions)
-    except (DeviceOutOfMemory, torch.AcceleratorError):
+    except (DeviceOutOfMemory, MemoryError):
         raise
+    except torch.AcceleratorError as error:
+        raise DeviceLost("The device failed.", remedy="The worker starts anew.") from error
     except Exception as error:  # noqa: BLE001 - whatever it is, its neighbours go on
         if len(ready) == 1:
+            _require_device(runtime, ensemble, ready[0].photograph.prepared, error)
             _fail(runtime, ready[0].lease, error)
             return []
         # One of them broke the batch: halve until it stands alone.
@@ -156,6 +175,17 @@ def _predict(
             runtime, ensemble, ready[middle:]
         )
     return list(zip(ready, predictions, strict=True))
+
+
+def _require_device(
+    runtime: Runtime, ensemble: Ensemble, like: torch.Tensor, error: Exception
+) -> None:
+    """Tell an image that fails from a device that does: a black square must pass."""
+    try:
+        with runtime.ensembles.turn(ensemble):
+            ensemble.predict([torch.zeros_like(like)])
+    except Exception:  # noqa: BLE001 - whatever it is, it is not the image
+        raise DeviceLost("The device failed.", remedy="The worker starts anew.") from error
 
 
 def _require_numbers(predictions: Sequence[Prediction]) -> None:
@@ -184,7 +214,7 @@ def _fail(runtime: Runtime, lease: Lease, error: Exception) -> None:
     logger.warning(
         "image failed",
         extra={"image_id": lease.image_id, "attempts": lease.attempts, "reason": reason},
-        exc_info=not isinstance(error, DermtriageError),
+        exc_info=error if not isinstance(error, DermtriageError) else None,
     )
     if lease.attempts >= runtime.settings.max_attempts:
         _persist(runtime, lambda s: assessments.fail(s, lease, error=reason, now=utcnow()))
@@ -200,6 +230,16 @@ def _give_back(runtime: Runtime, leases: Sequence[Lease], error: Exception) -> N
         runtime,
         lambda s: claims.give_back(s, leases, delay=delay, error=f"outage: {type(error).__name__}"),
     )
+
+
+def _retry(runtime: Runtime, leases: Sequence[Lease], error: DermtriageError) -> None:
+    delay = runtime.settings.outage_delay
+
+    def write(session: Session) -> None:
+        for lease in leases:
+            claims.retry_later(session, lease, delay=delay, error=str(error))
+
+    _persist(runtime, write)
 
 
 def _persist(runtime: Runtime, write: Callable[[Session], T]) -> T:

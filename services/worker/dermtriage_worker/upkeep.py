@@ -135,7 +135,8 @@ def main() -> int:
         return 1
     threading.Thread(target=_watch, args=(upkeep, settings), daemon=True).start()
     with TemporaryDirectory(prefix="dermtriage-beat-") as folder:
-        # The schedule file is a cache: every job is due soon after any start.
+        # The file only remembers what was sent last: recovery and ageing are due soon after any
+        # start, and a nightly check that was missed comes the next night.
         schedule = str(Path(folder) / "schedule")
         app.worker_main(
             [
@@ -146,7 +147,8 @@ def main() -> int:
                 "--pool",
                 "threads",
                 "--concurrency",
-                "2",
+                # The nightly tasks may take long, and recovery has to run beside them.
+                "4",
                 "--queues",
                 UPKEEP,
                 "--without-gossip",

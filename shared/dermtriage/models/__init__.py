@@ -2,7 +2,7 @@
 
 from dermtriage.models.accounts import ApiKey, Clinic, Clinician, ClinicianSession
 from dermtriage.models.audit import AuditEntry
-from dermtriage.models.cases import Case, Image, IntakeRequest
+from dermtriage.models.cases import AWAITS_RETAKE, IS_OPEN, Case, Image, IntakeRequest
 from dermtriage.models.reviews import Decision, ReviewClaim, review_tokens
 from dermtriage.models.scoring import (
     Assessment,
@@ -15,6 +15,8 @@ from dermtriage.models.scoring import (
 from dermtriage.models.triage import TriageEvent
 
 __all__ = [
+    "AWAITS_RETAKE",
+    "IS_OPEN",
     "ApiKey",
     "Assessment",
     "AuditEntry",

@@ -12,6 +12,7 @@ from sqlalchemy import (
     SmallInteger,
     String,
     UniqueConstraint,
+    literal_column,
     text,
 )
 from sqlalchemy.dialects.postgresql import JSONB
@@ -55,6 +56,13 @@ class Case(Base):
         # The worklist is this index, read from its start.
         Index("ix_cases_worklist", "lane", "due_at", "id", postgresql_where=text("state = 'open'")),
         Index(
+            "ix_cases_awaiting_retake",
+            "lane",
+            "due_at",
+            "id",
+            postgresql_where=text("state = 'awaiting_retake'"),
+        ),
+        Index(
             "ix_cases_ages_at",
             "ages_at",
             postgresql_where=text("state = 'open' AND ages_at IS NOT NULL"),
@@ -97,6 +105,11 @@ class Case(Base):
     images: Mapped[list["Image"]] = relationship(back_populates="case", order_by="Image.position")
 
 
+# A parameter in their place would hide from the planner that a partial index fits.
+IS_OPEN = Case.state == literal_column("'open'")
+AWAITS_RETAKE = Case.state == literal_column("'awaiting_retake'")
+
+
 class Image(Base):
     """One photograph of a case."""
 
@@ -122,8 +135,6 @@ class Image(Base):
     width: Mapped[int]
     height: Mapped[int]
     created_at: Mapped[CreatedAt]
-    rendered_at: Mapped[datetime | None]
-    """Set once a rendition lies in the store."""
     scoring: Mapped[Scoring] = mapped_column(word(Scoring))
     severity: Mapped[Severity | None] = mapped_column(word(Severity))
     """By the assessment that triaged last."""

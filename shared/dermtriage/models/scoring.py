@@ -103,7 +103,7 @@ class Assessment(Base):
     __table_args__ = (
         CheckConstraint("p_severe BETWEEN 0 AND 1", name="p_severe"),
         CheckConstraint("disagreement BETWEEN 0 AND 1", name="disagreement"),
-        CheckConstraint("array_length(probabilities, 1) = 7", name="probabilities"),
+        CheckConstraint("cardinality(probabilities) = 7", name="probabilities"),
         Index("ix_assessments_image_id", "image_id"),
         Index("ix_assessments_created_at", "created_at", postgresql_using="brin"),
     )

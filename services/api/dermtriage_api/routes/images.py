@@ -9,6 +9,7 @@ from dermtriage import audit
 from dermtriage.errors import NotFound
 from dermtriage.imaging import RENDITION_MEDIA_TYPE
 from dermtriage.models import Image
+from dermtriage.renditions import rendition_of
 from dermtriage_api.auth import Principal, PrincipalDep
 from dermtriage_api.openapi import Responses, errors
 from dermtriage_api.services import ServicesDep
@@ -33,7 +34,7 @@ _PICTURE: Responses = {
 def show_rendition(image_id: UUID, principal: PrincipalDep, services: ServicesDep) -> Response:
     """See a photograph of your own case as a clinic, or any as a clinician.
 
-    404 with the code `rendition_pending` until a worker has made the rendition.
+    What no worker has prepared yet is prepared now, so that unscored cases can be read too.
     """
     with services.transaction() as session:
         image = _visible(session, image_id, principal)
@@ -46,7 +47,7 @@ def show_rendition(image_id: UUID, principal: PrincipalDep, services: ServicesDe
             image_id=image.id,
         )
     # Read after the transaction: a slow store must not hold a connection.
-    picture = services.store.get_rendition(image_id)
+    picture = rendition_of(services.store, image_id)
     return Response(picture, media_type=RENDITION_MEDIA_TYPE)
 
 
@@ -54,10 +55,4 @@ def _visible(session: Session, image_id: UUID, principal: Principal) -> Image:
     image = session.get(Image, image_id)
     if image is None or (principal.is_clinic and image.case.clinic_id != principal.id):
         raise NotFound("There is no such image.", remedy="Check its id.", code="image_not_found")
-    if image.rendered_at is None:
-        raise NotFound(
-            "This photograph has not been prepared for viewing yet.",
-            remedy="Ask again in a minute.",
-            code="rendition_pending",
-        )
     return image

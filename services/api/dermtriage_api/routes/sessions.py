@@ -4,7 +4,7 @@ import threading
 
 from fastapi import APIRouter
 
-from dermtriage import accounts
+from dermtriage import accounts, audit
 from dermtriage.errors import Unavailable
 from dermtriage_api.auth import ClinicianDep
 from dermtriage_api.openapi import errors
@@ -33,6 +33,12 @@ def open_session(login: Login, services: ServicesDep) -> SessionView:
                 password=login.password,
                 secret_key=services.settings.secret_key.get_secret_value(),
                 lifetime=services.settings.session_lifetime,
+            )
+            audit.record(
+                session,
+                actor_kind="clinician",
+                actor_id=opened.clinician.id,
+                action="session.opened",
             )
     finally:
         _turns.release()

@@ -28,6 +28,9 @@ def show_worklist(
     severity: Severity | None = None,
     clinic_id: UUID | None = None,
     overdue: bool | None = None,
+    awaiting_retake: Annotated[
+        bool, Query(description="Instead, cases whose clinic was asked for new photographs.")
+    ] = False,
 ) -> WorklistView:
     """Read open cases, the most urgent first: by lane, then due time."""
     with services.transaction() as session:
@@ -36,7 +39,7 @@ def show_worklist(
             now=utcnow(),
             limit=limit,
             cursor=cursor,
-            where=worklist.Filter(lane, severity, clinic_id, overdue),
+            where=worklist.Filter(lane, severity, clinic_id, overdue, awaiting_retake),
         )
         audit.record(
             session,

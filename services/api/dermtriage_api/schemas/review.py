@@ -39,7 +39,6 @@ REVIEW_EXAMPLE: dict[str, Any] = {
             "image_id": IMAGE_ID,
             "severity": "severe",
             "failure": None,
-            "rendered": True,
             "assessment": {
                 "release": "2026.11",
                 "p_severe": 0.87,
@@ -131,7 +130,6 @@ class ReviewImageView(BaseModel):
     image_id: UUID
     severity: Severity | None
     failure: str | None = Field(description="Why it could not be scored.")
-    rendered: bool = Field(description="Whether `/v1/images/{id}/rendition` has a picture.")
     assessment: AssessmentView | None
 
     @classmethod
@@ -142,7 +140,6 @@ class ReviewImageView(BaseModel):
             image_id=image.id,
             severity=image.severity,
             failure=image.failure,
-            rendered=image.rendered_at is not None,
             assessment=AssessmentView.of(scored),
         )
 

@@ -23,7 +23,7 @@ class Compute:
     device
         Where.
     dtype
-        Numbers inside the networks; their heads are always float32.
+        Numbers inside the networks, where these bear it; see `members.FULL_PRECISION`.
     chunk
         Photographs in every forward pass. The number never varies, so the device always runs
         the same kernels, and a photograph's figures cannot depend on its neighbours.

@@ -145,12 +145,14 @@ class Ensemble:
             squares = torch.cat([squares, squares.new_zeros(padding, *squares.shape[1:])])
         if self.device.type == "cuda":
             squares = squares.pin_memory().to(self.device, non_blocking=True)
-        # Every pass is queued before the first result is waited for.
-        passes = [
-            torch.stack([network(chunk) for network in self._networks])
-            for chunk in torch.split(squares, self._chunk)
-        ]
-        return list(torch.cat(passes, dim=1)[:, :count].cpu())
+        # TF32 rounds as coarsely as the half precision that some parts must not have. Every pass
+        # is queued before the first result is waited for.
+        with torch.backends.cudnn.flags(enabled=True, deterministic=True, allow_tf32=False):
+            passes = [
+                torch.stack([network(chunk) for network in self._networks])
+                for chunk in torch.split(squares, self._chunk)
+            ]
+            return list(torch.cat(passes, dim=1)[:, :count].cpu())
 
     def _predictions(self, logits: list[Tensor], batch: Sequence[Tensor]) -> list[Prediction]:
         manifest = self.manifest

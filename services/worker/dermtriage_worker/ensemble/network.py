@@ -1,4 +1,4 @@
-"""One member, made fast for inference: batch norm folded, numbers halved, all views at once."""
+"""One member, made fast for inference: batch norm folded, half precision, all views at once."""
 
 from collections.abc import Mapping
 
@@ -9,7 +9,7 @@ from torch.nn.utils.fusion import fuse_conv_bn_eval
 from dermtriage.states import CLASSES
 from dermtriage_worker.ensemble.device import Compute
 from dermtriage_worker.ensemble.manifest import Member
-from dermtriage_worker.ensemble.members import create_network
+from dermtriage_worker.ensemble.members import FULL_PRECISION, create_network
 from dermtriage_worker.ensemble.preprocessing import normalise
 from dermtriage_worker.ensemble.views import dihedral_view
 
@@ -38,13 +38,8 @@ class Network:
         _fold_batch_norms(network)
         self._member = member
         self._compute = compute
-        self._network = network.to(compute.device, compute.dtype).to(
-            memory_format=torch.channels_last
-        )
-        for module in network.modules():
-            if isinstance(module, nn.Linear):
-                # Logits in half precision come in steps that move a probability by some 1e-3.
-                module.float().register_forward_pre_hook(_float_input)
+        _lower_precision(network, compute.dtype, FULL_PRECISION[member.architecture])
+        self._network = network.to(compute.device).to(memory_format=torch.channels_last)
 
     def __call__(self, squares: Tensor) -> Tensor:
         """Logits of prepared squares on the device, averaged over the views.
@@ -61,14 +56,27 @@ class Network:
         """
         member = self._member
         upright = normalise(squares, member.input_size, member.mean, member.std)
-        upright = upright.to(self._compute.dtype)
         views = torch.cat([dihedral_view(upright, index) for index in range(member.views)])
         logits: Tensor = self._network(views.contiguous(memory_format=torch.channels_last))
         return logits.view(member.views, len(squares), -1).mean(0)
 
 
-def _float_input(_: nn.Module, inputs: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
-    return tuple(value.float() for value in inputs)
+def _lower_precision(network: nn.Module, dtype: torch.dtype, full: tuple[str, ...]) -> None:
+    """Let convolutions compute in `dtype`, but those in parts that need full precision.
+
+    Autocast would lower all of them, the head too, and logits in half precision come in steps
+    that move a probability by some 1e-3.
+    """
+    for name, module in network.named_modules():
+        if isinstance(module, nn.Conv2d | nn.Linear):
+            if isinstance(module, nn.Conv2d) and not name.startswith(full):
+                module.to(dtype)
+            module.register_forward_pre_hook(_cast_input)
+
+
+def _cast_input(module: nn.Module, inputs: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
+    dtype = module.get_parameter("weight").dtype
+    return tuple(value.to(dtype) for value in inputs)
 
 
 def _fold_batch_norms(network: nn.Module) -> None:
