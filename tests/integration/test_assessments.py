@@ -242,6 +242,22 @@ def test_two_images_of_one_case_at_once(sessions: sessionmaker[Session], clinic_
         assert invariants.check_invariants(session) == {}
 
 
+def test_what_was_read_before_the_lock_does_not_count(
+    sessions: sessionmaker[Session], clinic_id: UUID
+) -> None:
+    with sessions.begin() as session:
+        receipt = factories.receive(session, clinic_id, images=2)
+        one, two = (factories.lease(session, i) for i in receipt.pending_image_ids)
+    with sessions.begin() as early:
+        assert [image.scoring for image in factories.case(early, receipt).images] == [
+            Scoring.PENDING
+        ] * 2
+        with sessions.begin() as other:
+            factories.record(other, [factories.result(one, INDETERMINATE)])
+        factories.record(early, [factories.result(two, LOW)])
+        assert factories.case(early, receipt).severity is Severity.INDETERMINATE
+
+
 def test_crossing_batches_neither_deadlock_nor_lose_a_score(
     sessions: sessionmaker[Session], clinic_id: UUID
 ) -> None:

@@ -316,6 +316,20 @@ def test_an_image_without_attempts_left_is_exhausted_also_if_nobody_holds_it(
     assert spent.image_id == tried
 
 
+def test_two_looks_do_not_take_over_the_same_image(
+    sessions: sessionmaker[Session], clinic_id: UUID
+) -> None:
+    with sessions.begin() as session:
+        (image_id,) = backlog(session, clinic_id, 1)
+        for _ in range(3):
+            late = factories.lease(session, image_id, lease_seconds=EXPIRED)
+    with sessions.begin() as one, sessions.begin() as other:
+        assert images_of(claims.exhausted(one, max_attempts=3)) == [image_id]
+        assert claims.exhausted(other, max_attempts=3) == []
+    with sessions.begin() as session:
+        assert claims.hold(session, [late]) == set()
+
+
 def test_the_most_urgent_that_anybody_could_claim(session: Session, clinic_id: UUID) -> None:
     images = backlog(session, clinic_id, 5)
     factories.lease(session, images[0])

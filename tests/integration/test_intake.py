@@ -448,6 +448,37 @@ def test_only_a_case_that_awaits_a_retake_is_replaced(
     assert refused.value.code == "replaces_unknown_case"
 
 
+@pytest.mark.parametrize(
+    ("p_severe", "before", "asked", "priority", "lane"),
+    [
+        (factories.LOW, "routine", "routine", "routine", 1),
+        (factories.LOW, "urgent", "routine", "urgent", 1),
+        (factories.LOW, "stat", "asap", "stat", 0),
+        (factories.LOW, "routine", "asap", "asap", 0),
+        (factories.INDETERMINATE, "routine", "routine", "urgent", 1),
+        (factories.SEVERE, "routine", "routine", "asap", 0),
+    ],
+)
+def test_a_retake_never_stands_behind_the_case_that_it_replaces(
+    sessions: sessionmaker[Session],
+    clinic_id: UUID,
+    clinician_id: UUID,
+    p_severe: float,
+    before: str,
+    asked: str,
+    priority: str,
+    lane: int,
+) -> None:
+    with sessions.begin() as session:
+        old = factories.receive(session, clinic_id, priority=before)
+        factories.score(session, old.pending_image_ids[0], p_severe)
+        factories.decide(session, old.case_id, clinician_id, Outcome.RETAKE)
+    with sessions.begin() as session:
+        new = factories.receive(session, clinic_id, priority=asked, replaces_case_id=old.case_id)
+        assert new.priority == priority
+        assert factories.case(session, new).lane == lane
+
+
 def test_another_clinic_s_case_cannot_be_replaced(
     sessions: sessionmaker[Session], clinic_id: UUID, clinician_id: UUID
 ) -> None:

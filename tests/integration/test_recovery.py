@@ -3,15 +3,16 @@
 import os
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 from uuid import UUID
 
 import pytest
-from sqlalchemy import func, select, update
+from sqlalchemy import func, select, text, update
 from sqlalchemy.orm import Session
 from tests import factories
 from tests.factories import LOW, MONDAY
 
-from dermtriage import claims, invariants, recovery, workers
+from dermtriage import assessments, claims, invariants, recovery, workers
 from dermtriage.db import new_id, utcnow
 from dermtriage.models import PendingImage, Worker
 from dermtriage.recovery import Found
@@ -124,6 +125,39 @@ def test_images_whose_attempts_are_used_up_have_failed(
     assert set(session.scalars(select(PendingImage.image_id))) == set(fresh)
     assert invariants.check_invariants(session) == {}
     assert recover(session, settings).failed == 0
+
+
+def test_fewer_permitted_attempts_leave_nothing_waiting_for_good(
+    session: Session, settings: Settings, clinic_id: UUID
+) -> None:
+    (image_id,) = pending(session, clinic_id, 1)
+    for _ in range(2):
+        claims.retry_later(session, factories.lease(session, image_id), delay=-1, error="broken")
+    fewer = settings.model_copy(update={"max_attempts": 2})
+    assert recover(session, fewer).failed == 1
+    assert factories.image(session, image_id).scoring is Scoring.FAILED
+
+
+def test_a_case_that_cannot_be_written_does_not_stop_the_others(
+    session: Session,
+    settings: Settings,
+    clinic_id: UUID,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    broken, other = pending(session, clinic_id, 2)
+    exhaust(session, broken)
+    exhaust(session, other)
+    real = assessments.fail
+
+    def fail(session: Session, lease: claims.Lease, **asked: Any) -> bool:
+        if lease.image_id == broken:
+            session.execute(text("UPDATE cases SET lane = 9"))
+        return real(session, lease, **asked)
+
+    monkeypatch.setattr(assessments, "fail", fail)
+    assert recover(session, settings).failed == 1
+    assert factories.image(session, broken).scoring is Scoring.PENDING
+    assert factories.image(session, other).scoring is Scoring.FAILED
 
 
 def test_a_last_attempt_that_still_runs_is_left_alone(

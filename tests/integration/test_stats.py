@@ -9,7 +9,7 @@ from sqlalchemy.orm import Session
 from tests import factories
 from tests.factories import LOW, MONDAY, standing_case
 
-from dermtriage import audit, stats, workers
+from dermtriage import assessments, audit, stats, workers
 from dermtriage.models import Assessment, PendingImage, Worker
 from dermtriage.settings import Settings
 from dermtriage.states import CaseState, Lane
@@ -67,6 +67,21 @@ def test_the_worklist_by_lane(session: Session, settings: Settings, clinic_id: U
     figures = look(session, settings)
     assert figures.worklist_by_lane == {0: 2, 1: 0, 2: 1, 3: 1}
     assert figures.overdue_by_lane == {0: 1, 1: 0, 2: 1, 3: 0}
+    assert figures.awaiting_retake == 1
+
+
+def test_unscored_cases_are_those_that_wait_and_those_that_failed(
+    session: Session, settings: Settings, clinic_id: UUID, clinician_id: UUID
+) -> None:
+    for _ in range(2):
+        factories.receive(session, clinic_id)
+    failed = factories.receive(session, clinic_id)
+    lease = factories.lease(session, failed.pending_image_ids[0])
+    assert assessments.fail(session, lease, error="broken", now=MONDAY)
+    scored = factories.receive(session, clinic_id)
+    factories.score(session, scored.pending_image_ids[0], LOW)
+    factories.decide(session, factories.receive(session, clinic_id).case_id, clinician_id)
+    assert look(session, settings).unscored_cases == 3
 
 
 def test_the_rate_counts_the_last_minute(

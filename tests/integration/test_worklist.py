@@ -12,6 +12,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from sqlalchemy import text, update
 from sqlalchemy.dialects import postgresql
+from sqlalchemy.dialects.postgresql import asyncpg
 from sqlalchemy.orm import Session, sessionmaker
 from tests import factories
 from tests.factories import INDETERMINATE, LOW, MONDAY, SEVERE, standing_case
@@ -153,6 +154,14 @@ def test_filters_show_what_they_name(session: Session, clinic_id: UUID) -> None:
     }
     assert shown(clinic_id=uuid4()) == set()
 
+    awaiting = {
+        standing_case(session, clinic_id, lane, state=CaseState.AWAITING_RETAKE)
+        for lane in range(4)
+    }
+    assert shown() == set(lines)
+    assert shown(awaiting_retake=True) == awaiting
+    assert len(shown(awaiting_retake=True, lane=Lane.LOW)) == 1
+
 
 def test_a_line_tells_clinic_claim_and_delay(
     session: Session, clinic_id: UUID, clinician_id: UUID
@@ -234,7 +243,8 @@ FILL = text("""
     INSERT INTO cases (id, clinic_id, received_at, priority, history, state, severity,
                        latest_severity, lane, due_at, triage_version, changed_at)
     SELECT gen_random_uuid(), :clinic_id, at, 'routine', '{}',
-           CASE WHEN n % 4 = 0 THEN 'decided' ELSE 'open' END, severity, severity,
+           (ARRAY['open', 'decided', 'open', 'awaiting_retake', 'open'])[1 + n % 5],
+           severity, severity,
            array_position(ARRAY['severe', 'unscored', 'indeterminate', 'low'], severity) - 1,
            at, 0, at
     FROM (SELECT n, :now + (n * 7919 % 5000) * interval '1 minute' AS at,
@@ -249,30 +259,37 @@ def nodes(plan: dict[str, Any]) -> Iterator[dict[str, Any]]:
 
 
 @pytest.mark.parametrize(
-    ("where", "with_cursor"),
+    ("where", "with_cursor", "index"),
     [
-        (Filter(), False),
-        (Filter(), True),
-        (Filter(lane=Lane.LOW), True),
-        (Filter(overdue=False), False),
+        (Filter(), False, "ix_cases_worklist"),
+        (Filter(), True, "ix_cases_worklist"),
+        (Filter(lane=Lane.LOW), True, "ix_cases_worklist"),
+        (Filter(overdue=False), False, "ix_cases_worklist"),
+        (Filter(awaiting_retake=True), True, "ix_cases_awaiting_retake"),
     ],
 )
 def test_a_page_is_read_from_the_index(
-    sessions: sessionmaker[Session], clinic_id: UUID, where: Filter, with_cursor: bool
+    sessions: sessionmaker[Session], clinic_id: UUID, where: Filter, with_cursor: bool, index: str
 ) -> None:
     with sessions() as session:
         session.execute(FILL, {"clinic_id": clinic_id, "now": MONDAY})
         session.execute(text("ANALYZE cases, clinics, review_claims, clinicians"))
-        cursor = read(session, limit=50).next_cursor if with_cursor else None
+        cursor = read(session, limit=50, where=where).next_cursor if with_cursor else None
         statement = worklist.page_statement(where, MONDAY, cursor).limit(51)
+        # With its values, and as a prepared statement is planned that has not seen them yet.
         query = statement.compile(
             dialect=postgresql.dialect(), compile_kwargs={"literal_binds": True}
         )
-        plan = session.scalar(text(f"EXPLAIN (FORMAT JSON) {query}"))
+        prepared = statement.compile(dialect=asyncpg.dialect())
+        connection = session.connection()
+        plans = [
+            connection.exec_driver_sql(f"EXPLAIN ({option}FORMAT JSON) {each}").scalar_one()
+            for option, each in (("", query), ("GENERIC_PLAN, ", prepared))
+        ]
         session.rollback()
-    found = list(nodes(plan[0]["Plan"]))
-    assert "ix_cases_worklist" in {node.get("Index Name") for node in found}
-    assert not [node for node in found if "Sort" in node["Node Type"]]
-    if with_cursor:
-        (scan,) = (node for node in found if node.get("Index Name") == "ix_cases_worklist")
-        assert "ROW(" in scan["Index Cond"]
+    for plan in plans:
+        found = list(nodes(plan[0]["Plan"]))
+        (scan,) = (node for node in found if node.get("Index Name") == index)
+        assert not [node for node in found if "Sort" in node["Node Type"]]
+        if with_cursor:
+            assert "ROW(" in scan["Index Cond"]

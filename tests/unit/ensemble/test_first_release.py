@@ -3,10 +3,12 @@
 from pathlib import Path
 
 import pytest
+import torch
 from PIL import Image, ImageDraw, ImageFilter
 
 from dermtriage.settings import Settings
-from dermtriage_worker.ensemble.ensemble import Ensemble
+from dermtriage_worker.ensemble.device import Compute
+from dermtriage_worker.ensemble.ensemble import Ensemble, load_member
 from dermtriage_worker.ensemble.manifest import read_manifest
 
 FOLDER = Settings().releases_dir / Settings().default_release
@@ -40,6 +42,22 @@ def test_neighbours_do_not_matter(ensemble: Ensemble) -> None:
         assert ensemble.predict([square])[0].p_severe == pytest.approx(
             prediction.p_severe, abs=1e-3
         )
+
+
+def test_half_precision_hardly_moves_the_figures(ensemble: Ensemble) -> None:
+    squares = [ensemble.prepare(_lesion(450 + 60 * i, 450)) for i in range(4)]
+    for dtype in (torch.float32, torch.bfloat16):
+        compute = Compute(torch.device("cpu"), dtype, chunk=1)
+        networks = [
+            load_member(FOLDER, member, ensemble.manifest, compute)
+            for member in ensemble.manifest.members
+        ]
+        for one, other in zip(
+            Ensemble(ensemble.manifest, networks, compute).predict(squares),
+            ensemble.predict(squares),
+            strict=True,
+        ):
+            assert one.p_severe == pytest.approx(other.p_severe, abs=0.01)
 
 
 def test_keeps_its_promises() -> None:

@@ -96,7 +96,7 @@ class Ensemble:
                 remedy=f"Remove it from {folder}, or restore the release.",
             )
         compute = choose_compute(device)
-        networks = [_load_member(folder, member, manifest, compute) for member in manifest.members]
+        networks = [load_member(folder, member, manifest, compute) for member in manifest.members]
         return cls(manifest, networks, compute)
 
     def prepare(self, image: Image.Image) -> Tensor:
@@ -184,7 +184,14 @@ class Ensemble:
         return predictions
 
 
-def _load_member(folder: Path, member: Member, manifest: Manifest, compute: Compute) -> Network:
+def load_member(folder: Path, member: Member, manifest: Manifest, compute: Compute) -> Network:
+    """Verify one member's file and load it.
+
+    Raises
+    ------
+    ReleaseInvalid
+        If the file is missing, altered, or does not fit its architecture.
+    """
     where = f"File {member.file} of release {manifest.name}"
     remedy = "Restore the release from its source, or build it again."
     try:
