@@ -24,6 +24,9 @@ UPLOADS = "uploads"
 BULK = "bulk"
 UPKEEP = "upkeep"
 
+ENOUGH = 256
+"""Messages that wake every scoring thread of a large hospital, and a few more."""
+
 SCORE = "dermtriage.score"
 RECOVER = "dermtriage.recover"
 AGE = "dermtriage.age"
@@ -92,6 +95,14 @@ def send_scores(app: Celery, image_ids: Iterable[UUID]) -> None:
         raise Unavailable("Redis cannot be reached.", code="queue_unavailable") from error
 
 
+def _redis(settings: Settings) -> Redis:
+    return Redis.from_url(
+        settings.redis_url.get_secret_value(),
+        socket_timeout=settings.redis_timeout,
+        socket_connect_timeout=settings.redis_timeout,
+    )
+
+
 def check_queue(settings: Settings) -> None:
     """Ask Redis for a sign of life.
 
@@ -101,11 +112,7 @@ def check_queue(settings: Settings) -> None:
         If there is none.
     """
     settings.require("redis_url")
-    client = Redis.from_url(
-        settings.redis_url.get_secret_value(),
-        socket_timeout=settings.redis_timeout,
-        socket_connect_timeout=settings.redis_timeout,
-    )
+    client = _redis(settings)
     try:
         client.ping()
     except (RedisError, OSError) as error:
@@ -117,11 +124,13 @@ def check_queue(settings: Settings) -> None:
 class ScoreSender:
     """Sends off the request's way: callers hand over and go on.
 
-    What cannot be sent is dropped, since recovery finds it in the database.
+    What cannot be sent is dropped, since recovery finds it in the database. Where enough messages
+    wait already, no more are needed: whoever takes one goes on until nothing is pending.
     """
 
     def __init__(self, settings: Settings, capacity: int = 10_000) -> None:
         self._app = make_celery(settings)
+        self._redis = _redis(settings)
         self._waiting: queue.Queue[UUID | None] = queue.Queue(capacity)
         self._thread = threading.Thread(target=self._run, name="score-sender", daemon=True)
 
@@ -147,8 +156,9 @@ class ScoreSender:
     def _run(self) -> None:
         while (image_id := self._waiting.get()) is not None:
             try:
-                send_scores(self._app, [image_id])
-            except Unavailable as error:
+                if self._redis.llen(UPLOADS) < ENOUGH:
+                    send_scores(self._app, [image_id])
+            except (Unavailable, RedisError, OSError) as error:
                 logger.warning(
                     "message dropped", extra={"image_id": image_id, "reason": str(error)}
                 )

@@ -200,6 +200,7 @@ def test_the_rendition_is_stored_upright_and_tells_nothing(
     store: ImageStore,
     clinic_id: UUID,
     start: Callable[..., Runtime],
+    instead: Callable[[Callable[..., Any]], None],
 ) -> None:
     exif = Image.Exif()
     exif[ExifTags.Base.Orientation] = 6
@@ -212,6 +213,13 @@ def test_the_rendition_is_stored_upright_and_tells_nothing(
         receipt = factories.receive(session, clinic_id, store=store, files=[out.getvalue()])
     (image_id,) = receipt.pending_image_ids
     runtime = start()
+    seen: list[Tensor] = []
+
+    def predict(real: Callable[..., Any], batch: Sequence[Tensor]) -> Any:
+        seen.extend(batch)
+        return real(batch)
+
+    instead(predict)
     assert score_pending(runtime, image_id) == 1
 
     rendition = store.get_rendition(image_id)
@@ -223,11 +231,13 @@ def test_the_rendition_is_stored_upright_and_tells_nothing(
     assert set(shown.info) <= {"jfif", "jfif_version", "jfif_unit", "jfif_density"}
     assert store.get_original(image_id) == out.getvalue()
 
-    # Scoring what was stored gives what was recorded.
+    # What was scored is what was stored, and scoring it again gives what was recorded.
     with sessions() as session:
         ensemble = runtime.ensembles.get(active_release(session))
         row = session.get_one(Assessment, (active_release(session).id, image_id))
-    (again,) = ensemble.predict([ensemble.prepare(imaging.open_rendition(rendition))])
+    prepared = ensemble.prepare(imaging.open_rendition(rendition))
+    assert torch.equal(prepared, seen[0])
+    (again,) = ensemble.predict([prepared])
     assert again.p_severe == pytest.approx(row.p_severe, abs=1e-3)
     assert [again.probabilities[name] for name in CLASSES] == pytest.approx(
         row.probabilities, abs=1e-3

@@ -70,19 +70,23 @@ def score_pending(runtime: Runtime, first: UUID | None) -> int:
     done = 0
     with runtime.task():
         while not runtime.stopping.is_set():
-            release, leases = _claim(runtime, first)
+            claimed = _claim(runtime, first)
             first = None
-            if not leases:
+            if claimed is None:
                 break
+            release, leases = claimed
             with runtime.batch(leases):
                 done += _score(runtime, release, leases)
     return done
 
 
-def _claim(runtime: Runtime, first: UUID | None) -> tuple[Release, list[Lease]]:
+def _claim(runtime: Runtime, first: UUID | None) -> tuple[Release, list[Lease]] | None:
     settings = runtime.settings
     with outage_as_unavailable(), runtime.sessions.begin() as session:
-        return active_release(session), claims.take(
+        # Most messages of a rush come when their image is done: one short query answers them.
+        if not claims.most_urgent(session, 1, max_attempts=settings.max_attempts):
+            return None
+        leases = claims.take(
             session,
             worker_id=runtime.worker_id,
             first=first,
@@ -91,6 +95,7 @@ def _claim(runtime: Runtime, first: UUID | None) -> tuple[Release, list[Lease]]:
             lease_seconds=settings.lease_seconds,
             max_attempts=settings.max_attempts,
         )
+        return (active_release(session), leases) if leases else None
 
 
 def _score(runtime: Runtime, release: Release, leases: Sequence[Lease]) -> int:
