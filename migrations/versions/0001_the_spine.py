@@ -507,7 +507,7 @@ def upgrade() -> None:
         "pending_images",
         sa.Column("image_id", sa.Uuid(), nullable=False),
         sa.Column("case_id", sa.Uuid(), nullable=False),
-        sa.Column("lane", sa.SmallInteger(), nullable=False),
+        sa.Column("priority_rank", sa.SmallInteger(), nullable=False),
         sa.Column("due_at", sa.DateTime(timezone=True), nullable=False),
         sa.Column(
             "queued_at", sa.DateTime(timezone=True), server_default=sa.text("now()"), nullable=False
@@ -537,7 +537,10 @@ def upgrade() -> None:
     )
     op.create_index(op.f("ix_pending_images_case_id"), "pending_images", ["case_id"], unique=False)
     op.create_index(
-        "ix_pending_images_order", "pending_images", ["lane", "due_at", "image_id"], unique=False
+        "ix_pending_images_order",
+        "pending_images",
+        ["priority_rank", "due_at", "image_id"],
+        unique=False,
     )
     op.create_index("ix_pending_images_worker_id", "pending_images", ["worker_id"], unique=False)
 

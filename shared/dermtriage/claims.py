@@ -82,7 +82,7 @@ def take(
         ).all()
     if len(picked) < wanted:
         picked += session.execute(
-            others.order_by(PendingImage.lane, PendingImage.due_at, PendingImage.image_id)
+            others.order_by(PendingImage.priority_rank, PendingImage.due_at, PendingImage.image_id)
             .limit(wanted - len(picked))
             .with_for_update(skip_locked=True)
         ).all()
@@ -191,7 +191,7 @@ def most_urgent(session: Session, limit: int, *, max_attempts: int) -> list[UUID
         session.scalars(
             select(PendingImage.image_id)
             .where(claimable(), PendingImage.attempts < max_attempts)
-            .order_by(PendingImage.lane, PendingImage.due_at, PendingImage.image_id)
+            .order_by(PendingImage.priority_rank, PendingImage.due_at, PendingImage.image_id)
             .limit(limit)
         )
     )

@@ -233,7 +233,7 @@ def _pending(case: Case) -> list[PendingImage]:
             case_id=case.id,
             # Among what is unscored, only the referrer can say what is more urgent. The order of
             # the words counts, not their lanes: `stat` goes before any backlog of `asap`.
-            lane=list(Priority).index(case.priority),
+            priority_rank=list(Priority).index(case.priority),
             due_at=case.due_at,
         )
         for image in case.images

@@ -163,14 +163,23 @@ def base_lane(severity: Severity, priority: Priority) -> Lane:
 
 
 def add_working_days(start: datetime, days: int, policy: Policy) -> datetime:
-    """Return the same local time `days` working days after `start`, which is aware."""
+    """Return the same local time `days` working days after `start`, which is aware.
+
+    What starts on a day off counts as from the end of the working day before, so that nothing is
+    due earlier than what came before it.
+    """
+
+    def works(day: date) -> bool:
+        return day.weekday() in policy.workdays and day not in policy.holidays
+
     local = start.astimezone(ZoneInfo(policy.timezone))
-    day = local.date()
+    day, at = local.date(), local.timetz()
+    if not works(day):
+        at = time.max.replace(tzinfo=local.tzinfo, fold=1)
     while days:
         day += timedelta(days=1)
-        if day.weekday() in policy.workdays and day not in policy.holidays:
-            days -= 1
-    return datetime.combine(day, local.timetz()).astimezone(start.tzinfo)
+        days -= works(day)
+    return datetime.combine(day, at).astimezone(start.tzinfo)
 
 
 def end_of_day(start: datetime, policy: Policy) -> datetime:

@@ -249,13 +249,12 @@ def test_what_was_read_before_the_lock_does_not_count(
         receipt = factories.receive(session, clinic_id, images=2)
         one, two = (factories.lease(session, i) for i in receipt.pending_image_ids)
     with sessions.begin() as early:
-        assert [image.scoring for image in factories.case(early, receipt).images] == [
-            Scoring.PENDING
-        ] * 2
+        seen = factories.case(early, receipt)
+        assert [image.scoring for image in seen.images] == [Scoring.PENDING] * 2
         with sessions.begin() as other:
             factories.record(other, [factories.result(one, INDETERMINATE)])
         factories.record(early, [factories.result(two, LOW)])
-        assert factories.case(early, receipt).severity is Severity.INDETERMINATE
+        assert seen.severity is Severity.INDETERMINATE
 
 
 def test_crossing_batches_neither_deadlock_nor_lose_a_score(

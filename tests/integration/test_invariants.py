@@ -16,7 +16,7 @@ from dermtriage.states import ImageType, Outcome
 BROKEN = {
     "a pending image waits in the queue": [
         "DELETE FROM pending_images",
-        "INSERT INTO pending_images (image_id, case_id, lane, due_at, attempts)"
+        "INSERT INTO pending_images (image_id, case_id, priority_rank, due_at, attempts)"
         " SELECT id, case_id, 3, now(), 0 FROM images WHERE scoring = 'failed'",
         "UPDATE images SET scoring = 'failed' WHERE scoring = 'pending'",
     ],

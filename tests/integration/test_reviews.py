@@ -77,7 +77,7 @@ def test_the_next_case_is_the_most_urgent_that_is_free(
     later, routine = send("routine", 1), send("routine")
     asap, stat = send("asap"), send("stat")
     # What is late comes first in its lane, and not before a more urgent one.
-    long_ago = MONDAY - timedelta(days=3)
+    long_ago = MONDAY - timedelta(days=10)
     low = factories.receive(session, clinic_id, now=long_ago)
     factories.score(session, low.pending_image_ids[0], LOW, long_ago)
     who = [clinician_id, colleague_id] * 3

@@ -340,7 +340,8 @@ def _at(text: str, zone: str = "Europe/Berlin") -> datetime:
     [
         ("2026-03-02T09:00", 1, "2026-03-03T09:00"),  # Monday to Tuesday
         ("2026-03-06T17:30", 1, "2026-03-09T17:30"),  # over a weekend
-        ("2026-03-07T12:00", 1, "2026-03-09T12:00"),  # from a Saturday
+        ("2026-03-07T12:00", 1, "2026-03-09T23:59:59.999999"),  # a Saturday counts as Friday
+        ("2026-03-08T09:00", 1, "2026-03-09T23:59:59.999999"),  # and so does a Sunday
         ("2026-03-02T09:00", 5, "2026-03-09T09:00"),
         ("2026-03-27T09:00", 1, "2026-03-30T09:00"),  # summer time begins on the Sunday between
         ("2026-10-23T09:00", 1, "2026-10-26T09:00"),  # and ends
@@ -353,10 +354,22 @@ def test_working_days_keep_the_local_time(start: str, days: int, due: str) -> No
 
 
 def test_the_day_is_the_local_one() -> None:
-    # Friday 23:30 UTC is Saturday in Berlin: one working day later is Monday there.
+    # Friday 23:30 UTC is Saturday in Berlin, which is a day off there.
     start = datetime(2026, 3, 6, 23, 30, tzinfo=UTC)
-    assert add_working_days(start, 1, _berlin()) == _at("2026-03-09T00:30")
+    assert add_working_days(start, 1, _berlin()) == _at("2026-03-09T23:59:59.999999")
     assert add_working_days(start, 1, POLICY) == datetime(2026, 3, 9, 23, 30, tzinfo=UTC)
+
+
+@given(
+    st.datetimes(datetime(2026, 1, 1), datetime(2026, 12, 31), timezones=st.just(UTC)),
+    st.timedeltas(timedelta(0), timedelta(days=9)),
+    st.integers(1, 5),
+)
+def test_what_came_later_is_not_due_earlier(start: datetime, wait: timedelta, days: int) -> None:
+    policy = _berlin(holidays={date(2026, 12, 25)})
+    # The hour that comes twice in autumn has one local time, so an hour may be lost in it.
+    first = add_working_days(start, days, policy)
+    assert first <= add_working_days(start + wait, days, policy) + timedelta(hours=1)
 
 
 def test_other_countries_work_on_sundays() -> None:

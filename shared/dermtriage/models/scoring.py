@@ -71,7 +71,7 @@ class PendingImage(Base):
     __tablename__ = "pending_images"
     __table_args__ = (
         CheckConstraint("(lease_token IS NULL) = (lease_expires_at IS NULL)", name="whole_lease"),
-        Index("ix_pending_images_order", "lane", "due_at", "image_id"),
+        Index("ix_pending_images_order", "priority_rank", "due_at", "image_id"),
         Index("ix_pending_images_worker_id", "worker_id"),
         # Rows are updated at each claim and deleted soon: vacuum must not wait for a fifth.
         {
@@ -85,7 +85,8 @@ class PendingImage(Base):
 
     image_id: Mapped[UUID] = mapped_column(ForeignKey("images.id"), primary_key=True)
     case_id: Mapped[UUID] = mapped_column(ForeignKey("cases.id"), index=True)
-    lane: Mapped[int] = mapped_column(SmallInteger)
+    priority_rank: Mapped[int] = mapped_column(SmallInteger)
+    """0 for ``stat`` to 3 for ``routine``: what is unscored has no other urgency yet."""
     due_at: Mapped[datetime]
     queued_at: Mapped[CreatedAt]
     attempts: Mapped[int] = mapped_column(SmallInteger, default=0)
