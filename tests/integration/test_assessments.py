@@ -48,7 +48,9 @@ def rescore(session: Session, receipt: Receipt, p_severe: float, now: datetime) 
     release = Release(name=f"newer {count}", manifest={}, manifest_sha256=bytes(32))
     image_id = receipt.pending_image_ids[0]
     session.add(release)
-    session.add(PendingImage(image_id=image_id, case_id=receipt.case_id, lane=0, due_at=now))
+    session.add(
+        PendingImage(image_id=image_id, case_id=receipt.case_id, priority_rank=0, due_at=now)
+    )
     session.flush()
     said = factories.result(factories.lease(session, image_id), p_severe)
     assert assessments.record(session, [said], release_id=release.id, device="cpu", now=now) == 1
@@ -188,7 +190,9 @@ def test_a_release_says_one_thing_of_an_image(session: Session, clinic_id: UUID)
     receipt = factories.receive(session, clinic_id)
     (image_id,) = receipt.pending_image_ids
     score_all(session, receipt, LOW)
-    session.add(PendingImage(image_id=image_id, case_id=receipt.case_id, lane=0, due_at=MONDAY))
+    session.add(
+        PendingImage(image_id=image_id, case_id=receipt.case_id, priority_rank=0, due_at=MONDAY)
+    )
     session.flush()
     factories.score(session, image_id, INDETERMINATE)
     (row,) = session.scalars(select(Assessment)).all()

@@ -209,7 +209,9 @@ def test_the_newest_release_speaks_and_a_shadow_does_not(session: Session, clini
     def say(name: str, mode: str, p_severe: float) -> None:
         release = Release(name=name, manifest={}, manifest_sha256=bytes(32), mode=mode)
         session.add(release)
-        session.add(PendingImage(image_id=image_id, case_id=receipt.case_id, lane=0, due_at=MONDAY))
+        session.add(
+            PendingImage(image_id=image_id, case_id=receipt.case_id, priority_rank=0, due_at=MONDAY)
+        )
         session.flush()
         said = factories.result(factories.lease(session, image_id), p_severe)
         assessments.record(session, [said], release_id=release.id, device="cpu", now=MONDAY)
