@@ -20,8 +20,8 @@ offsets = st.builds(
     st.timedeltas(timedelta(hours=-23, minutes=-59), timedelta(hours=23, minutes=59)),
 )
 moments = st.datetimes(
-    datetime(1, 1, 3),  # noqa: DTZ001 - the strategy adds the zone
-    datetime(9999, 12, 29),  # noqa: DTZ001
+    datetime(1, 1, 3),
+    datetime(9999, 12, 29),
     timezones=offsets,
 )
 

@@ -49,8 +49,8 @@ scored = st.sampled_from([Severity.SEVERE, Severity.INDETERMINATE, Severity.LOW]
 severities = st.sampled_from(Severity)
 priorities = st.sampled_from(Priority)
 moments = st.datetimes(
-    datetime(2000, 1, 1),  # noqa: DTZ001 - the strategy adds the zone
-    datetime(2039, 1, 1),  # noqa: DTZ001
+    datetime(2000, 1, 1),
+    datetime(2039, 1, 1),
     timezones=st.just(UTC),
 )
 
