@@ -21,7 +21,6 @@ from dermtriage.settings import Settings
 logger = logging.getLogger(__name__)
 
 UPLOADS = "uploads"
-BULK = "bulk"
 UPKEEP = "upkeep"
 
 ENOUGH = 256

@@ -11,6 +11,7 @@ from tests.acceptance.upload import upload_many
 
 from dermtriage.broker import make_celery, send_scores
 from dermtriage.models import PendingImage
+from dermtriage_worker.process import STALLED
 
 
 def _leased(system: System) -> int:
@@ -132,4 +133,19 @@ def test_the_safety_net_works_while_the_worker_hangs(system: System) -> None:
     with system.client() as client:
         images = upload_many(client, 5)
     system.start_worker("second")
+    system.all_scored_once(images)
+
+
+def test_a_worker_that_sees_a_backlog_and_completes_nothing_ends_itself(system: System) -> None:
+    system.start_api()
+    system.redis.kill()
+    with system.client() as client:
+        images = upload_many(client, 2)
+    system.settings = system.settings.model_copy(update={"stall_seconds": 2})
+    worker = system.start_worker()
+    wait_for(lambda: worker.poll() is not None, "the end of the worker")
+    assert worker.poll() == STALLED
+    system.redis.start()
+    system.start_worker("second")
+    system.start_upkeep()
     system.all_scored_once(images)

@@ -16,14 +16,12 @@ from dermtriage.broker import SCORE, UPLOADS, make_celery
 from dermtriage.errors import DermtriageError, Unavailable
 from dermtriage.logs import setup_logging
 from dermtriage.settings import Settings, get_settings
-from dermtriage_worker.heartbeat import STALLED, Heartbeat
+from dermtriage_worker.heartbeat import Heartbeat
+from dermtriage_worker.process import QUIET, STALLED
 from dermtriage_worker.runtime import Runtime
 from dermtriage_worker.scoring import DeviceLost, score_pending
 
 logger = logging.getLogger(__name__)
-
-QUIET = ["--without-gossip", "--without-mingle", "--without-heartbeat"]
-"""Health is told through the database; Celery's own chatter leaks keys in Redis."""
 
 
 def make_app(settings: Settings, runtime: Runtime) -> Celery:

@@ -6,12 +6,10 @@ import threading
 import time
 
 from dermtriage.errors import Unavailable
+from dermtriage_worker.process import STALLED
 from dermtriage_worker.runtime import Runtime
 
 logger = logging.getLogger(__name__)
-
-STALLED = 70
-"""Exit status of a process that ended itself, for its supervisor's log."""
 
 
 class Heartbeat:

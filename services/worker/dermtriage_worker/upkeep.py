@@ -31,10 +31,9 @@ from dermtriage.errors import DermtriageError, Unavailable
 from dermtriage.logs import setup_logging
 from dermtriage.settings import Settings, get_settings
 from dermtriage.storage import ImageStore
+from dermtriage_worker.process import QUIET, STALLED
 
 logger = logging.getLogger(__name__)
-
-STALLED = 70
 
 
 class Upkeep:
@@ -151,9 +150,7 @@ def main() -> int:
                 "4",
                 "--queues",
                 UPKEEP,
-                "--without-gossip",
-                "--without-mingle",
-                "--without-heartbeat",
+                *QUIET,
             ]
         )
     return 0
