@@ -15,12 +15,11 @@ if context.is_offline_mode():
 
 engine = create_engine(url, poolclass=pool.NullPool)
 with engine.connect() as connection:
-    # A migration that waits for a lock makes every later query wait behind it: rather fail.
+    # Two processes that start at once migrate one after the other, however long that takes.
+    connection.execute(text("SELECT pg_advisory_lock(hashtext('dermtriage.migrations'))"))
+    # A migration that waits for a table makes every later query wait behind it: rather fail.
     connection.execute(text("SET lock_timeout = '10s'"))
     connection.execute(text("SET timezone = 'UTC'"))
-    connection.commit()
-    # Two processes that start at once migrate one after the other.
-    connection.execute(text("SELECT pg_advisory_lock(hashtext('dermtriage.migrations'))"))
     connection.commit()
     context.configure(
         connection=connection,

@@ -132,7 +132,8 @@ def discard(store: ImageStore, receipt: Receipt) -> None:
 
 
 def _fingerprint(metadata: CaseMetadata, digests: Sequence[bytes]) -> bytes:
-    canonical = json.dumps(metadata.model_dump(mode="json"), sort_keys=True)
+    # Without defaults: a field that a later version adds must not change what was sent before.
+    canonical = json.dumps(metadata.model_dump(mode="json", exclude_defaults=True), sort_keys=True)
     return hashlib.sha256(canonical.encode() + b"".join(digests)).digest()
 
 

@@ -121,7 +121,8 @@ class ImageStore:
             if isinstance(self._store, LocalStore):
                 # An object store answers when the object is durable; a file system does not.
                 path = Path(str(self._store.prefix)) / key
-                for target in (path, path.parent):
+                # The folder of a prefix may be new, so its own parent is told too.
+                for target in (path, path.parent, path.parent.parent):
                     descriptor = os.open(target, os.O_RDONLY)
                     try:
                         os.fsync(descriptor)

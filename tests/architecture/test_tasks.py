@@ -58,9 +58,7 @@ def test_tasks_go_to_the_queue_that_their_process_drinks(
 
 
 def test_a_task_that_nobody_routed_goes_to_no_queue_of_ours(worker_app: Celery) -> None:
-    assert queues(worker_app, {"dermtriage.unheard_of"}).isdisjoint(
-        {broker.UPLOADS, broker.UPKEEP}
-    )
+    assert queues(worker_app, {"dermtriage.unheard_of"}).isdisjoint({broker.UPLOADS, broker.UPKEEP})
 
 
 def test_the_beat_sends_the_tasks_of_upkeep(upkeep_app: Celery) -> None:
