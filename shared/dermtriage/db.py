@@ -55,6 +55,8 @@ def make_engine(settings: Settings) -> Engine:
         max_overflow=0,
         pool_timeout=settings.connect_timeout,
         pool_pre_ping=True,
+        # The connection used last has its statements prepared and its pages warm.
+        pool_use_lifo=True,
         hide_parameters=True,  # they hold patient data, and errors are logged
         connect_args={
             "connect_timeout": int(settings.connect_timeout),

@@ -41,8 +41,6 @@ class Ensembles:
         self._settings = settings
         self._lock = threading.Lock()
         self._loaded: tuple[str, Ensemble] | None = None
-        self._turns = threading.Lock()
-        self._computing = 0
 
     def get(self, release: Release) -> Ensemble:
         """Return the ensemble of a release.
@@ -64,28 +62,6 @@ class Ensembles:
                 logger.info("release loaded", extra={"release": release.name})
             return self._loaded[1]
 
-    @contextmanager
-    def turn(self, ensemble: Ensemble) -> Iterator[None]:
-        """Let a thread compute a batch.
-
-        A GPU takes one batch at a time, while the next one is decoded. On a CPU the threads share
-        the cores: side by side they lose less than one thread that spreads each photograph over
-        all cores, and a thread that is alone still gets them all.
-        """
-        if ensemble.device.type != "cpu":
-            with self._turns:
-                yield
-            return
-        with self._turns:
-            self._computing += 1
-            # The number of threads holds for the calling thread alone.
-            torch.set_num_threads(max(1, CORES // self._computing))
-        try:
-            yield
-        finally:
-            with self._turns:
-                self._computing -= 1
-
 
 class Runtime:
     """One scoring process.
@@ -105,6 +81,7 @@ class Runtime:
         self.ensembles = Ensembles(settings)
         self.stopping = threading.Event()
         self._lock = threading.Lock()
+        self._device = threading.Lock()
         self._running: dict[int, Sequence[Lease]] = {}
         self._busy = 0
         self._batches = 0
@@ -141,6 +118,22 @@ class Runtime:
         finally:
             with self._lock:
                 self._busy -= 1
+
+    @contextmanager
+    def turn(self, ensemble: Ensemble) -> Iterator[None]:
+        """Let a thread compute a batch.
+
+        A GPU takes one batch at a time, while the next one is decoded. On a CPU the busy threads
+        share the cores: side by side they lose less than one that spreads each photograph over
+        all of them, and a thread that is alone still gets them all.
+        """
+        if ensemble.device.type != "cpu":
+            with self._device:
+                yield
+            return
+        # The number of torch's threads holds for the calling thread alone.
+        torch.set_num_threads(max(1, CORES // max(1, self._busy)))
+        yield
 
     @contextmanager
     def batch(self, leases: Sequence[Lease]) -> Iterator[None]:

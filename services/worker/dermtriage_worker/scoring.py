@@ -162,7 +162,7 @@ def _predict(
     if not ready:
         return []
     try:
-        with runtime.ensembles.turn(ensemble):
+        with runtime.turn(ensemble):
             predictions = ensemble.predict([item.photograph.prepared for item in ready])
         _require_numbers(predictions)
     except (DeviceOutOfMemory, MemoryError):
@@ -187,7 +187,7 @@ def _require_device(
 ) -> None:
     """Tell an image that fails from a device that does: a black square must pass."""
     try:
-        with runtime.ensembles.turn(ensemble):
+        with runtime.turn(ensemble):
             ensemble.predict([torch.zeros_like(like)])
     except Exception:  # noqa: BLE001 - whatever it is, it is not the image
         raise DeviceLost("The device failed.", remedy="The worker starts anew.") from error
