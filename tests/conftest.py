@@ -4,6 +4,7 @@ import os
 import shutil
 import tempfile
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from uuid import uuid4
@@ -17,7 +18,6 @@ from dermtriage.db import make_engine, make_sessions
 from dermtriage.releases import install_release
 from dermtriage.settings import Settings, get_settings
 from dermtriage.storage import ImageStore
-from dermtriage.triage import Policy
 from dermtriage_cli.servers import EmbeddedPostgres, EmbeddedRedis
 from dermtriage_worker.ensemble.manifest import manifest_sha256, read_manifest
 from dermtriage_worker.ensemble.tiny import build_tiny_release
@@ -42,6 +42,27 @@ class Servers:
             host=host, user="postgres", dbname="postgres", autocommit=True
         ) as connection:
             connection.execute(statement)
+
+    @contextmanager
+    def new_database(self) -> Iterator[str]:
+        """Make a migrated database with the tiny release, and yield its URL."""
+        name = f"test_{uuid4().hex}"
+        self.sql(f"CREATE DATABASE {name} TEMPLATE {TEMPLATE}")
+        yield self.database_url.replace(f"/{TEMPLATE}?", f"/{name}?")
+        self.sql(f"DROP DATABASE {name} WITH (FORCE)")
+
+    def settings(self, database_url: str, store: Path) -> Settings:
+        """Return the settings of a system on these servers."""
+        return Settings(
+            database_url=database_url,
+            redis_url=self.redis_url,
+            store_url=store.as_uri(),
+            secret_key="a secret of the tests, long enough",
+            releases_dir=self.releases,
+            default_release=RELEASE,
+            device="cpu",
+            database_pool_size=8,
+        )
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -73,34 +94,23 @@ def servers() -> Iterator[Servers]:
         shutil.rmtree(folder, ignore_errors=True)
 
 
-def install(session: Session, folder: Path, policy: Policy | None = None) -> None:
-    """Install a release with the policy it proposes, or another."""
+def install(session: Session, folder: Path) -> None:
+    """Install a release with the policy it proposes."""
     manifest = read_manifest(folder)
     install_release(
         session,
         name=folder.name,
         manifest=manifest.model_dump(mode="json"),
         sha256=bytes.fromhex(manifest_sha256(folder)),
-        policy=policy or Policy(**manifest.thresholds.model_dump()),
+        policy=manifest.thresholds.policy(),
     )
 
 
 @pytest.fixture
 def settings(servers: Servers, tmp_path: Path) -> Iterator[Settings]:
     """Settings of a database of the test's own, an empty store and the shared Redis."""
-    name = f"test_{uuid4().hex}"
-    servers.sql(f"CREATE DATABASE {name} TEMPLATE {TEMPLATE}")
-    yield Settings(
-        database_url=servers.database_url.replace(f"/{TEMPLATE}?", f"/{name}?"),
-        redis_url=servers.redis_url,
-        store_url=(tmp_path / "store").as_uri(),
-        secret_key="a secret of the tests, long enough",
-        releases_dir=servers.releases,
-        default_release=RELEASE,
-        device="cpu",
-        database_pool_size=8,
-    )
-    servers.sql(f"DROP DATABASE {name} WITH (FORCE)")
+    with servers.new_database() as url:
+        yield servers.settings(url, tmp_path / "store")
 
 
 @pytest.fixture

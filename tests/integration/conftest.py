@@ -4,34 +4,24 @@ Making a database takes longer than most of these tests run, wiping one does not
 """
 
 from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import cast
-from uuid import UUID, uuid4
+from uuid import UUID
 
 import psycopg
 import pytest
 from sqlalchemy import Engine, make_url
 from sqlalchemy.orm import Session, sessionmaker
 from tests import factories
-from tests.conftest import RELEASE, TEMPLATE, Servers, install
+from tests.conftest import RELEASE, Servers, install
 
 from dermtriage.db import Base, make_engine, make_sessions
 from dermtriage.settings import Settings
 
 
-@contextmanager
-def database_of_its_own(servers: Servers) -> Iterator[str]:
-    """Make a database from the template and yield its URL."""
-    name = f"test_{uuid4().hex}"
-    servers.sql(f"CREATE DATABASE {name} TEMPLATE {TEMPLATE} STRATEGY wal_log")
-    yield servers.database_url.replace(f"/{TEMPLATE}?", f"/{name}?")
-    servers.sql(f"DROP DATABASE {name} WITH (FORCE)")
-
-
 @pytest.fixture(scope="session")
 def shared_database(servers: Servers) -> Iterator[str]:
-    with database_of_its_own(servers) as url:
+    with servers.new_database() as url:
         yield url
 
 
@@ -64,16 +54,8 @@ def settings(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Setting
     servers: Servers = request.getfixturevalue("servers")
     engine: Engine = request.getfixturevalue("shared_engine")
     janitor: psycopg.Connection = request.getfixturevalue("janitor")
-    yield Settings(
-        database_url=engine.url.render_as_string(hide_password=False),
-        redis_url=servers.redis_url,
-        store_url=(tmp_path / "store").as_uri(),
-        secret_key="a secret of the tests, long enough",
-        releases_dir=servers.releases,
-        default_release=RELEASE,
-        device="cpu",
-        database_pool_size=8,
-    )
+    url = engine.url.render_as_string(hide_password=False)
+    yield servers.settings(url, tmp_path / "store")
     _wipe(janitor)
     with make_sessions(engine).begin() as session:
         install(session, servers.releases / RELEASE)

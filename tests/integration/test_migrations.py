@@ -12,7 +12,6 @@ from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 from tests import factories
 from tests.conftest import TEMPLATE, Servers
-from tests.integration.conftest import database_of_its_own
 
 from dermtriage import db, models
 from dermtriage.db import Base, make_engine, make_sessions
@@ -22,7 +21,7 @@ from dermtriage.settings import Settings
 @pytest.fixture
 def settings(servers: Servers) -> Iterator[Settings]:
     """Settings of a database that the test may take apart."""
-    with database_of_its_own(servers) as url:
+    with servers.new_database() as url:
         yield Settings(database_url=url)
 
 
@@ -96,7 +95,7 @@ def test_the_migrations_make_every_check_of_the_models(
 @pytest.fixture(scope="module")
 def sound(servers: Servers) -> Iterator[Engine]:
     """A database with one of everything, shared by all parameters: each rolls back."""
-    with database_of_its_own(servers) as url:
+    with servers.new_database() as url:
         engine = make_engine(Settings(database_url=url))
         with make_sessions(engine).begin() as session:
             _one_of_everything(session)

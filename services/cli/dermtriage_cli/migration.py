@@ -3,7 +3,6 @@
 from dermtriage import db, releases
 from dermtriage.errors import ConfigurationError
 from dermtriage.settings import Settings
-from dermtriage.triage import Policy
 from dermtriage_worker.ensemble.manifest import manifest_sha256, read_manifest
 
 
@@ -40,12 +39,7 @@ def prepare_database(settings: Settings) -> str | None:
                     name=manifest.name,
                     manifest=manifest.model_dump(mode="json"),
                     sha256=bytes.fromhex(manifest_sha256(folder)),
-                    policy=Policy(
-                        lower=manifest.thresholds.lower,
-                        upper=manifest.thresholds.upper,
-                        disagreement=manifest.thresholds.disagreement,
-                        timezone=settings.timezone,
-                    ),
+                    policy=manifest.thresholds.policy(settings.timezone),
                 )
                 return manifest.name if installed else None
         finally:

@@ -73,10 +73,7 @@ def score_photographs(
     batch
         Photographs a device batch.
     """
-    thresholds = ensemble.manifest.thresholds
-    policy = Policy(
-        lower=thresholds.lower, upper=thresholds.upper, disagreement=thresholds.disagreement
-    )
+    policy = ensemble.manifest.thresholds.policy()
 
     def prepare(path: Path) -> Tensor | Scored:
         try:

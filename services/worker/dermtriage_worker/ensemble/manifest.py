@@ -16,6 +16,7 @@ from pydantic import (
 
 from dermtriage.errors import ReleaseInvalid
 from dermtriage.states import CLASSES, SEVERE_CLASSES
+from dermtriage.triage import Policy
 
 MANIFEST_NAME = "manifest.json"
 
@@ -82,6 +83,15 @@ class Thresholds(_Strict):
         if self.lower > self.upper:
             raise ValueError("the lower threshold lies above the upper one")
         return self
+
+    def policy(self, timezone: str = "UTC") -> Policy:
+        """Return the policy that is proposed; due times count in `timezone`."""
+        return Policy(
+            lower=self.lower,
+            upper=self.upper,
+            disagreement=self.disagreement,
+            timezone=timezone,
+        )
 
 
 class Figure(_Strict):

@@ -2,7 +2,6 @@
 
 import csv
 import hashlib
-import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -37,11 +36,6 @@ class Record:
     diagnosis: str
     diagnosis_type: str
     path: Path
-
-
-def default_data_folder() -> Path:
-    """Folder of HAM10000: `DERMTRIAGE_DATA`, else `../shared/ham10000`."""
-    return Path(os.environ.get("DERMTRIAGE_DATA", "../shared/ham10000"))
 
 
 def read_records(data: Path) -> list[Record]:
