@@ -14,8 +14,8 @@ import pytest
 from sqlalchemy.orm import Session, sessionmaker
 
 from dermtriage import db
+from dermtriage.activations import install_release
 from dermtriage.db import make_engine, make_sessions
-from dermtriage.releases import install_release
 from dermtriage.settings import Settings, get_settings
 from dermtriage.storage import ImageStore
 from dermtriage_cli.servers import EmbeddedPostgres, EmbeddedRedis

@@ -169,6 +169,7 @@ def result(taken: Lease, p_severe: float, disagreement: float = 0.0) -> Result:
         out_of_scope=None,
         members={"a": [0.0] * len(CLASSES)},
         quality={"sharpness": 1.0},
+        inputs={},
     )
 
 

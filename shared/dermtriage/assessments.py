@@ -1,7 +1,7 @@
 """Record what a release said of images, and triage their cases in the same transaction."""
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -13,9 +13,10 @@ from sqlalchemy.orm import Session, selectinload
 
 from dermtriage import claims
 from dermtriage.claims import Lease
-from dermtriage.models import IS_OPEN, Assessment, Case, PendingImage
+from dermtriage.models import IS_OPEN, Assessment, Case, Image, PendingImage
 from dermtriage.placement import Cause, place_case
-from dermtriage.releases import active_policy
+from dermtriage.quality import QualityReason, quality_reasons
+from dermtriage.releases import active_policy, policy_of
 from dermtriage.states import CLASSES, Scoring
 from dermtriage.triage import Finding, Policy, triage_image
 
@@ -33,6 +34,7 @@ class Result:
     out_of_scope: float | None
     members: Mapping[str, Any]
     quality: Mapping[str, float]
+    inputs: Mapping[str, str | int | float]
 
 
 def record(
@@ -54,25 +56,9 @@ def record(
         logger.warning("leases lost", extra={"images": len(results) - len(kept)})
     if not kept:
         return 0
-    session.execute(
-        insert(Assessment).on_conflict_do_nothing(),
-        [
-            {
-                "release_id": release_id,
-                "image_id": result.lease.image_id,
-                "p_severe": result.p_severe,
-                "probabilities": [result.probabilities[name] for name in CLASSES],
-                "disagreement": result.disagreement,
-                "out_of_scope": result.out_of_scope,
-                "members": dict(result.members),
-                "quality": dict(result.quality),
-                "inputs": {},
-                "device": device,
-            }
-            for result in kept
-        ],
-    )
-    policy_id, policy = active_policy(session)
+    _write(session, kept, release_id, device)
+    # A release may have been replaced while it scored: its scores need its own thresholds.
+    policy_id, policy = policy_of(session, release_id)
     images = {image.id: image for case in cases for image in case.images}
     # What is stored counts, not what was to be: it may be older, and has fewer digits.
     stored = select(Assessment).where(
@@ -83,9 +69,21 @@ def record(
         image.scoring = Scoring.SCORED
         image.failure = None
         image.severity = triage_image(finding(assessment), policy).severity
+        image.release_id = release_id
     _finish(session, held)
     _place(session, cases, held, policy_id, policy, release_id, now)
     return len(kept)
+
+
+def record_shadow(
+    session: Session, results: Sequence[Result], *, release_id: int, device: str
+) -> None:
+    """Write assessments for a later comparison; they triage nothing, and no lease is asked for.
+
+    Results that are there already stay as they are.
+    """
+    if results:
+        _write(session, results, release_id, device)
 
 
 def fail(session: Session, lease: Lease, *, error: str, now: datetime) -> bool:
@@ -133,6 +131,50 @@ def age_cases(session: Session, *, now: datetime, limit: int = 500) -> int:
 def finding(assessment: Assessment) -> Finding:
     """Return what triage needs of an assessment."""
     return Finding(assessment.p_severe, assessment.disagreement, assessment.out_of_scope)
+
+
+def latest(session: Session, image_ids: Collection[UUID]) -> dict[UUID, Assessment]:
+    """Return the assessments that triaged images; what a shadow said is none of them."""
+    said = session.scalars(
+        select(Assessment)
+        .join(Image, Image.id == Assessment.image_id)
+        .where(Image.id.in_(image_ids), Assessment.release_id == Image.release_id)
+    )
+    return {assessment.image_id: assessment for assessment in said}
+
+
+def retake_reasons(
+    session: Session, images: Iterable[Image]
+) -> dict[UUID, tuple[QualityReason, ...]]:
+    """Return why photographs should be taken again; of those that have been scored."""
+    by_id = {image.id: image for image in images}
+    return {
+        image_id: quality_reasons(
+            assessment.quality, width=by_id[image_id].width, height=by_id[image_id].height
+        )
+        for image_id, assessment in latest(session, by_id).items()
+    }
+
+
+def _write(session: Session, results: Sequence[Result], release_id: int, device: str) -> None:
+    session.execute(
+        insert(Assessment).on_conflict_do_nothing(),
+        [
+            {
+                "release_id": release_id,
+                "image_id": result.lease.image_id,
+                "p_severe": result.p_severe,
+                "probabilities": [result.probabilities[name] for name in CLASSES],
+                "disagreement": result.disagreement,
+                "out_of_scope": result.out_of_scope,
+                "members": dict(result.members),
+                "quality": dict(result.quality),
+                "inputs": dict(result.inputs),
+                "device": device,
+            }
+            for result in results
+        ],
+    )
 
 
 def _lock_cases(session: Session, leases: Sequence[Lease]) -> Sequence[Case]:

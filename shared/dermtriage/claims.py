@@ -4,8 +4,8 @@ The order of scoring, the forming of batches and the safety against dying proces
 here, in PostgreSQL. All times are the database's, so that no worker's clock counts.
 """
 
-from collections.abc import Collection, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import timedelta
 from math import ceil
 from typing import cast
@@ -14,7 +14,7 @@ from uuid import UUID
 from sqlalchemy import ColumnElement, Row, and_, func, or_, select, tuple_, update
 from sqlalchemy.orm import Session
 
-from dermtriage.models import PendingImage, lease_tokens
+from dermtriage.models import Case, PendingImage, lease_tokens
 
 MAX_ERROR = 500
 
@@ -28,6 +28,8 @@ class Lease:
     token: int
     attempts: int
     """How often the image has been tried, this time included."""
+    inputs: Mapping[str, str | int] = field(default_factory=dict)
+    """What the referral says that an ensemble may use; what it does not say is not there."""
 
 
 def claimable() -> ColumnElement[bool]:
@@ -109,13 +111,34 @@ def take(
             PendingImage.attempts,
         )
     )
-    leases = {row.image_id: _lease(*row) for row in leased}
-    return [leases[image_id] for image_id in chosen]
+    rows = {row.image_id: row for row in leased}
+    inputs = _inputs(session, {row.case_id for row in rows.values()})
+    return [_lease(*rows[image_id], inputs[rows[image_id].case_id]) for image_id in chosen]
 
 
-def _lease(image_id: UUID, case_id: UUID, token: int | None, attempts: int) -> Lease:
+def _lease(
+    image_id: UUID,
+    case_id: UUID,
+    token: int | None,
+    attempts: int,
+    inputs: Mapping[str, str | int],
+) -> Lease:
     # The column may be empty for the images that nobody holds; these are held.
-    return Lease(image_id, case_id, cast(int, token), attempts)
+    return Lease(image_id, case_id, cast(int, token), attempts, inputs)
+
+
+def _inputs(session: Session, case_ids: Collection[UUID]) -> dict[UUID, dict[str, str | int]]:
+    rows = session.execute(
+        select(Case.id, Case.age_approx, Case.sex, Case.anatom_site).where(Case.id.in_(case_ids))
+    )
+    return {
+        case_id: {
+            name: value
+            for name, value in zip(("age_approx", "sex", "anatom_site"), values, strict=True)
+            if value is not None
+        }
+        for case_id, *values in rows
+    }
 
 
 def _held(leases: Sequence[Lease]) -> ColumnElement[bool]:
@@ -223,5 +246,5 @@ def exhausted(session: Session, *, max_attempts: int, limit: int = 100) -> list[
         )
     )
     return sorted(
-        (_lease(*row) for row in taken), key=lambda lease: (lease.case_id, lease.image_id)
+        (_lease(*row, {}) for row in taken), key=lambda lease: (lease.case_id, lease.image_id)
     )

@@ -104,3 +104,9 @@ class ReleaseInvalid(DermtriageError):
     """A release folder is not what its manifest says; nothing of it was loaded."""
 
     code = "release_invalid"
+
+
+class ReleaseRefused(DermtriageError):
+    """A release is not known to be good enough to triage."""
+
+    code = "release_refused"

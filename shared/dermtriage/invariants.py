@@ -17,10 +17,11 @@ INVARIANTS: Mapping[str, str] = {
     "a pending image waits in the queue": """
         SELECT i.id FROM images i LEFT JOIN pending_images p ON p.image_id = i.id
         WHERE (i.scoring = 'pending') <> (p.image_id IS NOT NULL)""",
-    "a scored image has an assessment": """
+    "a scored image has the assessment that triaged it": """
         SELECT i.id FROM images i
         WHERE i.scoring = 'scored'
-          AND NOT EXISTS (SELECT FROM assessments a WHERE a.image_id = i.id)""",
+          AND NOT EXISTS (SELECT FROM assessments a
+                          WHERE a.image_id = i.id AND a.release_id = i.release_id)""",
     "an open case with a severe image is severe": """
         SELECT c.id FROM cases c
         WHERE c.state = 'open' AND c.severity <> 'severe'

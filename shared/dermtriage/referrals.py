@@ -1,5 +1,6 @@
 """What a clinic reads of its own cases."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from uuid import UUID
@@ -8,9 +9,11 @@ from sqlalchemy import literal, select, tuple_
 from sqlalchemy.orm import Session, selectinload
 
 from dermtriage import cursors
+from dermtriage.assessments import retake_reasons
 from dermtriage.errors import NotFound
 from dermtriage.models import Case, Decision
 from dermtriage.placement import current_decision, current_decisions
+from dermtriage.quality import QualityReason
 
 OVERLAP = timedelta(seconds=90)
 """Longer than any transaction may run, so that a change committed late is still seen."""
@@ -26,6 +29,8 @@ class OwnCase:
 
     case: Case
     outcome: Decision | None
+    retake: Mapping[UUID, tuple[QualityReason, ...]]
+    """Why which photographs should be taken again."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +57,7 @@ def own_case(session: Session, *, clinic_id: UUID, case_id: UUID) -> OwnCase:
     )
     if case is None:
         raise NotFound("There is no such case.", remedy="Check its id.", code="case_not_found")
-    return OwnCase(case, current_decision(session, case.id))
+    return OwnCase(case, current_decision(session, case.id), retake_reasons(session, case.images))
 
 
 def changed_cases(
@@ -87,8 +92,9 @@ def changed_cases(
         at, case_id = min(at, settled), _PASS_BEGINS
         settled = at
     decisions = current_decisions(session, [case.id for case in cases])
+    retake = retake_reasons(session, [image for case in cases for image in case.images])
     return Changes(
-        [OwnCase(case, decisions.get(case.id)) for case in cases],
+        [OwnCase(case, decisions.get(case.id), retake) for case in cases],
         cursors.encode(at, case_id, settled),
         has_more,
     )

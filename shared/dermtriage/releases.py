@@ -1,15 +1,19 @@
-"""Which release scores and which policy triages, as the database has it."""
+"""Which release scores and which policy triages, as the database has it.
 
-from collections.abc import Mapping
-from typing import Any
+A release is idle, the active one, or the shadow, which is scored with beside it for comparison.
+"""
 
-from sqlalchemy import select, text
-from sqlalchemy.orm import Session
+from collections.abc import Sequence
 
-from dermtriage.db import utcnow
-from dermtriage.errors import ConfigurationError
-from dermtriage.models import PolicyVersion, Release
+from pydantic import ValidationError
+from sqlalchemy import func, select
+from sqlalchemy.orm import Session, aliased
+
+from dermtriage.errors import ConfigurationError, NotFound, ReleaseInvalid
+from dermtriage.models import PolicyVersion, Release, ReleaseActivation
 from dermtriage.triage import Policy
+
+_THRESHOLDS = ("lower", "upper", "disagreement", "out_of_scope")
 
 
 def active_release(session: Session) -> Release:
@@ -42,31 +46,80 @@ def active_policy(session: Session) -> tuple[int, Policy]:
     return version.id, Policy.model_validate(version.body)
 
 
-def install_release(
-    session: Session, *, name: str, manifest: Mapping[str, Any], sha256: bytes, policy: Policy
-) -> bool:
-    """Give a database that has no active release this one, with the policy it proposes.
+def policy_of(session: Session, release_id: int) -> tuple[int, Policy]:
+    """Return the policy under which the scores of a release triage, with its version.
 
-    Returns
-    -------
-    bool
-        Whether anything was installed.
+    For the active release it is the active policy. A release that was replaced keeps the policy
+    that went with it to its end: thresholds fit the scores of one release alone, and what it
+    scored may still be on its way. A release that was never active has the active policy.
     """
-    # Two processes that start at once must not install twice.
-    session.execute(text("SELECT pg_advisory_xact_lock(hashtext('dermtriage.install_release'))"))
-    if session.scalar(select(Release.id).where(Release.mode == "active")) is not None:
-        return False
-    session.add(
-        Release(
-            name=name,
-            manifest=dict(manifest),
-            manifest_sha256=sha256,
-            mode="active",
-            activated_at=utcnow(),
+    earlier, current = aliased(PolicyVersion), aliased(PolicyVersion)
+    replaced_with = (
+        select(func.max(ReleaseActivation.policy_id))
+        .join(Release, Release.id == ReleaseActivation.previous_release_id)
+        .where(Release.id == release_id, Release.mode != "active")
+        .scalar_subquery()
+    )
+    last = select(func.max(earlier.id)).where(earlier.id < replaced_with).scalar_subquery()
+    active = select(current.id).where(current.active).scalar_subquery()
+    # One statement sees one state, also while another transaction activates a release.
+    version = session.scalar(
+        select(PolicyVersion).where(PolicyVersion.id == func.coalesce(last, active))
+    )
+    if version is None:
+        return active_policy(session)
+    return version.id, Policy.model_validate(version.body)
+
+
+def proposed_policy(release: Release, base: Policy) -> Policy:
+    """Return `base` with the thresholds that a release proposes in its manifest.
+
+    Raises
+    ------
+    ReleaseInvalid
+        If the manifest proposes none that can be used.
+    """
+    try:
+        thresholds = {name: release.manifest["thresholds"][name] for name in _THRESHOLDS}
+        return Policy.model_validate(base.model_dump() | thresholds)
+    except (KeyError, ValidationError) as error:
+        raise ReleaseInvalid(
+            f"The manifest of release {release.name} proposes no thresholds that can be used.",
+            remedy="Build the release again, under a new name.",
+        ) from error
+
+
+def list_releases(session: Session) -> Sequence[Release]:
+    """Return all releases that the database knows, in the order in which it came to know them."""
+    return session.scalars(select(Release).order_by(Release.id)).all()
+
+
+def last_activations(session: Session) -> dict[int, ReleaseActivation]:
+    """Return how each release that ever triaged was last activated, by the release's id."""
+    rows = session.scalars(select(ReleaseActivation).order_by(ReleaseActivation.id))
+    return {row.release_id: row for row in rows}
+
+
+def find_release(session: Session, name: str) -> Release:
+    """Return the release of this name.
+
+    Raises
+    ------
+    NotFound
+        If the database knows none.
+    """
+    release = session.scalar(
+        select(Release).where(Release.name == name).execution_options(populate_existing=True)
+    )
+    if release is None:
+        raise NotFound(
+            f"The database knows no release {name}.",
+            remedy="See `dermtriage release list`.",
+            code="release_not_found",
         )
-    )
-    session.add(
-        PolicyVersion(body=policy.model_dump(mode="json"), reason=f"proposed by release {name}")
-    )
-    session.flush()
-    return True
+    return release
+
+
+def shadow_of(session: Session) -> Release | None:
+    """Return the release that is scored with for comparison alone, if there is one."""
+    return session.scalar(select(Release).where(Release.mode == "shadow"))

@@ -63,6 +63,12 @@ class Settings(BaseSettings):
     default_release: str = Field(
         default="2026.11", description="The release that a new database starts with"
     )
+    minimum_sensitivity: float = Field(
+        default=0.95,
+        ge=0,
+        le=1,
+        description="A release whose sensitivity may lie below this is not activated",
+    )
 
     log_level: LogLevel = "info"
     database_pool_size: int = Field(default=24, ge=1, description="Connections a process")

@@ -14,6 +14,7 @@ from dermtriage.models import (
     AuditEntry,
     Case,
     PendingImage,
+    Release,
     Worker,
 )
 from dermtriage.settings import Settings
@@ -52,7 +53,10 @@ def figures(session: Session, *, now: datetime, settings: Settings) -> Figures:
     lanes, overdue = _worklist(session, now)
     since = now - RATE_WINDOW
     recent = session.scalar(
-        select(func.count()).select_from(Assessment).where(Assessment.created_at > since)
+        select(func.count())
+        .select_from(Assessment)
+        .join(Release, Release.id == Assessment.release_id)
+        .where(Assessment.created_at > since, Release.mode != "shadow")
     )
     fresh = Worker.heartbeat_at > now - timedelta(seconds=settings.slow_after)
     live, slots, batches, completed = session.execute(

@@ -19,7 +19,7 @@ from obstore.store import LocalStore, from_url
 from dermtriage.errors import NotFound, Unavailable
 from dermtriage.settings import Settings
 
-Kind = Literal["originals", "renditions"]
+Kind = Literal["originals", "renditions", "heat_maps"]
 
 
 def _key(kind: Kind, image_id: UUID) -> str:
@@ -93,6 +93,16 @@ class ImageStore:
     def get_rendition(self, image_id: UUID) -> bytes:
         """Return the rendition of a photograph."""
         return self._get(_key("renditions", image_id))
+
+    def put_heat_map(self, image_id: UUID, release: str, data: bytes) -> None:
+        """Keep the heat map by which a release explains a photograph's score."""
+        with _outage_as_unavailable():
+            # No fsync: the score stands without it.
+            obstore.put(self._store, f"{_key('heat_maps', image_id)}/{release}", data)
+
+    def get_heat_map(self, image_id: UUID, release: str) -> bytes:
+        """Return the heat map by which a release explains a photograph's score."""
+        return self._get(f"{_key('heat_maps', image_id)}/{release}")
 
     def originals_before(self, moment: datetime) -> Iterator[list[UUID]]:
         """Yield, a page at a time, the originals that were stored before `moment`."""

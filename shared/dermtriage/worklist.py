@@ -8,8 +8,8 @@ from uuid import UUID
 from sqlalchemy import Row, Select, literal, select, tuple_
 from sqlalchemy.orm import Session, selectinload
 
-from dermtriage import cursors
-from dermtriage.assessments import finding
+from dermtriage import assessments, cursors
+from dermtriage.agreement import explain, member_severities
 from dermtriage.errors import NotFound
 from dermtriage.models import (
     AWAITS_RETAKE,
@@ -24,7 +24,8 @@ from dermtriage.models import (
     ReviewClaim,
     TriageEvent,
 )
-from dermtriage.releases import active_policy
+from dermtriage.quality import QualityReason, quality_reasons
+from dermtriage.releases import policy_of
 from dermtriage.states import CaseState, Lane, Severity
 from dermtriage.triage import triage_image
 
@@ -64,12 +65,16 @@ class Page:
 
 @dataclass(frozen=True, slots=True)
 class ScoredImage:
-    """A photograph with what the active release last said of it."""
+    """A photograph with the assessment that triaged it."""
 
     image: Image
     assessment: Assessment | None
-    release_name: str | None
-    reasons: tuple[str, ...]
+    release_name: str | None = None
+    reasons: tuple[str, ...] = ()
+    explanation: str = ""
+    """In words: which members agree, and why the image is indeterminate if it is."""
+    retake: tuple[QualityReason, ...] = ()
+    """Why the photograph should be taken again."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,22 +152,8 @@ def read_case(session: Session, *, case_id: UUID, now: datetime) -> ReviewCase:
     if row is None:
         raise NotFound("There is no such case.", remedy="Check its id.", code="case_not_found")
     item = _item(row, now)
-    said = session.execute(
-        select(Assessment, Release.name)
-        .join(Release, Release.id == Assessment.release_id)
-        .where(
-            Assessment.image_id.in_([image.id for image in item.case.images]),
-            Release.mode != "shadow",
-        )
-        .order_by(Assessment.created_at, Assessment.release_id)
-    )
-    latest = {assessment.image_id: (assessment, name) for assessment, name in said}
-    _, policy = active_policy(session)
-    images = []
-    for image in item.case.images:
-        assessment, name = latest.get(image.id, (None, None))
-        why = triage_image(finding(assessment), policy).reasons if assessment else ()
-        images.append(ScoredImage(image, assessment, name, why))
+    latest = assessments.latest(session, [image.id for image in item.case.images])
+    images = [_scored(session, image, latest.get(image.id)) for image in item.case.images]
     events = session.scalars(
         select(TriageEvent).where(TriageEvent.case_id == case_id).order_by(TriageEvent.id)
     ).all()
@@ -170,6 +161,23 @@ def read_case(session: Session, *, case_id: UUID, now: datetime) -> ReviewCase:
         select(Decision).where(Decision.case_id == case_id).order_by(Decision.id)
     ).all()
     return ReviewCase(item, images, events, decisions)
+
+
+def _scored(session: Session, image: Image, assessment: Assessment | None) -> ScoredImage:
+    if assessment is None:
+        return ScoredImage(image, None)
+    release = session.get_one(Release, assessment.release_id)
+    _, policy = policy_of(session, release.id)
+    found = assessments.finding(assessment)
+    own = member_severities(assessment.members, release.manifest.get("members", ()))
+    return ScoredImage(
+        image,
+        assessment,
+        release.name,
+        triage_image(found, policy).reasons,
+        explain(found, own, policy),
+        quality_reasons(assessment.quality, width=image.width, height=image.height),
+    )
 
 
 def _lines(now: datetime) -> Lines:

@@ -111,6 +111,7 @@ def test_an_assessment_keeps_what_was_said(session: Session, clinic_id: UUID) ->
         out_of_scope=None,
         members={"a": [0.5] * 7},
         quality={"sharpness": 3.0},
+        inputs={"sex": "female", "age_approx": 45},
     )
     factories.record(session, [said])
     row = session.scalars(select(Assessment)).one()
@@ -118,7 +119,7 @@ def test_an_assessment_keeps_what_was_said(session: Session, clinic_id: UUID) ->
     assert row.probabilities == pytest.approx([probabilities[name] for name in CLASSES])
     assert (row.p_severe, row.disagreement, row.out_of_scope) == (0.25, 0.125, None)
     assert (row.members, row.quality) == ({"a": [0.5] * 7}, {"sharpness": 3.0})
-    assert (row.inputs, row.device) == ({}, "cpu")
+    assert (row.inputs, row.device) == ({"sex": "female", "age_approx": 45}, "cpu")
 
 
 def test_a_case_stays_unscored_until_its_last_image(session: Session, clinic_id: UUID) -> None:

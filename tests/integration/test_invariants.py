@@ -20,7 +20,10 @@ BROKEN = {
         " SELECT id, case_id, 3, now(), 0 FROM images WHERE scoring = 'failed'",
         "UPDATE images SET scoring = 'failed' WHERE scoring = 'pending'",
     ],
-    "a scored image has an assessment": ["DELETE FROM assessments"],
+    "a scored image has the assessment that triaged it": [
+        "DELETE FROM assessments",
+        "UPDATE images SET release_id = NULL WHERE scoring = 'scored'",
+    ],
     "an open case with a severe image is severe": [
         "UPDATE cases SET severity = 'low' WHERE state = 'open' AND severity = 'severe'"
     ],

@@ -7,7 +7,7 @@ import psycopg
 import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.runtime.migration import MigrationContext
-from sqlalchemy import Engine, text
+from sqlalchemy import Engine, select, text
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 from tests import factories
@@ -49,6 +49,28 @@ def test_down_to_nothing_and_up_again(settings: Settings) -> None:
     assert _everything(engine) == before
     assert db.is_current(engine, settings)
     db.upgrade(settings)  # nothing to do is no error
+    engine.dispose()
+
+
+def test_what_was_triaged_before_releases_could_change_knows_its_release(
+    settings: Settings,
+) -> None:
+    engine = make_engine(settings)
+    sessions = make_sessions(engine)
+    with sessions.begin() as session:
+        receipt = factories.receive(session, factories.clinic(session), images=2)
+        scored, pending = receipt.pending_image_ids
+        factories.score(session, scored, factories.LOW)
+        (before,) = session.scalars(select(models.ReleaseActivation))
+    db.downgrade(settings, "0001")
+    db.upgrade(settings)
+    with sessions() as session:
+        (release,) = session.scalars(select(models.Release))
+        (after,) = session.scalars(select(models.ReleaseActivation))
+        assert factories.image(session, scored).release_id == release.id
+        assert factories.image(session, pending).release_id is None
+        for name in ("release_id", "previous_release_id", "policy_id", "actor", "sensitivity_low"):
+            assert getattr(after, name) == getattr(before, name)
     engine.dispose()
 
 
@@ -131,7 +153,21 @@ def _one_of_everything(session: Session) -> None:
         )
     )
     session.add(models.Release(name="next", manifest={}, manifest_sha256=bytes(32)))
-    session.add(models.PolicyVersion(body={}, reason="an older one", active=False))
+    older = models.PolicyVersion(body={}, reason="an older one", active=False)
+    session.add_all([older, models.Release(name="last", manifest={}, manifest_sha256=bytes(32))])
+    session.flush()
+    next_id, last_id = session.scalars(
+        select(models.Release.id).where(models.Release.mode == "idle").order_by(models.Release.id)
+    )
+    session.add(
+        models.ReleaseActivation(
+            release_id=last_id,
+            previous_release_id=next_id,
+            policy_id=older.id,
+            actor="m.okafor",
+            override_reason="the measured lesions are not ours",
+        )
+    )
     session.add(models.ApiKey(clinic_id=clinic_id, prefix="p", key_hash=bytes(32)))
     session.add(
         models.ClinicianSession(
@@ -213,7 +249,16 @@ REFUSED = {
     "ck_pending_images_whole_lease expiry": "UPDATE pending_images SET lease_expires_at = NULL",
     "ck_cases_replaces_another": "UPDATE cases SET replaces_case_id = id",
     "ck_decisions_supersedes_another": "UPDATE decisions SET supersedes_id = id",
+    "ck_release_activations_override_reason": "UPDATE release_activations SET override_reason = ''",
+    "ck_release_activations_previous_is_another": (
+        "UPDATE release_activations SET previous_release_id = release_id"
+    ),
     # one alone
+    "uq_releases_one_shadow": "UPDATE releases SET mode = 'shadow' WHERE mode = 'idle'",
+    "uq_release_activations_policy_id": (
+        "UPDATE release_activations SET policy_id = (SELECT max(policy_id) FROM"
+        " release_activations)"
+    ),
     "uq_releases_one_active": "UPDATE releases SET mode = 'active'",
     "uq_policies_one_active": "UPDATE policies SET active = true",
     "uq_releases_name": "UPDATE releases SET name = 'same'",
@@ -244,7 +289,13 @@ REFUSED = {
     # nothing disappears that something else names
     "fk_pending_images_case_id_cases": "UPDATE pending_images SET case_id = gen_random_uuid()",
     "fk_pending_images_image_id_images": "DELETE FROM assessments; DELETE FROM images",
-    "fk_assessments_release_id_releases": "DELETE FROM releases",
+    "fk_assessments_release_id_releases": (
+        "DELETE FROM release_activations; UPDATE images SET release_id = NULL; DELETE FROM releases"
+    ),
+    "fk_images_release_id_releases": "UPDATE images SET release_id = 99",
+    "fk_release_activations_policy_id_policies": (
+        "DELETE FROM triage_events; DELETE FROM policies"
+    ),
     "fk_decisions_clinician_id_clinicians": (
         "DELETE FROM clinician_sessions; DELETE FROM review_claims; DELETE FROM clinicians"
     ),

@@ -29,13 +29,13 @@ from dermtriage.settings import Settings
 from dermtriage.states import CLASSES, ImageType, Scoring, Severity
 from dermtriage.storage import ImageStore
 from dermtriage.triage import triage_image
-from dermtriage_worker.ensemble.device import DeviceOutOfMemory
+from dermtriage_worker.ensemble.device import DeviceLost, DeviceOutOfMemory
 from dermtriage_worker.ensemble.ensemble import Ensemble, Prediction
 from dermtriage_worker.ensemble.manifest import MANIFEST_NAME, manifest_sha256
 from dermtriage_worker.ensemble.tiny import build_tiny_release
 from dermtriage_worker.photographs import prepare_photograph
 from dermtriage_worker.runtime import Runtime
-from dermtriage_worker.scoring import DeviceLost, score_pending
+from dermtriage_worker.scoring import score_pending
 
 AT_ONCE, LATER = 1e-6, 3600.0
 """Seconds for which work rests after a failure: not even until the next transaction, or so long
@@ -112,7 +112,7 @@ def instead(monkeypatch: pytest.MonkeyPatch) -> Callable[[Callable[..., Any]], N
     real = Ensemble.predict
 
     def replace_by(predict: Callable[..., Any]) -> None:
-        def run(ensemble: Ensemble, batch: Sequence[Tensor]) -> list[Prediction]:
+        def run(ensemble: Ensemble, batch: Sequence[Tensor], _: Any = None) -> list[Prediction]:
             said: list[Prediction] = predict(lambda part: real(ensemble, part), batch)
             return said
 

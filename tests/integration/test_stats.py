@@ -10,7 +10,8 @@ from tests import factories
 from tests.factories import LOW, MONDAY, standing_case
 
 from dermtriage import assessments, audit, stats, workers
-from dermtriage.models import Assessment, PendingImage, Worker
+from dermtriage.db import utcnow
+from dermtriage.models import Assessment, PendingImage, Release, Worker
 from dermtriage.settings import Settings
 from dermtriage.states import CaseState, Lane
 from dermtriage.stats import Figures
@@ -96,6 +97,18 @@ def test_the_rate_counts_the_last_minute(
             .values(created_at=MONDAY - timedelta(seconds=age))
         )
     assert look(session, settings).assessments_per_second == pytest.approx(3 / 60)
+
+
+def test_the_rate_counts_no_shadow(session: Session, settings: Settings, clinic_id: UUID) -> None:
+    shadow = Release(name="shadow", manifest={}, manifest_sha256=bytes(32), mode="shadow")
+    session.add(shadow)
+    receipt = factories.receive(session, clinic_id)
+    taken = factories.lease(session, receipt.pending_image_ids[0])
+    said = factories.result(taken, LOW)
+    assessments.record_shadow(session, [said], release_id=shadow.id, device="cpu")
+    assert look(session, settings, utcnow()).assessments_per_second == 0
+    factories.record(session, [said])
+    assert look(session, settings, utcnow()).assessments_per_second == pytest.approx(1 / 60)
 
 
 def test_only_live_workers_count(session: Session, settings: Settings) -> None:

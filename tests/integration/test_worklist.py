@@ -201,26 +201,36 @@ def test_a_case_is_read_in_full(session: Session, clinic_id: UUID, clinician_id:
     assert list(case.decisions) == [decision]
 
 
-def test_the_newest_release_speaks_and_a_shadow_does_not(session: Session, clinic_id: UUID) -> None:
+@pytest.mark.parametrize("mode", ["shadow", "idle", "active"])
+def test_the_release_that_triaged_speaks_and_a_shadow_does_not(
+    session: Session, clinic_id: UUID, mode: str
+) -> None:
+    """Nor does a release that was the shadow when it scored, and is idle or active since."""
     receipt = factories.receive(session, clinic_id)
     (image_id,) = receipt.pending_image_ids
     factories.score(session, image_id, LOW)
 
-    def say(name: str, mode: str, p_severe: float) -> None:
-        release = Release(name=name, manifest={}, manifest_sha256=bytes(32), mode=mode)
-        session.add(release)
-        session.add(
-            PendingImage(image_id=image_id, case_id=receipt.case_id, priority_rank=0, due_at=MONDAY)
-        )
-        session.flush()
-        said = factories.result(factories.lease(session, image_id), p_severe)
-        assessments.record(session, [said], release_id=release.id, device="cpu", now=MONDAY)
-
-    say("newer", "idle", INDETERMINATE)
-    say("secret", "shadow", SEVERE)
-    (image,) = worklist.read_case(session, case_id=receipt.case_id, now=MONDAY).images
+    newer = Release(name="newer", manifest={}, manifest_sha256=bytes(32))
+    secret = Release(name="secret", manifest={}, manifest_sha256=bytes(32), mode="shadow")
+    session.add_all([newer, secret])
+    session.add(
+        PendingImage(image_id=image_id, case_id=receipt.case_id, priority_rank=0, due_at=MONDAY)
+    )
+    session.flush()
+    lease = factories.lease(session, image_id)
+    said = factories.result(lease, INDETERMINATE)
+    assessments.record(session, [said], release_id=newer.id, device="cpu", now=MONDAY)
+    said = factories.result(lease, SEVERE)
+    assessments.record_shadow(session, [said], release_id=secret.id, device="cpu")
+    if mode == "active":
+        session.execute(update(Release).values(mode="idle"))
+    secret.mode = mode
+    session.flush()
+    case = worklist.read_case(session, case_id=receipt.case_id, now=MONDAY)
+    (image,) = case.images
     assert image.release_name == "newer"
     assert image.reasons == ("between_thresholds",)
+    assert case.item.case.severity is Severity.INDETERMINATE
 
 
 @pytest.mark.parametrize("state", CaseState)

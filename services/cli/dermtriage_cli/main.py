@@ -16,7 +16,10 @@ from dermtriage.errors import DermtriageError
 from dermtriage_cli.commands import (
     accounts,
     clinic,
+    evaluate,
+    explanations,
     operation,
+    releases,
     running,
     score,
     training,
@@ -61,8 +64,12 @@ app.command()(score.score)
 app.add_typer(accounts.clinics, name="clinic")
 app.add_typer(accounts.clinicians, name="clinician")
 app.add_typer(operation.database, name="db")
+releases.release.command()(training.build)
+app.add_typer(releases.release, name="release")
 app.command()(operation.doctor)
 app.command()(training.train)
+app.command()(evaluate.evaluate)
+app.command()(explanations.evaluate_explanations)
 
 
 def _show_version(wanted: bool) -> None:

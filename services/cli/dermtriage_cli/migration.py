@@ -1,6 +1,6 @@
 """Bring a database up to date: its tables, and the release and policy that it starts with."""
 
-from dermtriage import db, releases
+from dermtriage import activations, db, releases
 from dermtriage.errors import ConfigurationError
 from dermtriage.settings import Settings
 from dermtriage_worker.ensemble.manifest import manifest_sha256, read_manifest
@@ -34,7 +34,7 @@ def prepare_database(settings: Settings) -> str | None:
                     return None
                 folder = settings.releases_dir / settings.default_release
                 manifest = read_manifest(folder)
-                installed = releases.install_release(
+                installed = activations.install_release(
                     session,
                     name=manifest.name,
                     manifest=manifest.model_dump(mode="json"),

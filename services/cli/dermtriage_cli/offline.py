@@ -10,14 +10,17 @@ from pathlib import Path
 
 from torch import Tensor
 
+from dermtriage.agreement import explain
 from dermtriage.errors import ImageRejected
+from dermtriage.quality import QualityReason, quality_reasons
 from dermtriage.settings import Settings
 from dermtriage.states import CLASSES, Severity
 from dermtriage.triage import Finding, Policy, triage_image
 from dermtriage_cli.photographs import name_of
 from dermtriage_worker.ensemble.device import DeviceOutOfMemory
 from dermtriage_worker.ensemble.ensemble import Ensemble, Prediction
-from dermtriage_worker.photographs import prepare_photograph
+from dermtriage_worker.overlay import overlay
+from dermtriage_worker.photographs import Photograph, prepare_photograph
 
 COLUMNS = (
     "image",
@@ -26,6 +29,8 @@ COLUMNS = (
     *(f"p_{name}" for name in CLASSES),
     "disagreement",
     "reasons",
+    "quality",
+    "explanation",
 )
 
 
@@ -37,6 +42,10 @@ class Scored:
     severity: Severity
     reasons: tuple[str, ...]
     prediction: Prediction | None = None
+    retake: tuple[QualityReason, ...] = ()
+    """Why the photograph should be taken again."""
+    explanation: str = ""
+    """In words: which members agree, and why it is indeterminate if it is."""
     complaint: str = ""
     """In words, why it could not be scored."""
 
@@ -44,6 +53,7 @@ class Scored:
         """Return the columns of `COLUMNS`; probabilities are empty where there is no score."""
         row: dict[str, str | float | list[str] | None] = dict.fromkeys(COLUMNS)
         row |= {"image": self.image, "severity": self.severity.value, "reasons": [*self.reasons]}
+        row |= {"quality": [*self.retake], "explanation": self.explanation}
         if said := self.prediction:
             row |= {"p_severe": said.p_severe, "disagreement": said.disagreement}
             row |= {f"p_{name}": value for name, value in said.probabilities.items()}
@@ -75,9 +85,9 @@ def score_photographs(
     """
     policy = ensemble.manifest.thresholds.policy()
 
-    def prepare(path: Path) -> Tensor | Scored:
+    def prepare(path: Path) -> Photograph | Scored:
         try:
-            return prepare_photograph(path.read_bytes(), ensemble).prepared
+            return prepare_photograph(path.read_bytes(), ensemble)
         except ImageRejected as error:
             return Scored(name_of(path), Severity.UNSCORED, (error.code,), complaint=str(error))
         except OSError as error:
@@ -89,7 +99,7 @@ def score_photographs(
             )
 
     upcoming = iter(photographs)
-    waiting: deque[tuple[Path, Future[Tensor | Scored]]] = deque()
+    waiting: deque[tuple[Path, Future[Photograph | Scored]]] = deque()
     with ThreadPoolExecutor(os.cpu_count(), thread_name_prefix="decoder") as decoders:
         try:
             while True:
@@ -105,20 +115,42 @@ def score_photographs(
             decoders.shutdown(wait=False, cancel_futures=True)
 
 
+def heat_map(path: Path, ensemble: Ensemble) -> bytes:
+    """Lay over a photograph what raised its severe score; return a JPEG.
+
+    Raises
+    ------
+    ImageRejected
+        If the file is no photograph.
+    """
+    # It brings a plotting library along, and scoring alone does without.
+    from dermtriage_worker.ensemble.explain import heat_maps  # noqa: PLC0415
+
+    photograph = prepare_photograph(path.read_bytes(), ensemble)
+    (heat,) = heat_maps(ensemble, photograph.prepared[None])
+    return overlay(photograph.rendition, heat)
+
+
 def _judge(
-    prepared: Sequence[tuple[Path, Tensor | Scored]], ensemble: Ensemble, policy: Policy
+    prepared: Sequence[tuple[Path, Photograph | Scored]], ensemble: Ensemble, policy: Policy
 ) -> Iterator[Scored]:
-    predictions = iter(
-        _predict(ensemble, [square for _, square in prepared if isinstance(square, Tensor)])
-    )
-    for path, square in prepared:
-        if isinstance(square, Scored):
-            yield square
+    squares = [found.prepared for _, found in prepared if isinstance(found, Photograph)]
+    predictions = iter(_predict(ensemble, squares))
+    for path, found in prepared:
+        if isinstance(found, Scored):
+            yield found
             continue
         said = next(predictions)
         finding = Finding(said.p_severe, said.disagreement, said.out_of_scope)
         triage = triage_image(finding, policy)
-        yield Scored(name_of(path), triage.severity, triage.reasons, said)
+        yield Scored(
+            name_of(path),
+            triage.severity,
+            triage.reasons,
+            said,
+            retake=quality_reasons(said.quality, width=found.width, height=found.height),
+            explanation=explain(finding, said.member_p_severe, policy),
+        )
 
 
 def _predict(ensemble: Ensemble, squares: Sequence[Tensor]) -> list[Prediction]:

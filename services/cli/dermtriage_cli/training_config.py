@@ -11,12 +11,12 @@ from dermtriage_worker.training.config import TrainConfig
 
 
 def read_config(path: Path | None, members: Sequence[str] = ()) -> TrainConfig:
-    """Read a configuration, or that of the first release.
+    """Read a configuration, or that of the shipped release.
 
     Parameters
     ----------
     path
-        TOML file; None for the first release.
+        TOML file; None for the shipped release.
     members
         Names of members that it must have.
 
@@ -33,6 +33,26 @@ def read_config(path: Path | None, members: Sequence[str] = ()) -> TrainConfig:
             remedy=f"It has {', '.join(names)}.",
         )
     return config
+
+
+def weight_files(options: Sequence[str]) -> dict[str, Path]:
+    """Read ARCHITECTURE=FILE options.
+
+    Raises
+    ------
+    ConfigurationError
+        If one has no such form, or its file is not there.
+    """
+    files = {}
+    for option in options:
+        architecture, equals, file = option.partition("=")
+        if not equals or not Path(file).is_file():
+            raise ConfigurationError(
+                f"--imagenet {option} names no file of weights.",
+                remedy="Give ARCHITECTURE=FILE, with a safetensors file.",
+            )
+        files[architecture] = Path(file)
+    return files
 
 
 def _read(path: Path) -> TrainConfig:

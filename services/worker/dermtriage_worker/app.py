@@ -16,10 +16,11 @@ from dermtriage.broker import SCORE, UPLOADS, make_celery
 from dermtriage.errors import DermtriageError, Unavailable
 from dermtriage.logs import setup_logging
 from dermtriage.settings import Settings, get_settings
+from dermtriage_worker.ensemble.device import DeviceLost
 from dermtriage_worker.heartbeat import Heartbeat
 from dermtriage_worker.process import QUIET, STALLED
 from dermtriage_worker.runtime import Runtime
-from dermtriage_worker.scoring import DeviceLost, score_pending
+from dermtriage_worker.scoring import score_pending
 
 logger = logging.getLogger(__name__)
 

@@ -15,6 +15,9 @@ class Photograph:
     rendition: bytes
     """JPEG, upright, free of metadata: what is stored, shown and scored."""
     prepared: Tensor
+    width: int
+    """Of the rendition, in pixels; so is the height."""
+    height: int
 
 
 def prepare_photograph(original: bytes, ensemble: Ensemble) -> Photograph:
@@ -29,4 +32,5 @@ def prepare_photograph(original: bytes, ensemble: Ensemble) -> Photograph:
         If the bytes are no photograph.
     """
     rendition = imaging.make_rendition(original)
-    return Photograph(rendition, ensemble.prepare(imaging.open_rendition(rendition)))
+    image = imaging.open_rendition(rendition)
+    return Photograph(rendition, ensemble.prepare(image), image.width, image.height)

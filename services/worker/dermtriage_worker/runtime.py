@@ -1,4 +1,4 @@
-"""What one scoring process holds: its connections, its ensemble, its place in the list."""
+"""What one scoring process holds: its connections, its ensembles, its place in the list."""
 
 import logging
 import os
@@ -68,6 +68,8 @@ class Runtime:
 
     Attributes
     ----------
+    ensembles, shadows
+        The active release's ensemble, and the shadow's.
     stopping
         Set when the process is to end after the batches that run.
     ended
@@ -79,6 +81,8 @@ class Runtime:
         self.sessions: sessionmaker[Session] = make_sessions(make_engine(settings))
         self.store = ImageStore.from_settings(settings)
         self.ensembles = Ensembles(settings)
+        # Of its own, so that no upload waits while a shadow is loaded.
+        self.shadows = Ensembles(settings)
         self.stopping = threading.Event()
         self._lock = threading.Lock()
         self._device = threading.Lock()

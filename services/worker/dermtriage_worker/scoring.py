@@ -6,7 +6,6 @@ images back untried.
 
 import logging
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from math import isfinite
 from typing import TypeVar
 from uuid import UUID
@@ -21,10 +20,13 @@ from dermtriage.db import outage_as_unavailable, utcnow
 from dermtriage.errors import ConfigurationError, DermtriageError, ReleaseInvalid, Unavailable
 from dermtriage.models import Release
 from dermtriage.releases import active_release
-from dermtriage_worker.ensemble.device import DeviceOutOfMemory
+from dermtriage_worker.claimed import Ready, result_of
+from dermtriage_worker.ensemble.device import DeviceLost, DeviceOutOfMemory
 from dermtriage_worker.ensemble.ensemble import Ensemble, Prediction
-from dermtriage_worker.photographs import Photograph, prepare_photograph
+from dermtriage_worker.explanations import Explanations
+from dermtriage_worker.photographs import prepare_photograph
 from dermtriage_worker.runtime import Runtime
+from dermtriage_worker.shadow import score_shadow
 
 logger = logging.getLogger(__name__)
 
@@ -34,24 +36,10 @@ OUTAGES = (Unavailable, DeviceOutOfMemory, ReleaseInvalid, ConfigurationError, M
 """What says nothing about the photographs that it kept from being scored."""
 
 
-class DeviceLost(DermtriageError):
-    """The device does not answer any more; only a new process can use it again."""
-
-    code = "device_lost"
-
-
 class NoScore(DermtriageError):
     """An image drove the ensemble out of the range of its numbers."""
 
     code = "no_score"
-
-
-@dataclass(frozen=True, slots=True)
-class Ready:
-    """A claimed image that awaits the device."""
-
-    lease: Lease
-    photograph: Photograph
 
 
 def score_pending(runtime: Runtime, first: UUID | None) -> int:
@@ -68,15 +56,20 @@ def score_pending(runtime: Runtime, first: UUID | None) -> int:
         If the device failed for good; only a new process can use it again.
     """
     done = 0
+    explanations = Explanations(runtime)
     with runtime.task():
         while not runtime.stopping.is_set():
             claimed = _claim(runtime, first)
             first = None
             if claimed is None:
+                # What waits for its score comes before a map of what has one.
+                if explanations.make_one():
+                    continue
                 break
             release, leases = claimed
             with runtime.batch(leases):
                 done += _score(runtime, release, leases)
+            explanations.add([lease.image_id for lease in leases], release)
     return done
 
 
@@ -111,9 +104,10 @@ def _score(runtime: Runtime, release: Release, leases: Sequence[Lease]) -> int:
         # alone from now on. A device that is broken by itself stops the next process at its start.
         _retry(runtime, leases, error)
         raise
-    results = [_result(item.lease, prediction) for item, prediction in said]
+    results = [result_of(item, prediction) for item, prediction in said]
     written = _record(runtime, release, str(ensemble.device), results)
     runtime.completed(written)
+    score_shadow(runtime, [item for item, _ in said], release, ensemble)
     return written
 
 
@@ -163,12 +157,14 @@ def _predict(
         return []
     try:
         with runtime.turn(ensemble):
-            predictions = ensemble.predict([item.photograph.prepared for item in ready])
+            predictions = ensemble.predict(
+                [item.photograph.prepared for item in ready], [item.lease.inputs for item in ready]
+            )
         _require_numbers(predictions)
     except (DeviceOutOfMemory, MemoryError):
         raise
     except torch.AcceleratorError as error:
-        raise DeviceLost("The device failed.", remedy="The worker starts anew.") from error
+        raise DeviceLost("The device failed.") from error
     except Exception as error:  # noqa: BLE001 - whatever it is, its neighbours go on
         if len(ready) == 1:
             _require_device(runtime, ensemble, ready[0].photograph.prepared, error)
@@ -190,7 +186,7 @@ def _require_device(
         with runtime.turn(ensemble):
             ensemble.predict([torch.zeros_like(like)])
     except Exception:  # noqa: BLE001 - whatever it is, it is not the image
-        raise DeviceLost("The device failed.", remedy="The worker starts anew.") from error
+        raise DeviceLost("The device failed.") from error
 
 
 def _require_numbers(predictions: Sequence[Prediction]) -> None:
@@ -198,18 +194,6 @@ def _require_numbers(predictions: Sequence[Prediction]) -> None:
     for said in predictions:
         if not (isfinite(said.p_severe) and isfinite(said.disagreement)):
             raise NoScore("The ensemble came to no number.")
-
-
-def _result(lease: Lease, prediction: Prediction) -> assessments.Result:
-    return assessments.Result(
-        lease=lease,
-        p_severe=prediction.p_severe,
-        probabilities=prediction.probabilities,
-        disagreement=prediction.disagreement,
-        out_of_scope=prediction.out_of_scope,
-        members=prediction.members,
-        quality=prediction.quality,
-    )
 
 
 def _fail(runtime: Runtime, lease: Lease, error: Exception) -> None:

@@ -9,6 +9,7 @@ from dermtriage.models.scoring import (
     PendingImage,
     PolicyVersion,
     Release,
+    ReleaseActivation,
     Worker,
     lease_tokens,
 )
@@ -30,6 +31,7 @@ __all__ = [
     "PendingImage",
     "PolicyVersion",
     "Release",
+    "ReleaseActivation",
     "ReviewClaim",
     "TriageEvent",
     "Worker",

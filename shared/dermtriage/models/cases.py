@@ -138,6 +138,8 @@ class Image(Base):
     scoring: Mapped[Scoring] = mapped_column(word(Scoring))
     severity: Mapped[Severity | None] = mapped_column(word(Severity))
     """By the assessment that triaged last."""
+    release_id: Mapped[int | None] = mapped_column(ForeignKey("releases.id"))
+    """Whose assessment that is; what other releases said, a shadow among them, did not triage."""
     failure: Mapped[str | None] = mapped_column(String(500))
 
     case: Mapped[Case] = relationship(back_populates="images")

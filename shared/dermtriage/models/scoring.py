@@ -35,6 +35,9 @@ class Release(Base):
         Index(
             "uq_releases_one_active", "mode", unique=True, postgresql_where=text("mode = 'active'")
         ),
+        Index(
+            "uq_releases_one_shadow", "mode", unique=True, postgresql_where=text("mode = 'shadow'")
+        ),
     )
 
     id: Mapped[int] = mapped_column(SmallInteger, Identity(), primary_key=True)
@@ -58,6 +61,29 @@ class PolicyVersion(Base):
     body: Mapped[dict[str, Any]] = mapped_column(JSONB)
     reason: Mapped[str] = mapped_column(String(500))
     active: Mapped[bool] = mapped_column(default=True)
+    created_at: Mapped[CreatedAt]
+
+
+class ReleaseActivation(Base):
+    """Who let a release triage from when on, and with which policy; append-only."""
+
+    __tablename__ = "release_activations"
+    __table_args__ = (
+        CheckConstraint("override_reason <> ''", name="override_reason"),
+        CheckConstraint("previous_release_id <> release_id", name="previous_is_another"),
+    )
+
+    id: Mapped[int] = mapped_column(Identity(), primary_key=True)
+    release_id: Mapped[int] = mapped_column(ForeignKey("releases.id"))
+    previous_release_id: Mapped[int | None] = mapped_column(ForeignKey("releases.id"))
+    """Empty for the first release of a database."""
+    policy_id: Mapped[int] = mapped_column(ForeignKey("policies.id"), unique=True)
+    """The version that came with it."""
+    actor: Mapped[str] = mapped_column(String(100))
+    override_reason: Mapped[str | None] = mapped_column(String(500))
+    """Why a release triages in spite of its measured sensitivity."""
+    sensitivity_low: Mapped[float | None] = mapped_column(REAL)
+    """Lower bound of its sensitivity as its manifest had it; empty if nobody measured it."""
     created_at: Mapped[CreatedAt]
 
 

@@ -82,7 +82,7 @@ def test_every_wrong_field_is_named_and_what_it_held_is_not() -> None:
 
 
 def test_every_error_of_the_domain_but_the_servers_own_is_foreseen() -> None:
-    own = {errors.ConfigurationError, errors.ReleaseInvalid}
+    own = {errors.ConfigurationError, errors.ReleaseInvalid, errors.ReleaseRefused}
     raised = {
         kind
         for kind in vars(errors).values()

@@ -1,5 +1,6 @@
 """The command itself: help, errors, exit statuses."""
 
+import csv
 import json
 import subprocess
 import sys
@@ -13,6 +14,7 @@ from typer.testing import CliRunner
 from dermtriage.settings import get_settings
 from dermtriage_cli.main import app
 from dermtriage_cli.samples import generate
+from dermtriage_worker.ensemble.manifest import write_manifest
 from dermtriage_worker.ensemble.tiny import build_tiny_release
 
 run = CliRunner().invoke
@@ -30,8 +32,15 @@ COMMANDS = [
     ["clinician", "list"],
     ["clinician", "disable"],
     ["db", "upgrade"],
+    ["release", "verify"],
+    ["release", "list"],
+    ["release", "activate"],
+    ["release", "shadow"],
+    ["release", "compare"],
     ["doctor"],
     ["train"],
+    ["evaluate"],
+    ["evaluate-explanations"],
 ]
 
 
@@ -106,10 +115,35 @@ def test_scores_are_written_as_csv_and_a_bad_file_goes_along(
     assert "The file is empty" in result.stderr
     heading, first, second, _ = target.read_text().splitlines()
     assert heading == (
-        "image,severity,p_severe,p_akiec,p_bcc,p_bkl,p_df,p_mel,p_nv,p_vasc,disagreement,reasons"
+        "image,severity,p_severe,p_akiec,p_bcc,p_bkl,p_df,p_mel,p_nv,p_vasc,disagreement,reasons,"
+        "quality,explanation"
     )
     assert first.startswith("sample-0001,")
-    assert second == "sample-0002,unscored,,,,,,,,,,empty_image"
+    assert second == "sample-0002,unscored,,,,,,,,,,empty_image,,"
+
+
+def test_severe_photographs_are_explained_and_others_are_not(
+    photographs: Path, tmp_path: Path
+) -> None:
+    maps = tmp_path / "maps"
+    asked = ["score", str(photographs), "--csv", "-", "--explain", str(maps)]
+    scores = [float(row["p_severe"]) for row in csv.DictReader(run(app, asked).stdout.splitlines())]
+    assert list(maps.iterdir()) == []
+
+    folder = tmp_path / "releases" / "strict"
+    manifest = build_tiny_release(folder)
+    middle = sorted(scores)[1]
+    strict = manifest.thresholds.model_copy(update={"lower": 0.0, "upper": middle})
+    write_manifest(folder, manifest.model_copy(update={"thresholds": strict}))
+    result = run(app, [*asked, "--release", "strict"])
+    assert result.exit_code == 0, result.stderr
+    severe = {
+        row["image"]
+        for row in csv.DictReader(result.stdout.splitlines())
+        if row["severity"] == "severe"
+    }
+    assert {path.stem for path in maps.iterdir()} == severe
+    assert 0 < len(severe) < 3
 
 
 def test_status_1_if_nothing_could_be_scored(tmp_path: Path) -> None:

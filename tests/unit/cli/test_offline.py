@@ -1,15 +1,18 @@
 """Scores without a server are the ensemble's own."""
 
+import io
 from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
+from PIL import Image
 from torch import Tensor
 
 from dermtriage import imaging
+from dermtriage.agreement import explain
 from dermtriage.states import CLASSES, Severity
 from dermtriage.triage import Finding, Policy, triage_image
-from dermtriage_cli.offline import COLUMNS, score_photographs
+from dermtriage_cli.offline import COLUMNS, heat_map, score_photographs
 from dermtriage_cli.samples import generate
 from dermtriage_worker.ensemble.device import DeviceOutOfMemory
 from dermtriage_worker.ensemble.ensemble import Ensemble, Prediction
@@ -85,3 +88,26 @@ def test_a_small_device_gets_smaller_batches(
     assert [one.row() for one in score_photographs(photographs, ensemble, batch=5)] == [
         one.row() for one in whole
     ]
+
+
+def test_quality_and_agreement_are_told(ensemble: Ensemble, tmp_path: Path) -> None:
+    path = tmp_path / "dark.png"
+    Image.new("RGB", (160, 120), (12, 12, 12)).save(path)
+    (scored,) = score_photographs([path], ensemble, batch=1)
+    row = scored.row()
+    assert row["quality"] == ["bad_framing", "bad_lighting", "blurry", "low_resolution", "distance"]
+    assert scored.prediction is not None
+    policy = ensemble.manifest.thresholds.policy()
+    finding = Finding(scored.prediction.p_severe, scored.prediction.disagreement)
+    assert row["explanation"] == explain(finding, scored.prediction.member_p_severe, policy)
+
+
+def test_a_heat_map_is_a_picture_of_the_photograph(
+    photographs: list[Path], ensemble: Ensemble
+) -> None:
+    plain = imaging.open_rendition(imaging.make_rendition(photographs[0].read_bytes()))
+    with Image.open(io.BytesIO(heat_map(photographs[0], ensemble))) as picture:
+        assert picture.format == "JPEG"
+        ratio = plain.width / plain.height
+        assert picture.width / picture.height == pytest.approx(ratio, abs=0.01)
+        assert max(picture.size) <= 640

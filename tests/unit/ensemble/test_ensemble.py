@@ -65,7 +65,7 @@ def test_padded_passes_give_the_same_figures(tiny_folder: Path) -> None:
     compute = choose_compute("cpu")
     one = Ensemble.load(tiny_folder, "cpu")
     padded = Ensemble(
-        one.manifest, one._networks, type(compute)(compute.device, compute.dtype, chunk=4)
+        one.manifest, one.networks, type(compute)(compute.device, compute.dtype, chunk=4)
     )
     squares = _squares(6)
     for a, b in zip(one.predict(squares), padded.predict(squares), strict=True):

@@ -24,11 +24,15 @@ def _trained_like(architecture: str) -> nn.Module:
     return network.eval()
 
 
-@pytest.mark.parametrize("architecture", ["lesionnet_tiny", "mobilenet_v2"])
+@pytest.mark.parametrize(
+    "architecture",
+    ["lesionnet_tiny", "mobilenet_v2", "mobilenet_v2_headless", "efficientnet_lite0_headless"],
+)
 def test_folded_network_equals_the_trained_one(architecture: str) -> None:
     network = _trained_like(architecture)
     member = Member(
-        name="m", architecture=architecture, file="m", sha256="0" * 64, input_size=64,
+        name="m", kind="m", fold=None, architecture=architecture, file="m", sha256="0" * 64,
+        input_size=64,
         mean=MEAN, std=STD, views=1, weight=1, temperature=1, bias=(0.0,) * len(CLASSES),
     )  # fmt: skip
     compute = Compute(torch.device("cpu"), torch.float32, chunk=1)

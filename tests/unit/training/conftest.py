@@ -35,13 +35,11 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def config() -> TrainConfig:
     member = MemberConfig(
         name="small", architecture="lesionnet_tiny", pretrained=False, input_size=32,
-        epochs=3, batch_size=8, learning_rate=5e-3,
+        epochs=3, batch_size=8, learning_rate=5e-3, average_decay=0.5,
     )  # fmt: skip
     return TrainConfig(
         seed=5,
-        heldout_share=0.25,
-        calibration_share=0.25,
-        precision="fp32",
+        folds=2,
         threads=1,
         members=(member, member.model_copy(update={"name": "other", "epochs": 1})),
         # Brightness is what tells the classes of this data set apart.

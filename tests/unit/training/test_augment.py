@@ -4,17 +4,21 @@ import pytest
 import torch
 from torch import Tensor
 
-from dermtriage_worker.training.augment import augment
+from dermtriage_worker.training.augment import Augmentation
 from dermtriage_worker.training.config import AugmentConfig
 
 NOTHING = AugmentConfig(
     zoom=(1, 1), rotation_degrees=0, stretch=0, shift=0, channel_gain=0, tone=0,
-    blur_share=0, jpeg_share=0, vignette_share=0,
+    blur_share=0, sharpen_share=0, jpeg_share=0, vignette_share=0, hair_share=0, ink_share=0,
 )  # fmt: skip
 
 
 def _generator(seed: int = 0) -> torch.Generator:
     return torch.Generator().manual_seed(seed)
+
+
+def augment(frames: Tensor, size: int, config: AugmentConfig, generator: torch.Generator) -> Tensor:
+    return Augmentation(config, size, seed=3)(frames, generator)
 
 
 def _frames(count: int = 4) -> Tensor:
@@ -67,6 +71,27 @@ def test_blur_and_jpeg_take_detail_away(change: dict[str, object]) -> None:
     plain = augment(_frames(), 150, NOTHING, _generator())
     changed = augment(_frames(), 150, NOTHING.model_copy(update=change), _generator())
     assert _detail(changed) < 0.8 * _detail(plain)
+
+
+def test_sharpening_adds_detail() -> None:
+    # Against a soft picture: noise has no detail left to gain before it is clipped.
+    soft = torch.nn.functional.avg_pool2d(_frames().float(), 5, 1, 2).to(torch.uint8)
+    plain = augment(soft, 150, NOTHING, _generator())
+    sharpen = {"sharpen_share": 1.0, "sharpen_amount": (1.0, 1.0)}
+    changed = augment(soft, 150, NOTHING.model_copy(update=sharpen), _generator())
+    assert _detail(changed) > 1.2 * _detail(plain)
+
+
+@pytest.mark.parametrize(("share", "channel"), [("hair_share", 0), ("ink_share", 2)])
+def test_hairs_and_ink_cover_a_part_of_the_skin(share: str, channel: int) -> None:
+    frames = torch.full((8, 3, 150, 200), 230, dtype=torch.uint8)
+    values = augment(frames, 96, NOTHING.model_copy(update={share: 1.0}), _generator())
+    covered = (values < 0.8).any(1).float().mean((1, 2))
+    assert (covered > 0).all()
+    assert covered.mean() < 0.5
+    # Hair is brown: red is its strongest channel; ink is violet.
+    darkest = values.amin((2, 3))
+    assert (darkest.argmax(1) == channel).float().mean() > 0.6
 
 
 def _detail(values: Tensor) -> float:

@@ -6,13 +6,22 @@ from pathlib import Path
 
 import pytest
 import torch
-from safetensors.torch import load_file
+from safetensors.torch import load_file, save_file
 from torch import nn
 
+from dermtriage_worker.ensemble.members import create_network
+from dermtriage_worker.evaluation.squares import load_squares
 from dermtriage_worker.training.checkpoint import TrainingMismatch
-from dermtriage_worker.training.config import TrainConfig
-from dermtriage_worker.training.data import DataMissing
-from dermtriage_worker.training.fit import Progress, load_pretrained
+from dermtriage_worker.training.config import AugmentConfig, MemberConfig, TrainConfig
+from dermtriage_worker.training.data import (
+    DataMissing,
+    labels,
+    load_frames,
+    read_records,
+)
+from dermtriage_worker.training.fit import Progress, Sample, train_member
+from dermtriage_worker.training.pretrained import load_pretrained
+from dermtriage_worker.training.teacher import Teacher, TeacherMissing
 from dermtriage_worker.training.train import train
 
 
@@ -26,27 +35,53 @@ def _ignore(progress: Progress) -> None:
 
 def test_a_tiny_run_learns_and_reports(data: Path, tmp_path: Path, config: TrainConfig) -> None:
     seen: list[Progress] = []
-    train(data, tmp_path, config, None, seen.append, only=["small"])
-    rows = [json.loads(line) for line in (tmp_path / "small/curves.jsonl").read_text().splitlines()]
-    assert [row["epoch"] for row in rows] == [1, 2, 3]
-    assert rows[-1]["loss"] < rows[0]["loss"]
-    assert (seen[-1].epoch, seen[-1].step) == (3, seen[-1].steps)
-    assert seen[-1].seconds_left == 0
-    assert not (tmp_path / "other").exists()
+    train(data, tmp_path, config, {}, seen.append, only=["small"])
+    for fold in range(config.folds):
+        lines = (tmp_path / f"small_{fold}/curves.jsonl").read_text().splitlines()
+        rows = [json.loads(line) for line in lines]
+        assert [row["epoch"] for row in rows] == [1, 2, 3]
+        assert rows[-1]["loss"] < rows[0]["loss"]
+    last = seen[-1]
+    assert (last.fold, last.epoch, last.step) == (config.folds - 1, 3, last.steps)
+    assert last.seconds_left == 0
+    assert not (tmp_path / "other_0").exists()
 
 
-def test_split_is_written_and_keeps_siblings_together(
+def test_a_network_learns_a_handful_by_heart(data: Path, tmp_path: Path) -> None:
+    member = MemberConfig(
+        name="eager", architecture="lesionnet_tiny", pretrained=False, input_size=32,
+        epochs=25, batch_size=8, learning_rate=2e-2, average_decay=0.0, weight_decay=0.0,
+    )  # fmt: skip
+    nothing = AugmentConfig.model_validate(
+        {name: 0 for name in AugmentConfig.model_fields if name.endswith("_share")}
+        | {"tone": 0, "channel_gain": 0, "zoom": (1, 1), "shift": 0, "stretch": 0}
+    )
+    config = TrainConfig(seed=5, folds=2, threads=1, members=(member,), augment=nothing)
+    records = read_records(data)
+    handful = [next(r for r in records if r.diagnosis == kind) for kind in ("mel", "nv")] * 8
+    sample = Sample(load_frames(handful), labels(handful))
+    watched = Sample(load_squares(handful), labels(handful))
+    train_member(
+        member, config, 0, sample, watched, tmp_path,
+        imagenet={}, teacher=None, device=torch.device("cpu"), on_progress=_ignore,
+    )  # fmt: skip
+    last = json.loads((tmp_path / "curves.jsonl").read_text().splitlines()[-1])
+    assert last["loss"] < 0.1
+    assert last["watched_auc"] == 1.0
+
+
+def test_folds_are_written_and_keep_siblings_together(
     data: Path, tmp_path: Path, config: TrainConfig
 ) -> None:
-    train(data, tmp_path, config, None, _ignore, only=[])
-    with (tmp_path / "splits.csv").open(newline="") as handle:
+    train(data, tmp_path, config, {}, _ignore, only=[])
+    with (tmp_path / "folds.csv").open(newline="") as handle:
         rows = list(csv.DictReader(handle))
-    homes = {(row["lesion_id"], row["split"]) for row in rows}
+    homes = {(row["lesion_id"], row["fold"]) for row in rows}
     assert len(homes) == len({row["lesion_id"] for row in rows}) == 48
     assert len(rows) == 64
 
 
-def test_killed_run_goes_on_to_the_same_weights(
+def test_killed_run_goes_on_to_the_same_weights_and_figures(
     data: Path, tmp_path: Path, config: TrainConfig
 ) -> None:
     def kill_in_the_third_epoch(progress: Progress) -> None:
@@ -54,29 +89,87 @@ def test_killed_run_goes_on_to_the_same_weights(
             raise Killed
 
     whole, killed = tmp_path / "whole", tmp_path / "killed"
-    train(data, whole, config, None, _ignore, only=["small"])
+    train(data, whole, config, {}, _ignore, only=["small"])
     with pytest.raises(Killed):
-        train(data, killed, config, None, kill_in_the_third_epoch, only=["small"])
-    epochs: list[int] = []
-    train(data, killed, config, None, lambda p: epochs.append(p.epoch), only=["small"])
-    assert set(epochs) == {3}
-    expected = load_file(whole / "small/weights.safetensors")
-    for name, value in load_file(killed / "small/weights.safetensors").items():
-        torch.testing.assert_close(value, expected[name], atol=1e-5, rtol=1e-4)
+        train(data, killed, config, {}, kill_in_the_third_epoch, only=["small"])
+    epochs: list[tuple[int, int]] = []
+    train(data, killed, config, {}, lambda p: epochs.append((p.fold, p.epoch)), only=["small"])
+    assert set(epochs) == {(0, 3), (1, 1), (1, 2), (1, 3)}
+    for fold in range(config.folds):
+        expected = load_file(whole / f"small_{fold}/weights.safetensors")
+        for name, value in load_file(killed / f"small_{fold}/weights.safetensors").items():
+            torch.testing.assert_close(value, expected[name], atol=1e-5, rtol=1e-4)
+        assert _figures(killed, fold) == pytest.approx(_figures(whole, fold), abs=1e-4)
+
+
+def _figures(run: Path, fold: int) -> list[float]:
+    lines = (run / f"small_{fold}/curves.jsonl").read_text().splitlines()
+    return [json.loads(line)["watched_auc"] for line in lines]
+
+
+def test_a_pupil_learns_from_a_teacher_of_its_fold_alone(data: Path, tmp_path: Path) -> None:
+    teacher = MemberConfig(
+        name="teacher", architecture="lesionnet_tiny", pretrained=False, input_size=32,
+        epochs=1, batch_size=8, learning_rate=5e-3,
+    )  # fmt: skip
+    pupil = teacher.model_copy(update={"name": "pupil", "teacher": "teacher"})
+    alone = teacher.model_copy(update={"name": "alone"})
+    config = TrainConfig(seed=5, folds=2, threads=1, members=(teacher, pupil, alone))
+    with pytest.raises(TeacherMissing, match="teacher_0"):
+        train(data, tmp_path, config, {}, _ignore, only=["pupil"])
+    train(data, tmp_path, config, {}, _ignore)
+    # Pupil and loner begin alike and see the same; only what is taught sets them apart.
+    weights = {n: load_file(tmp_path / f"{n}_1/weights.safetensors") for n in ("pupil", "alone")}
+    assert not torch.equal(
+        weights["pupil"]["classifier.weight"], weights["alone"]["classifier.weight"]
+    )
+
+
+def test_a_teacher_draws_its_pupil_towards_itself(tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    network = create_network("lesionnet_tiny", 7).eval()
+    save_file(network.state_dict(), tmp_path / "weights.safetensors")
+    teacher = Teacher("lesionnet_tiny", tmp_path / "weights.safetensors", torch.device("cpu"))
+    values = torch.randn(4, 3, 32, 32)
+    with torch.no_grad():
+        agreeing = network(values)
+    labels_loss = torch.tensor(1.0)
+    same = teacher.loss(values, agreeing, labels_loss)
+    other = teacher.loss(values, torch.eye(7)[:4] * 30, labels_loss)
+    assert same < 1 < other
+
+
+def test_the_first_half_of_the_epochs_sees_smaller_squares(data: Path, tmp_path: Path) -> None:
+    member = MemberConfig(
+        name="grown", architecture="lesionnet_tiny", pretrained=False, first_size=32,
+        input_size=64, epochs=2, batch_size=8, learning_rate=5e-3,
+    )  # fmt: skip
+    small = member.model_copy(update={"name": "small", "first_size": None, "input_size": 32})
+    config = TrainConfig(seed=5, folds=2, threads=1, members=(member, small))
+    train(data, tmp_path, config, {}, _ignore)
+    losses = {
+        name: [
+            json.loads(line)["loss"]
+            for line in (tmp_path / f"{name}_0/curves.jsonl").read_text().splitlines()
+        ]
+        for name in ("grown", "small")
+    }
+    assert losses["grown"][0] == pytest.approx(losses["small"][0], rel=1e-4)
+    assert losses["grown"][1] != pytest.approx(losses["small"][1], rel=1e-4)
 
 
 def test_checkpoint_of_another_configuration_is_refused(
     data: Path, tmp_path: Path, config: TrainConfig
 ) -> None:
-    train(data, tmp_path, config, None, _ignore, only=["other"])
+    train(data, tmp_path, config, {}, _ignore, only=["other"])
     changed = config.model_copy(update={"seed": 6})
     with pytest.raises(TrainingMismatch, match="another configuration"):
-        train(data, tmp_path, changed, None, _ignore, only=["other"])
+        train(data, tmp_path, changed, {}, _ignore, only=["other"])
 
 
 def test_missing_data_is_told(tmp_path: Path, config: TrainConfig) -> None:
     with pytest.raises(DataMissing, match="DERMTRIAGE_DATA"):
-        train(tmp_path, tmp_path / "run", config, None, _ignore)
+        train(tmp_path, tmp_path / "run", config, {}, _ignore)
 
 
 def test_pretrained_member_needs_weights(data: Path, tmp_path: Path, config: TrainConfig) -> None:
@@ -84,7 +177,7 @@ def test_pretrained_member_needs_weights(data: Path, tmp_path: Path, config: Tra
     pretrained = config.model_copy(update={"members": (member,)})
     # torchvision has no weights for this architecture, so none are fetched.
     with pytest.raises(TrainingMismatch, match="ImageNet"):
-        train(data, tmp_path, pretrained, None, _ignore)
+        train(data, tmp_path, pretrained, {}, _ignore)
 
 
 def test_pretrained_weights_fill_all_but_the_classifier() -> None:
@@ -105,10 +198,10 @@ class _Classified(nn.Module):
         self.classifier = classifier
 
 
-def test_default_configuration_is_that_of_the_first_release() -> None:
+def test_default_configuration_has_both_kinds_of_members() -> None:
     default = TrainConfig.default()
-    assert [member.architecture for member in default.members] == ["mobilenet_v2", "lesionnet"]
-    assert [member.pretrained for member in default.members] == [True, False]
+    assert {member.pretrained for member in default.members} == {True, False}
+    assert len(default.members) * default.folds >= 6
 
 
 def test_unknown_setting_is_refused(tmp_path: Path) -> None:

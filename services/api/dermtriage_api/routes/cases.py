@@ -105,7 +105,7 @@ def list_cases(
             session, clinic_id=clinic.id, cursor=cursor, limit=limit, now=utcnow()
         )
     view = ChangesView(
-        items=[CaseView.of(own.case, own.outcome) for own in changes.cases],
+        items=[CaseView.of(own.case, own.outcome, own.retake) for own in changes.cases],
         next_cursor=changes.next_cursor,
         has_more=changes.has_more,
     )
@@ -128,7 +128,7 @@ def show_case(
     with services.transaction() as session:
         if principal.is_clinic:
             own = own_case(session, clinic_id=principal.id, case_id=case_id)
-            view = CaseView.of(own.case, own.outcome)
+            view = CaseView.of(own.case, own.outcome, own.retake)
         else:
             review = read_case(session, case_id=case_id, now=utcnow())
             audit.record(
@@ -139,5 +139,6 @@ def show_case(
                 case_id=case_id,
             )
             outcome = current_decision(session, case_id)
-            view = CaseView.of(review.item.case, outcome, Review.of(review))
+            retake = {scored.image.id: scored.retake for scored in review.images}
+            view = CaseView.of(review.item.case, outcome, retake, Review.of(review))
     return revalidated(request, view)

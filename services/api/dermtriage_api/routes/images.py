@@ -5,14 +5,14 @@ from uuid import UUID
 from fastapi import APIRouter, Response
 from sqlalchemy.orm import Session
 
-from dermtriage import audit
+from dermtriage import assessments, audit
 from dermtriage.errors import NotFound
 from dermtriage.imaging import RENDITION_MEDIA_TYPE
-from dermtriage.models import Image
+from dermtriage.models import Image, Release
 from dermtriage.renditions import rendition_of
-from dermtriage_api.auth import Principal, PrincipalDep
+from dermtriage_api.auth import ClinicianDep, Principal, PrincipalDep
 from dermtriage_api.openapi import Responses, errors
-from dermtriage_api.services import ServicesDep
+from dermtriage_api.services import Services, ServicesDep
 
 router = APIRouter(prefix="/v1/images", tags=["cases"])
 
@@ -49,6 +49,46 @@ def show_rendition(image_id: UUID, principal: PrincipalDep, services: ServicesDe
     # Read after the transaction: a slow store must not hold a connection.
     picture = rendition_of(services.store, image_id)
     return Response(picture, media_type=RENDITION_MEDIA_TYPE)
+
+
+@router.get(
+    "/{image_id}/heatmap",
+    summary="See what raised a severe score",
+    response_class=Response,
+    responses=_PICTURE | errors(401, 403, 404, 422, 503),
+)
+def show_heat_map(image_id: UUID, clinician: ClinicianDep, services: ServicesDep) -> Response:
+    """See the photograph with what raised its score laid over it, the hotter the more.
+
+    Severe photographs alone have one, drawn once no photograph waits for its score. It shows
+    what the networks looked at and is no outline of the lesion.
+    """
+    with services.transaction() as session:
+        image = _visible(session, image_id, clinician)
+        said = assessments.latest(session, [image.id]).get(image.id)
+        release = session.get_one(Release, said.release_id).name if said else None
+        audit.record(
+            session,
+            actor_kind="clinician",
+            actor_id=clinician.id,
+            action="heatmap.viewed",
+            case_id=image.case_id,
+            image_id=image.id,
+        )
+    return Response(_heat_map(services, image_id, release), media_type=RENDITION_MEDIA_TYPE)
+
+
+def _heat_map(services: Services, image_id: UUID, release: str | None) -> bytes:
+    try:
+        if release is not None:
+            return services.store.get_heat_map(image_id, release)
+    except NotFound:
+        pass
+    raise NotFound(
+        "There is no heat map of this photograph.",
+        remedy="Severe ones get one some time after their score; the score stands without it.",
+        code="heatmap_missing",
+    )
 
 
 def _visible(session: Session, image_id: UUID, principal: Principal) -> Image:

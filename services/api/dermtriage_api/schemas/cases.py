@@ -1,5 +1,6 @@
 """What a clinic reads: receipts, its cases, and what became of them."""
 
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Self
 from uuid import UUID
@@ -7,6 +8,7 @@ from uuid import UUID
 from pydantic import BaseModel, Field
 
 from dermtriage.models import Case, Decision, Image
+from dermtriage.quality import ADVICE, QualityReason
 from dermtriage.receipts import Receipt
 from dermtriage.states import CaseState, ImageType, Outcome, Priority, Scoring
 from dermtriage_api.schemas.common import CASE_ID, DECISION_ID, IMAGE_ID, SHA256, example
@@ -26,6 +28,7 @@ _IMAGE = {
     "width": 3000,
     "height": 2000,
     "scoring": "scored",
+    "retake_advice": [{"reason": "blurry", "advice": ADVICE[QualityReason.BLURRY]}],
 }
 _CASE = {
     "case_id": CASE_ID,
@@ -73,6 +76,13 @@ class ReceiptView(BaseModel):
         return cls.model_validate(receipt, from_attributes=True)
 
 
+class RetakeAdviceView(BaseModel):
+    """Why a new photograph would help, and how to take it. It changes no score."""
+
+    reason: QualityReason
+    advice: str
+
+
 class ImageView(BaseModel):
     """One photograph of a case, and how far its scoring has come."""
 
@@ -83,10 +93,13 @@ class ImageView(BaseModel):
     width: int
     height: int
     scoring: Scoring
+    retake_advice: list[RetakeAdviceView] = Field(
+        description="Empty if the photograph will do, and until it is scored."
+    )
 
     @classmethod
-    def of(cls, image: Image) -> Self:
-        """Show an image."""
+    def of(cls, image: Image, retake: Sequence[QualityReason]) -> Self:
+        """Show an image, and why it should be taken again."""
         return cls(
             image_id=image.id,
             image_type=image.image_type,
@@ -95,6 +108,9 @@ class ImageView(BaseModel):
             width=image.width,
             height=image.height,
             scoring=image.scoring,
+            retake_advice=[
+                RetakeAdviceView(reason=reason, advice=ADVICE[reason]) for reason in retake
+            ],
         )
 
 
@@ -137,8 +153,14 @@ class CaseView(BaseModel):
     review: Review | None = Field(default=None, description="For clinicians alone.")
 
     @classmethod
-    def of(cls, case: Case, outcome: Decision | None, review: Review | None = None) -> Self:
-        """Show a case."""
+    def of(
+        cls,
+        case: Case,
+        outcome: Decision | None,
+        retake: Mapping[UUID, Sequence[QualityReason]],
+        review: Review | None = None,
+    ) -> Self:
+        """Show a case; `retake` says why which of its photographs should be taken again."""
         return cls(
             case_id=case.id,
             clinic_reference=case.clinic_reference,
@@ -150,7 +172,7 @@ class CaseView(BaseModel):
             due_at=case.due_at,
             changed_at=case.changed_at,
             replaces_case_id=case.replaces_case_id,
-            images=[ImageView.of(image) for image in case.images],
+            images=[ImageView.of(image, retake.get(image.id, ())) for image in case.images],
             outcome=OutcomeView.of(outcome) if outcome else None,
             review=review,
         )

@@ -54,7 +54,8 @@ REVIEW_EXAMPLE: dict[str, Any] = {
                 "disagreement": 0.08,
                 "out_of_scope": None,
                 "reasons": [],
-                "quality": {"sharpness": 0.7},
+                "explanation": "7 of 8 networks say severe, 1 indeterminate.",
+                "quality": {"sharpness": 0.41, "brightness": 0.62, "lesion_share": 0.14},
                 "assessed_at": "2026-03-01T08:15:34Z",
             },
         }
@@ -103,6 +104,7 @@ class AssessmentView(BaseModel):
     disagreement: float
     out_of_scope: float | None
     reasons: list[str] = Field(description="Why the severity is not what the score alone says.")
+    explanation: str = Field(description="Which networks agree, and why it is indeterminate.")
     quality: dict[str, Any]
     assessed_at: datetime
 
@@ -119,6 +121,7 @@ class AssessmentView(BaseModel):
             disagreement=said.disagreement,
             out_of_scope=said.out_of_scope,
             reasons=list(scored.reasons),
+            explanation=scored.explanation,
             quality=said.quality,
             assessed_at=said.created_at,
         )

@@ -2,24 +2,17 @@
 # ruff: noqa: PLC0415 - a command imports what it needs when it runs: help stays quick.
 
 import secrets
-from collections.abc import Iterator
-from contextlib import contextmanager
 from datetime import datetime
-from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import typer
 from rich.markup import escape
 from rich.table import Table
 
 from dermtriage.states import Role
+from dermtriage_cli.commands.database import open_session
 from dermtriage_cli.commands.options import DATA_DIR, DataDir, Json
 from dermtriage_cli.output import out, print_json
-
-if TYPE_CHECKING:
-    from sqlalchemy.orm import Session
-
-    from dermtriage.settings import Settings
 
 clinics = typer.Typer(help="Add, list and revoke clinics.", no_args_is_help=True)
 clinicians = typer.Typer(help="Add, list and disable clinicians.", no_args_is_help=True)
@@ -36,7 +29,7 @@ def add_clinic(name: Name, data_dir: DataDir = DATA_DIR, as_json: Json = False) 
     """
     from dermtriage import accounts
 
-    with _session(data_dir) as (session, settings):
+    with open_session(data_dir) as (session, settings):
         settings.require("secret_key")
         clinic, key = accounts.add_clinic(
             session, name=name, secret_key=settings.secret_key.get_secret_value()
@@ -56,7 +49,7 @@ def list_clinics(data_dir: DataDir = DATA_DIR, as_json: Json = False) -> None:
     """
     from dermtriage import accounts
 
-    with _session(data_dir) as (session, _):
+    with open_session(data_dir) as (session, _):
         rows = [
             {
                 "id": clinic.id,
@@ -78,7 +71,7 @@ def revoke_clinic(name: Name, data_dir: DataDir = DATA_DIR) -> None:
     """
     from dermtriage import accounts
 
-    with _session(data_dir) as (session, _):
+    with open_session(data_dir) as (session, _):
         count = accounts.revoke_clinic(session, name=name)
     out.print(f"{count} keys of {escape(name)} revoked.")
 
@@ -105,7 +98,7 @@ def add_clinician(
         if ask
         else secrets.token_urlsafe(15)
     )
-    with _session(data_dir) as (session, _):
+    with open_session(data_dir) as (session, _):
         accounts.add_clinician(
             session,
             username=username,
@@ -131,7 +124,7 @@ def list_clinicians(data_dir: DataDir = DATA_DIR, as_json: Json = False) -> None
     """
     from dermtriage import accounts
 
-    with _session(data_dir) as (session, _):
+    with open_session(data_dir) as (session, _):
         rows = [
             {
                 "username": one.username,
@@ -153,23 +146,9 @@ def disable_clinician(username: Username, data_dir: DataDir = DATA_DIR) -> None:
     """
     from dermtriage import accounts
 
-    with _session(data_dir) as (session, _):
+    with open_session(data_dir) as (session, _):
         accounts.disable_clinician(session, username=username)
     out.print(f"Clinician {escape(username)} disabled.")
-
-
-@contextmanager
-def _session(data_dir: Path) -> "Iterator[tuple[Session, Settings]]":
-    from dermtriage import db
-    from dermtriage_cli.installation import settings_of
-
-    settings = settings_of(data_dir)
-    engine = db.make_engine(settings)
-    try:
-        with db.outage_as_unavailable(), db.make_sessions(engine).begin() as session:
-            yield session, settings
-    finally:
-        engine.dispose()
 
 
 def _show(rows: list[dict[str, Any]], as_json: bool) -> None:

@@ -17,6 +17,7 @@ from dermtriage_cli.output import complain, err, out, print_json, progress
 
 if TYPE_CHECKING:
     from dermtriage_cli.offline import Scored
+    from dermtriage_worker.ensemble.ensemble import Ensemble
 
 
 def score(
@@ -34,17 +35,24 @@ def score(
         typer.Option(help="Name or folder of a release; the shipped one by default."),
     ] = None,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:N.")] = "auto",
+    explain: Annotated[
+        Path | None,
+        typer.Option(
+            help="Folder that receives a heat map of each severe photograph.", file_okay=False
+        ),
+    ] = None,
 ) -> None:
     """Score photographs with the worker's own code: no server, no database.
 
     One row a photograph, in the order of the files: image, severity, p_severe, p_akiec, p_bcc,
-    p_bkl, p_df, p_mel, p_nv, p_vasc, disagreement, reasons. A photograph that cannot be read
-    has the severity `unscored` and its reason, and the others go on. Exits 1 only if none could
-    be scored.
+    p_bkl, p_df, p_mel, p_nv, p_vasc, disagreement, reasons, quality (why to take it again),
+    explanation. A photograph that cannot be read has the severity `unscored` and its reason, and
+    the others go on. Exits 1 only if none could be scored.
 
     Example: dermtriage score photos/ --csv scores.csv
     """
     from dermtriage.settings import get_settings
+    from dermtriage.states import Severity
     from dermtriage_cli.offline import release_folder, score_photographs
     from dermtriage_cli.photographs import find_photographs
     from dermtriage_worker.ensemble.ensemble import Ensemble
@@ -53,6 +61,8 @@ def score(
     found = find_photographs(photographs)
     if metadata is not None:
         _check_table(metadata, found)
+    if explain is not None:
+        _check_folder(explain, found)
     ensemble = Ensemble.load(release_folder(settings, release), device)
     results = []
     with progress() as bars, _csv_writer(csv_file) as write:
@@ -67,9 +77,46 @@ def score(
         print_json([scored.row() for scored in results])
     elif csv_file is None:
         out.print(_table(results))
+        for scored in results:
+            if scored.severity in {Severity.SEVERE, Severity.INDETERMINATE}:
+                out.print(escape(f"{scored.image}: {scored.explanation}"))
+    if explain is not None:
+        _write_heat_maps(explain, found, results, ensemble)
     if not any(scored.prediction for scored in results):
         complain("None of the photographs could be scored.")
         raise typer.Exit(1)
+
+
+def _check_folder(folder: Path, found: Iterable[Path]) -> None:
+    from dermtriage.errors import ConfigurationError
+    from dermtriage_cli.photographs import by_name
+
+    # Each map is named after its photograph.
+    by_name(found)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise ConfigurationError(
+            f"{folder} cannot be made: {error.strerror}.", remedy="Choose another folder."
+        ) from error
+
+
+def _write_heat_maps(
+    folder: Path, found: Iterable[Path], results: "Iterable[Scored]", ensemble: "Ensemble"
+) -> None:
+    from dermtriage.states import Severity
+    from dermtriage_cli.offline import heat_map
+    from dermtriage_cli.photographs import name_of
+
+    severe = [
+        path
+        for path, scored in zip(found, results, strict=True)
+        if scored.severity is Severity.SEVERE
+    ]
+    with progress() as bars:
+        for path in bars.track(severe, description="Explaining"):
+            (folder / f"{name_of(path)}.jpg").write_bytes(heat_map(path, ensemble))
+    err.print(f"{len(severe)} severe photographs are explained in {escape(str(folder))}.")
 
 
 def _check_table(path: Path, found: Iterable[Path]) -> None:
@@ -109,12 +156,7 @@ def _csv_writer(path: Path | None) -> Iterator[Any]:
     writer.writeheader()
 
     def write(row: dict[str, Any]) -> None:
-        writer.writerow(
-            {
-                name: f"{value:.6f}" if isinstance(value, float) else value
-                for name, value in {**row, "reasons": ";".join(row["reasons"])}.items()
-            }
-        )
+        writer.writerow({name: _cell(value) for name, value in row.items()})
         file.flush()
 
     try:
@@ -124,12 +166,26 @@ def _csv_writer(path: Path | None) -> Iterator[Any]:
             file.close()
 
 
+def _cell(value: Any) -> Any:
+    if isinstance(value, list):
+        return ";".join(value)
+    return f"{value:.6f}" if isinstance(value, float) else value
+
+
 def _table(results: "Iterable[Scored]") -> RichTable:
     from dermtriage.states import CLASSES
     from dermtriage_cli.views import coloured
 
     table = RichTable()
-    for heading in ("Image", "Severity", "p(severe)", *CLASSES, "Disagreement", "Reasons"):
+    for heading in (
+        "Image",
+        "Severity",
+        "p(severe)",
+        *CLASSES,
+        "Disagreement",
+        "Reasons",
+        "Quality",
+    ):
         table.add_column(heading)
     for scored in results:
         row = scored.row()
@@ -139,5 +195,6 @@ def _table(results: "Iterable[Scored]") -> RichTable:
             coloured(scored.severity),
             *(f"{value:.3f}" if isinstance(value, float) else "" for value in figures),
             ", ".join(scored.reasons),
+            ", ".join(scored.retake),
         )
     return table

@@ -18,7 +18,10 @@ def member_log_probabilities(logits: Tensor, temperature: float, bias: Sequence[
 
 
 def combine(
-    log_probabilities: Sequence[Tensor], weights: Sequence[float], temperature: float
+    log_probabilities: Sequence[Tensor],
+    weights: Sequence[float],
+    temperature: float,
+    shift: Tensor | None = None,
 ) -> Tensor:
     """Combine members: the softmax of their weighted mean log-probabilities over a temperature.
 
@@ -28,6 +31,8 @@ def combine(
         A tensor of shape (n, 7) a member.
     weights
         One a member; they sum to one.
+    shift
+        What is known beside the photograph adds to the logits, shape (n, 7).
 
     Returns
     -------
@@ -38,7 +43,8 @@ def combine(
         (weight * member for weight, member in zip(weights, log_probabilities, strict=True)),
         start=torch.zeros_like(log_probabilities[0]),
     )
-    return (mean / temperature).softmax(-1)
+    logits = mean / temperature
+    return (logits if shift is None else logits + shift).softmax(-1)
 
 
 def severe_probability(probabilities: Tensor) -> Tensor:
@@ -47,9 +53,17 @@ def severe_probability(probabilities: Tensor) -> Tensor:
 
 
 def calibrated(
-    logits: Sequence[Tensor], members: Sequence[Member], calibration: Calibration
+    logits: Sequence[Tensor],
+    members: Sequence[Member],
+    calibration: Calibration,
+    shift: Tensor | None = None,
 ) -> tuple[Tensor, list[Tensor]]:
     """Probabilities of the ensemble, and each member's own, from the members' logits.
+
+    Parameters
+    ----------
+    shift
+        See `combine`.
 
     Returns
     -------
@@ -61,4 +75,22 @@ def calibrated(
         for values, member in zip(logits, members, strict=True)
     ]
     weights = [member.weight for member in members]
-    return combine(logs, weights, calibration.temperature), [log.exp() for log in logs]
+    return combine(logs, weights, calibration.temperature, shift), [log.exp() for log in logs]
+
+
+def disagreement(severe: Sequence[Tensor], members: Sequence[Member]) -> Tensor:
+    """Greatest minus smallest p_severe of the kinds of members, shape (n,).
+
+    Members of one kind are averaged first: what differs between kinds is what they can see, and
+    with one member of a kind or with five the figure means the same.
+    """
+    kinds = {member.kind for member in members}
+    means = torch.stack(
+        [
+            torch.stack(
+                [own for own, member in zip(severe, members, strict=True) if member.kind == kind]
+            ).mean(0)
+            for kind in sorted(kinds)
+        ]
+    )
+    return means.amax(0) - means.amin(0)

@@ -14,6 +14,13 @@ class DeviceOutOfMemory(DermtriageError):
     remedy = "Score fewer photographs at once, or free memory on the device."
 
 
+class DeviceLost(DermtriageError):
+    """The device does not answer any more; only a new process can use it again."""
+
+    code = "device_lost"
+    remedy = "The worker starts anew."
+
+
 @dataclass(frozen=True)
 class Compute:
     """How the members compute on one device.

@@ -1,6 +1,5 @@
 """Score photographs with a release."""
 
-import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,13 +11,16 @@ from safetensors.torch import load as load_safetensors
 from torch import Tensor
 
 from dermtriage.errors import ReleaseInvalid
-from dermtriage_worker.ensemble.calibration import calibrated, severe_probability
+from dermtriage_worker.ensemble.calibration import calibrated, disagreement, severe_probability
 from dermtriage_worker.ensemble.device import Compute, DeviceOutOfMemory, choose_compute
 from dermtriage_worker.ensemble.manifest import MANIFEST_NAME, Manifest, Member, read_manifest
-from dermtriage_worker.ensemble.members import ARCHITECTURES
+from dermtriage_worker.ensemble.members import is_architecture
+from dermtriage_worker.ensemble.metadata import Inputs, metadata_shift, used_inputs
 from dermtriage_worker.ensemble.network import Network
+from dermtriage_worker.ensemble.packing import read_verified
 from dermtriage_worker.ensemble.preprocessing import prepare
 from dermtriage_worker.ensemble.quality import measure_quality
+from dermtriage_worker.ensemble.scope import Scope
 
 
 @dataclass(frozen=True)
@@ -36,11 +38,13 @@ class Prediction:
     member_p_severe
         p_severe by each member's own calibrated probabilities.
     disagreement
-        Greatest minus smallest of `member_p_severe`, 0..1.
+        Greatest minus smallest p_severe of the kinds of members, 0..1.
     out_of_scope
         0..1; None where the release does not judge it.
     quality
         Figures of `measure_quality`.
+    inputs
+        What was known beside the photograph and changed the probabilities.
     """
 
     probabilities: dict[str, float]
@@ -50,6 +54,7 @@ class Prediction:
     disagreement: float
     out_of_scope: float | None
     quality: dict[str, float]
+    inputs: dict[str, str | int | float]
 
 
 class Ensemble:
@@ -61,13 +66,22 @@ class Ensemble:
         Of the release.
     device
         Where the members lie.
+    networks
+        The members, in the manifest's order.
     """
 
-    def __init__(self, manifest: Manifest, networks: Sequence[Network], compute: Compute) -> None:
+    def __init__(
+        self,
+        manifest: Manifest,
+        networks: Sequence[Network],
+        compute: Compute,
+        scope: Scope | None = None,
+    ) -> None:
         self.manifest = manifest
         self.device = compute.device
-        self._chunk = compute.chunk
-        self._networks = networks
+        self.networks = networks
+        self._compute = compute
+        self._scope = scope
 
     @classmethod
     def load(cls, folder: Path, device: str = "auto") -> "Ensemble":
@@ -88,7 +102,7 @@ class Ensemble:
             If there is no such device.
         """
         manifest = read_manifest(folder)
-        known = {MANIFEST_NAME, *(member.file for member in manifest.members)}
+        known = {MANIFEST_NAME, *(ref.file for ref in manifest.files())}
         unknown = sorted(entry.name for entry in folder.iterdir() if entry.name not in known)
         if unknown:
             raise ReleaseInvalid(
@@ -97,20 +111,51 @@ class Ensemble:
             )
         compute = choose_compute(device)
         networks = [load_member(folder, member, manifest, compute) for member in manifest.members]
-        return cls(manifest, networks, compute)
+        return cls(manifest, networks, compute, _load_scope(folder, manifest))
 
     def prepare(self, image: Image.Image) -> Tensor:
         """Prepare an upright photograph as this release wants it: uint8, shape (3, s, s)."""
         return prepare(image, self.manifest.preprocessing.size)
 
+    def without_sight_of(self, fold: int) -> "Ensemble":
+        """Return the ensemble of those members alone that never saw a fold's lesions.
+
+        Raises
+        ------
+        ReleaseInvalid
+            If no member of a kind is of that fold.
+        """
+        members = self.manifest.members
+        chosen = [index for index, member in enumerate(members) if member.fold == fold]
+        if {members[i].kind for i in chosen} != {member.kind for member in members}:
+            raise ReleaseInvalid(
+                f"Release {self.manifest.name} has not a member of each kind for fold {fold}.",
+                remedy="Only a release that was trained in folds can be measured out of fold.",
+            )
+        share = sum(members[index].weight for index in chosen)
+        kept = tuple(
+            members[index].model_copy(update={"weight": members[index].weight / share})
+            for index in chosen
+        )
+        return Ensemble(
+            self.manifest.model_copy(update={"members": kept}),
+            [self.networks[index] for index in chosen],
+            self._compute,
+            self._scope,
+        )
+
     @torch.inference_mode()
-    def predict(self, batch: Sequence[Tensor]) -> list[Prediction]:
+    def predict(
+        self, batch: Sequence[Tensor], inputs: Sequence[Inputs] | None = None
+    ) -> list[Prediction]:
         """Score prepared photographs, in their order.
 
         Parameters
         ----------
         batch
             Squares as `prepare` makes them.
+        inputs
+            What is known beside each photograph; see `metadata.FIELDS`. Nothing by default.
 
         Raises
         ------
@@ -129,18 +174,22 @@ class Ensemble:
         if not batch:
             return []
         try:
-            logits = self._logits(torch.stack(list(batch)))
+            logits, taps = self._forward(torch.stack(list(batch)))
         except torch.OutOfMemoryError as error:
             torch.cuda.empty_cache()
             raise DeviceOutOfMemory(
                 f"Device {self.device} ran out of memory over {len(batch)} photographs."
             ) from error
-        return self._predictions(logits, batch)
+        quality = [measure_quality(square) for square in batch]
+        judged = self._scope.out_of_scope(taps, quality) if self._scope else None
+        return self._predictions(
+            logits, quality, judged or [None] * len(batch), inputs or [{}] * len(batch)
+        )
 
-    def _logits(self, squares: Tensor) -> list[Tensor]:
-        """Logits of each member, float32 on the CPU, shape (n, 7)."""
+    def _forward(self, squares: Tensor) -> tuple[list[Tensor], dict[str, Tensor]]:
+        """Logits of each member, shape (n, 7), and what was tapped of each, all on the CPU."""
         count = len(squares)
-        padding = -count % self._chunk
+        padding = -count % self._compute.chunk
         if padding:
             squares = torch.cat([squares, squares.new_zeros(padding, *squares.shape[1:])])
         if self.device.type == "cuda":
@@ -149,21 +198,38 @@ class Ensemble:
         # is queued before the first result is waited for.
         with torch.backends.cudnn.flags(enabled=True, deterministic=True, allow_tf32=False):
             passes = [
-                torch.stack([network(chunk) for network in self._networks])
-                for chunk in torch.split(squares, self._chunk)
+                [network.tapped(chunk) for network in self.networks]
+                for chunk in torch.split(squares, self._compute.chunk)
             ]
-            return list(torch.cat(passes, dim=1)[:, :count].cpu())
+            said = [torch.stack([logits for logits, _ in one]) for one in passes]
+            logits = list(torch.cat(said, dim=1)[:, :count].cpu())
+            taps = {
+                network.member.name: torch.cat([one[index][1] for one in passes])[:count].cpu()
+                for index, network in enumerate(self.networks)
+            }
+            return logits, taps
 
-    def _predictions(self, logits: list[Tensor], batch: Sequence[Tensor]) -> list[Prediction]:
+    def _predictions(
+        self,
+        logits: list[Tensor],
+        quality: Sequence[dict[str, float]],
+        out_of_scope: Sequence[float | None],
+        inputs: Sequence[Inputs],
+    ) -> list[Prediction]:
         manifest = self.manifest
         probabilities, by_member = calibrated(
-            [values.double() for values in logits], manifest.members, manifest.calibration
+            [values.double() for values in logits],
+            manifest.members,
+            manifest.calibration,
+            metadata_shift(inputs, manifest.calibration),
         )
         severe = severe_probability(probabilities).tolist()
-        member_severe = [severe_probability(own).tolist() for own in by_member]
+        own_severe = [severe_probability(own) for own in by_member]
+        apart = disagreement(own_severe, manifest.members).tolist()
+        member_severe = [own.tolist() for own in own_severe]
         names = [member.name for member in manifest.members]
         predictions = []
-        for index, square in enumerate(batch):
+        for index, measured in enumerate(quality):
             own = {name: values[index] for name, values in zip(names, member_severe, strict=True)}
             predictions.append(
                 Prediction(
@@ -176,9 +242,10 @@ class Ensemble:
                         for name, values in zip(names, logits, strict=True)
                     },
                     member_p_severe=own,
-                    disagreement=max(own.values()) - min(own.values()),
-                    out_of_scope=None,
-                    quality=measure_quality(square),
+                    disagreement=apart[index],
+                    out_of_scope=out_of_scope[index],
+                    quality=measured,
+                    inputs=used_inputs(inputs[index], manifest.calibration),
                 )
             )
         return predictions
@@ -192,20 +259,10 @@ def load_member(folder: Path, member: Member, manifest: Manifest, compute: Compu
     ReleaseInvalid
         If the file is missing, altered, or does not fit its architecture.
     """
-    where = f"File {member.file} of release {manifest.name}"
-    remedy = "Restore the release from its source, or build it again."
-    try:
-        content = (folder / member.file).read_bytes()
-    except OSError as error:
-        raise ReleaseInvalid(
-            f"{where} cannot be read ({error.strerror}).", remedy=remedy
-        ) from error
     # The bytes that were verified are the bytes that are loaded: the file is read once.
-    if hashlib.sha256(content).hexdigest() != member.sha256:
-        raise ReleaseInvalid(
-            f"{where} was altered: its SHA-256 is not the one in the manifest.", remedy=remedy
-        )
-    if member.architecture not in ARCHITECTURES:
+    content = read_verified(folder, member, manifest.name)
+    where = f"File {member.file} of release {manifest.name}"
+    if not is_architecture(member.architecture):
         raise ReleaseInvalid(
             f"{where} is of the unknown architecture {member.architecture!r}.",
             remedy="Install the version of dermtriage that the release was made for.",
@@ -214,5 +271,20 @@ def load_member(folder: Path, member: Member, manifest: Manifest, compute: Compu
         return Network(member, load_safetensors(content), compute)
     except (SafetensorError, RuntimeError) as error:
         raise ReleaseInvalid(
-            f"{where} does not fit its architecture {member.architecture}.", remedy=remedy
+            f"{where} does not fit its architecture {member.architecture}.",
+            remedy="Restore the release from its source, or build it again.",
+        ) from error
+
+
+def _load_scope(folder: Path, manifest: Manifest) -> Scope | None:
+    """Verify and load what judges the scope; None where the release does not judge it."""
+    if manifest.scope is None:
+        return None
+    content = read_verified(folder, manifest.scope, manifest.name)
+    try:
+        return Scope.load(load_safetensors(content))
+    except (SafetensorError, KeyError) as error:
+        raise ReleaseInvalid(
+            f"File {manifest.scope.file} of release {manifest.name} is no judge of scope.",
+            remedy="Install the version of dermtriage that the release was made for.",
         ) from error

@@ -45,7 +45,14 @@ class Preprocessing(_Strict):
     size: int = Field(ge=32, le=1024, description="Side of the square in pixels")
 
 
-class Member(_Strict):
+class FileRef(_Strict):
+    """A file of the release, and the SHA-256 of its bytes in hexadecimal."""
+
+    file: Annotated[str, Field(min_length=1, max_length=100), AfterValidator(_plain_file_name)]
+    sha256: Sha256
+
+
+class Member(FileRef):
     """One network of the ensemble.
 
     Its calibrated probabilities are softmax(logits / temperature + bias), of logits averaged
@@ -53,13 +60,15 @@ class Member(_Strict):
     """
 
     name: Name
+    kind: Name = Field(description="Members of one kind differ only in the lesions they saw")
+    fold: int | None = Field(
+        ge=0, description="Of the training lesions, the one it never saw; None: it saw all"
+    )
     architecture: str
-    file: Annotated[str, Field(min_length=1, max_length=100), AfterValidator(_plain_file_name)]
-    sha256: Sha256
     input_size: int = Field(ge=32, le=1024, description="Side of the input in pixels")
     mean: Channels
     std: Channels
-    views: Literal[1, 4, 8] = Field(description="Dihedral views; 4 are those without transposing")
+    views: int = Field(ge=1, le=8, description="Dihedral views; 4 are those without transposing")
     weight: Probability
     temperature: float = Field(gt=0)
     bias: PerClass
@@ -69,6 +78,10 @@ class Calibration(_Strict):
     """How the members' log-probabilities, averaged by weight, become probabilities."""
 
     temperature: float = Field(gt=0)
+    metadata: dict[str, dict[str, PerClass]] = Field(
+        default={},
+        description="What a field's value adds to the log-probabilities; see `metadata.groups`",
+    )
 
 
 class Thresholds(_Strict):
@@ -77,6 +90,9 @@ class Thresholds(_Strict):
     lower: Probability = Field(description="p_severe below this is low")
     upper: Probability = Field(description="p_severe from this on is severe")
     disagreement: Probability = Field(description="More than this raises low to indeterminate")
+    out_of_scope: Probability | None = Field(
+        default=None, description="More than this raises low to indeterminate; None: not judged"
+    )
 
     @model_validator(mode="after")
     def _ordered(self) -> "Thresholds":
@@ -90,6 +106,7 @@ class Thresholds(_Strict):
             lower=self.lower,
             upper=self.upper,
             disagreement=self.disagreement,
+            out_of_scope=self.out_of_scope,
             timezone=timezone,
         )
 
@@ -108,10 +125,16 @@ class Training(_Strict):
     dataset: str
     data_sha256: Sha256 = Field(description="Over ids, lesions, classes and bytes of all images")
     seed: int
-    photographs: dict[str, int] = Field(description="In each split")
-    lesions: dict[str, int] = Field(description="In each split; no lesion is in two")
-    severe: dict[str, int] = Field(description="Photographs of severe lesions in each split")
-    epochs: dict[str, int] = Field(description="That each member was trained for")
+    folds: int = Field(ge=0, description="By lesion; a member of a fold never saw its lesions")
+    photographs: int = Field(ge=0)
+    lesions: int = Field(ge=0)
+    severe: int = Field(ge=0, description="Photographs of severe lesions")
+    classes: dict[str, int] = Field(description="Photographs of each class")
+    epochs: dict[str, int] = Field(description="That the members of each kind were trained for")
+    commit: str = Field(description="Of the code that trained and built it; empty if unknown")
+    seen: FileRef | None = Field(
+        default=None, description="Digests of the photographs that were learnt from"
+    )
 
 
 class Manifest(_Strict):
@@ -125,9 +148,10 @@ class Manifest(_Strict):
     preprocessing: Preprocessing
     members: tuple[Member, ...] = Field(min_length=1)
     calibration: Calibration
+    scope: FileRef | None = Field(default=None, description="What tells lesions from all else")
     thresholds: Thresholds
     gmac: float = Field(gt=0, le=3, description="1e9 multiply-accumulates a photograph, all views")
-    figures: dict[str, Figure] = Field(description="On the held-out lesions")
+    figures: dict[str, Figure] = Field(description="Out of fold, with 95 % intervals")
     training: Training
     licence: str
 
@@ -135,13 +159,20 @@ class Manifest(_Strict):
     def _consistent(self) -> "Manifest":
         if self.classes != CLASSES or self.severe_classes != SEVERE_CLASSES:
             raise ValueError("the classes are not those that this version of dermtriage knows")
-        for what in ("name", "file"):
-            values = [getattr(member, what) for member in self.members]
-            if len(set(values)) < len(values):
-                raise ValueError(f"two members have the same {what}")
+        names = [member.name for member in self.members]
+        if len(set(names)) < len(names):
+            raise ValueError("two members have the same name")
+        files = [ref.file for ref in self.files()]
+        if len(set(files)) < len(files):
+            raise ValueError("a file is named twice")
         if abs(sum(member.weight for member in self.members) - 1) > 1e-6:
             raise ValueError("the members' weights do not sum to one")
         return self
+
+    def files(self) -> list[FileRef]:
+        """All files of the release but the manifest itself."""
+        others = (self.scope, self.training.seen)
+        return [*self.members, *(ref for ref in others if ref is not None)]
 
 
 def read_manifest(folder: Path) -> Manifest:

@@ -6,6 +6,8 @@ import torch
 import torchvision
 from torch import Tensor, nn
 
+from dermtriage_worker.ensemble.headless import EfficientNetLite0, MobileNetV2
+
 
 def _convolution(inputs: int, outputs: int, stride: int = 1) -> nn.Sequential:
     return nn.Sequential(
@@ -70,31 +72,47 @@ class LesionNet(nn.Module):
         return logits
 
 
-def _mobilenet_v2(classes: int) -> nn.Module:
-    network: nn.Module = torchvision.models.mobilenet_v2(num_classes=classes)
-    return network
+def _lesionnet_narrow(classes: int) -> nn.Module:
+    return LesionNet(classes, widths=(40, 72, 96))
 
 
 def _lesionnet_tiny(classes: int) -> nn.Module:
     return LesionNet(classes, widths=(8, 8, 16))
 
 
-ARCHITECTURES: dict[str, Callable[[int], nn.Module]] = {
+_OWN: dict[str, Callable[[int], nn.Module]] = {
+    "efficientnet_lite0_headless": EfficientNetLite0,
     "lesionnet": LesionNet,
+    "lesionnet_narrow": _lesionnet_narrow,
     "lesionnet_tiny": _lesionnet_tiny,
-    "mobilenet_v2": _mobilenet_v2,
+    "mobilenet_v2_headless": MobileNetV2,
 }
 
 FULL_PRECISION: dict[str, tuple[str, ...]] = {
+    "efficientnet_lite0_headless": tuple(f"features.{stage}." for stage in range(9)),
     "lesionnet": ("stem.",),
+    "lesionnet_narrow": ("stem.",),
     "lesionnet_tiny": ("stem.",),
     "mobilenet_v2": tuple(f"features.{stage}." for stage in range(9)),
+    "mobilenet_v2_headless": tuple(f"features.{stage}." for stage in range(9)),
 }
-"""Parts, by the beginning of their names, that bfloat16 would spoil.
+"""Parts, by the beginning of their names, that bfloat16 would spoil; all of what is not named.
 
 The first stages of MobileNetV2 take small differences of large numbers: in bfloat16 they move
 p_severe by up to 0.28, all later ones together by less than 0.005.
 """
+
+TAPS: dict[str, tuple[str, ...]] = {
+    "efficientnet_lite0_headless": ("features.5", "features.8", "features.11"),
+    "lesionnet_tiny": ("blocks.1", "blocks.3"),
+}
+"""Middle stages that tell whether a photograph shows a lesion at all; see `scope`. The last ones
+know nothing but lesions, and the first ones nothing but edges."""
+
+
+def is_architecture(name: str) -> bool:
+    """Whether there is such a network: ours, or one of torchvision's classifiers."""
+    return name in _OWN or name in torchvision.models.list_models(module=torchvision.models)
 
 
 def create_network(architecture: str, classes: int) -> nn.Module:
@@ -103,6 +121,11 @@ def create_network(architecture: str, classes: int) -> nn.Module:
     Raises
     ------
     KeyError
-        If the architecture is not one of `ARCHITECTURES`.
+        If there is no such architecture; see `is_architecture`.
     """
-    return ARCHITECTURES[architecture](classes)
+    if architecture in _OWN:
+        return _OWN[architecture](classes)
+    if not is_architecture(architecture):
+        raise KeyError(architecture)
+    network: nn.Module = torchvision.models.get_model(architecture, num_classes=classes)
+    return network

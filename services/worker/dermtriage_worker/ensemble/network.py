@@ -1,5 +1,6 @@
 """One member, made fast for inference: batch norm folded, half precision, all views at once."""
 
+import threading
 from collections.abc import Mapping
 
 import torch
@@ -9,7 +10,7 @@ from torch.nn.utils.fusion import fuse_conv_bn_eval
 from dermtriage.states import CLASSES
 from dermtriage_worker.ensemble.device import Compute
 from dermtriage_worker.ensemble.manifest import Member
-from dermtriage_worker.ensemble.members import FULL_PRECISION, create_network
+from dermtriage_worker.ensemble.members import FULL_PRECISION, TAPS, create_network
 from dermtriage_worker.ensemble.preprocessing import normalise
 from dermtriage_worker.ensemble.views import dihedral_view
 
@@ -20,7 +21,7 @@ class Network:
     Parameters
     ----------
     member
-        Its entry in the manifest.
+        Its entry in the manifest; kept as an attribute.
     state
         Its weights, in any precision.
     compute
@@ -36,13 +37,19 @@ class Network:
         network = create_network(member.architecture, len(CLASSES)).eval()
         network.load_state_dict({name: value.float() for name, value in state.items()})
         _fold_batch_norms(network)
-        self._member = member
+        self.member = member
         self._compute = compute
-        _lower_precision(network, compute.dtype, FULL_PRECISION[member.architecture])
+        _lower_precision(network, compute.dtype, FULL_PRECISION.get(member.architecture, ("",)))
+        # Explanations ask for gradients, but never for those of weights.
+        network.requires_grad_(False)
         self._network = network.to(compute.device).to(memory_format=torch.channels_last)
+        # Threads may share a network, and each keeps what it tapped for itself.
+        self._tapped = threading.local()
+        for stage in TAPS.get(member.architecture, ()):
+            network.get_submodule(stage).register_forward_hook(self._keep)
 
     def __call__(self, squares: Tensor) -> Tensor:
-        """Logits of prepared squares on the device, averaged over the views.
+        """Logits of prepared squares on the device, averaged over the member's views.
 
         Parameters
         ----------
@@ -54,11 +61,39 @@ class Network:
         Tensor
             float32, shape (n, classes).
         """
-        member = self._member
+        return self.by_view(squares, self.member.views).mean(0)
+
+    def tapped(self, squares: Tensor) -> tuple[Tensor, Tensor]:
+        """Compute logits, and what the middle stages see of the upright view.
+
+        Returns
+        -------
+        tuple
+            Logits as by a call, and mean and deviation of each channel of each stage in
+            `members.TAPS`: float32, shape (n, f); f is 0 where there are none.
+        """
+        self._tapped.maps = []
+        try:
+            logits = self(squares)
+            count = len(squares)
+            maps = [maps[:count].float().flatten(2) for maps in self._tapped.maps]
+        finally:
+            self._tapped.maps = None
+        pooled = [figure for each in maps for figure in (each.mean(2), each.std(2))]
+        return logits, torch.cat([logits.new_zeros(count, 0), *pooled], dim=1)
+
+    def _keep(self, _stage: nn.Module, _inputs: tuple[Tensor, ...], maps: Tensor) -> None:
+        kept = getattr(self._tapped, "maps", None)
+        if kept is not None:
+            kept.append(maps)
+
+    def by_view(self, squares: Tensor, views: int) -> Tensor:
+        """Logits of the first `views` dihedral views: float32, shape (views, n, classes)."""
+        member = self.member
         upright = normalise(squares, member.input_size, member.mean, member.std)
-        views = torch.cat([dihedral_view(upright, index) for index in range(member.views)])
-        logits: Tensor = self._network(views.contiguous(memory_format=torch.channels_last))
-        return logits.view(member.views, len(squares), -1).mean(0)
+        batch = torch.cat([dihedral_view(upright, index) for index in range(views)])
+        logits: Tensor = self._network(batch.contiguous(memory_format=torch.channels_last))
+        return logits.view(views, len(squares), -1)
 
 
 def _lower_precision(network: nn.Module, dtype: torch.dtype, full: tuple[str, ...]) -> None:

@@ -1,4 +1,4 @@
-"""Write members' weights into a release."""
+"""Write a release's files, and read back what was verified."""
 
 import hashlib
 from collections.abc import Mapping
@@ -8,22 +8,44 @@ import torch
 from safetensors.torch import save
 from torch import Tensor
 
+from dermtriage.errors import ReleaseInvalid
+from dermtriage_worker.ensemble.manifest import FileRef
 
-def pack_member(folder: Path, file: str, state: Mapping[str, Tensor]) -> str:
+
+def pack_member(folder: Path, file: str, state: Mapping[str, Tensor]) -> FileRef:
     """Write a network's weights into a release's folder, in half precision.
 
     Batch norms and biases stay in float32: they are few, and small variances would vanish.
-
-    Returns
-    -------
-    str
-        SHA-256 of the file in hexadecimal, for the manifest.
     """
-    content = save(
-        {
-            name: (value.to(torch.float16) if value.ndim > 1 else value).contiguous().cpu()
-            for name, value in state.items()
-        }
-    )
+    halved = {n: (v.to(torch.float16) if v.ndim > 1 else v) for n, v in state.items()}
+    return pack_tensors(folder, file, halved)
+
+
+def pack_tensors(folder: Path, file: str, tensors: Mapping[str, Tensor]) -> FileRef:
+    """Write tensors into a release's folder as they are; return what the manifest says of them."""
+    content = save({name: value.contiguous().cpu() for name, value in tensors.items()})
     (folder / file).write_bytes(content)
-    return hashlib.sha256(content).hexdigest()
+    return FileRef(file=file, sha256=hashlib.sha256(content).hexdigest())
+
+
+def read_verified(folder: Path, ref: FileRef, release: str) -> bytes:
+    """Read a file of a release and return its bytes, which are those that the manifest names.
+
+    Raises
+    ------
+    ReleaseInvalid
+        If the file is missing or altered.
+    """
+    where = f"File {ref.file} of release {release}"
+    remedy = "Restore the release from its source, or build it again."
+    try:
+        content = (folder / ref.file).read_bytes()
+    except OSError as error:
+        raise ReleaseInvalid(
+            f"{where} cannot be read ({error.strerror}).", remedy=remedy
+        ) from error
+    if hashlib.sha256(content).hexdigest() != ref.sha256:
+        raise ReleaseInvalid(
+            f"{where} was altered: its SHA-256 is not the one in the manifest.", remedy=remedy
+        )
+    return content

@@ -1,13 +1,21 @@
-"""Cheap figures of a photograph's quality, from the prepared square. Advice, never a verdict."""
+"""Cheap figures of a photograph's quality, from the prepared square. Advice, never a verdict.
+
+What they mean to a clinic, and from which figure on, is said in `dermtriage.quality`.
+"""
 
 import torch
 from torch import Tensor
+from torch.nn import functional
 
-_GREY = (0.299, 0.587, 0.114)
+from dermtriage_worker.ensemble.skin import GREY, inside_border, skin_cells
+
+_CLIPPED_DARK, _CLIPPED_BRIGHT = 0.06, 0.97
+_FLAT = 1e-4
+"""Mean gradient below which a picture is one even area."""
 
 
 def measure_quality(square: Tensor) -> dict[str, float]:
-    """Brightness, contrast and sharpness of one prepared square.
+    """Sharpness, exposure and framing of one prepared square; a round black border is left out.
 
     Parameters
     ----------
@@ -17,14 +25,64 @@ def measure_quality(square: Tensor) -> dict[str, float]:
     Returns
     -------
     dict
+        `sharpness`: share of the local variation that a further small blur takes away, 0..1
+        (after Crete and others 2007); little is left to take where the picture is blurred.
         `brightness`: mean grey level, 0..1. `contrast`: its standard deviation, 0..0.5.
-        `sharpness`: mean absolute Laplacian of the grey levels, 0 for a flat picture.
+        `dark_share`, `bright_share`: of pixels without any detail left, 0..1.
+        `lesion_contrast`: distance in RGB between skin and what stands out most, 0..1.7.
+        `lesion_share`: of the photograph that stands out, 0..1.
+        `off_centre`: from the centre to the middle of what stands out; 1 is the edge.
+        `edge_share`: of the photograph's edge that stands out, 0..1.
     """
-    grey = torch.tensordot(torch.tensor(_GREY), square.float() / 255.0, dims=1)
-    inner = grey[1:-1, 1:-1]
-    laplacian = grey[:-2, 1:-1] + grey[2:, 1:-1] + grey[1:-1, :-2] + grey[1:-1, 2:] - 4 * inner
+    values = square.float() / 255.0
+    grey = torch.tensordot(torch.tensor(GREY), values, dims=1)
+    inside = inside_border(grey)
+    levels = grey[inside]
+    figures = {
+        "sharpness": _sharpness(grey, inside),
+        "brightness": float(levels.mean()),
+        "contrast": float(levels.std(correction=0)),
+        "dark_share": float((levels < _CLIPPED_DARK).float().mean()),
+        "bright_share": float((values.amin(0)[inside] > _CLIPPED_BRIGHT).float().mean()),
+    }
+    return figures | _framing(values, inside)
+
+
+def _sharpness(grey: Tensor, inside: Tensor) -> float:
+    padded = functional.pad(grey[None, None], (2, 2, 2, 2), mode="reflect")
+    before = _gradient(grey)
+    after = _gradient(functional.avg_pool2d(padded, 5, 1)[0, 0])
+    # The blur carries a border's edge three pixels inwards.
+    near = functional.max_pool2d((~inside).float()[None], 7, 1, 3)[0]
+    kept = near[1:-1, 1:-1] == 0
+    # What has no variation at all has nothing sharp in it.
+    variation = float(before[kept].mean())
+    return 1 - float(after[kept].mean()) / variation if variation > _FLAT else 0.0
+
+
+def _gradient(grey: Tensor) -> Tensor:
+    across = grey[1:-1, 2:] - grey[1:-1, :-2]
+    down = grey[2:, 1:-1] - grey[:-2, 1:-1]
+    return torch.hypot(across, down)
+
+
+def _framing(values: Tensor, inside: Tensor) -> dict[str, float]:
+    """Where what stands out from the skin lies, judged by colour alone."""
+    cells, seen, skin = skin_cells(values, inside)
+    distance = (cells - skin[:, None, None]).square().sum(0).sqrt() * seen
+    # Lesions are mostly darker than skin; glare and gel are brighter.
+    distance = torch.where(cells.mean(0) < skin.mean(), distance, distance / 2)
+    contrast = distance.max()
+    standing_out = distance > contrast / 2
+    weights = distance * standing_out
+    axis = torch.linspace(-1, 1, len(distance))
+    total = weights.sum().clamp_min(1e-6)
+    off_centre = torch.hypot((weights.sum(0) * axis).sum(), (weights.sum(1) * axis).sum()) / total
+    edge = seen.clone()
+    edge[1:-1, 1:-1] = False
     return {
-        "brightness": float(grey.mean()),
-        "contrast": float(grey.std(correction=0)),
-        "sharpness": float(laplacian.abs().mean()),
+        "lesion_contrast": float(contrast),
+        "lesion_share": float(standing_out.sum() / seen.sum()),
+        "off_centre": float(off_centre),
+        "edge_share": float(standing_out[edge].float().mean()) if edge.any() else 0.0,
     }

@@ -2,7 +2,6 @@
 
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Literal
 
 import torch
 
@@ -37,7 +36,7 @@ def build_tiny_release(folder: Path, seed: int = 0) -> Manifest:
     """
     folder.mkdir(parents=True, exist_ok=True)
     members = []
-    kinds: tuple[tuple[str, Literal[4, 8]], ...] = (("tiny_a", 8), ("tiny_b", 4))
+    kinds = (("tiny_a", 8), ("tiny_b", 4))
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         for name, views in kinds:
@@ -45,9 +44,11 @@ def build_tiny_release(folder: Path, seed: int = 0) -> Manifest:
             members.append(
                 Member(
                     name=name,
+                    kind=name,
+                    fold=None,
                     architecture=_ARCHITECTURE,
                     file=f"{name}.safetensors",
-                    sha256=pack_member(folder, f"{name}.safetensors", state),
+                    sha256=pack_member(folder, f"{name}.safetensors", state).sha256,
                     input_size=64,
                     mean=(0.5, 0.5, 0.5),
                     std=(0.25, 0.25, 0.25),
@@ -57,7 +58,6 @@ def build_tiny_release(folder: Path, seed: int = 0) -> Manifest:
                     bias=(0.0,) * len(CLASSES),
                 )
             )
-    counts = {"train": 0, "calibration": 0, "heldout": 0}
     manifest = Manifest(
         name=folder.name,
         created=datetime(2026, 1, 1, tzinfo=UTC),
@@ -73,10 +73,13 @@ def build_tiny_release(folder: Path, seed: int = 0) -> Manifest:
             dataset="none: random weights",
             data_sha256="0" * 64,
             seed=seed,
-            photographs=counts,
-            lesions=counts,
-            severe=counts,
+            folds=0,
+            photographs=0,
+            lesions=0,
+            severe=0,
+            classes={},
             epochs={},
+            commit="",
         ),
         licence="Apache-2.0",
     )

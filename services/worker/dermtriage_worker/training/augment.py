@@ -9,36 +9,61 @@ from PIL import Image
 from torch import Tensor
 from torch.nn import functional
 
+from dermtriage_worker.ensemble.views import dihedral_view
 from dermtriage_worker.training.config import AugmentConfig
+from dermtriage_worker.training.strokes import HAIRS, INK, draw_strokes
+
+_HAIR_COLOURS = ((0.02, 0.30), (0.02, 0.22), (0.02, 0.18))
+_INK_COLOURS = ((0.10, 0.45), (0.05, 0.35), (0.35, 0.75))
+"""Ranges of red, green and blue: dark brown to black, and violet to blue."""
 
 
-def augment(frames: Tensor, size: int, config: AugmentConfig, generator: torch.Generator) -> Tensor:
+class Augmentation:
     """Distort frames at random into network-sized squares.
 
-    Geometry (flips, quarter turns, rotation, zoom, stretch, shift) is one resampling; then the
-    colours of another camera and lamp, blur, a dermatoscope's round border, and JPEG.
+    Geometry (flips, quarter turns, rotation, zoom, stretch, shift) is one resampling; then hairs
+    and ink on the skin, the colours of another camera and lamp, blur or sharpening, a
+    dermatoscope's round border, and JPEG.
 
     Parameters
     ----------
-    frames
-        uint8, shape (n, 3, h, w) with w >= h.
-    size
-        Side of the result in pixels. Without zoom it shows the frame's centred square.
     config
         Ranges and shares.
-    generator
-        Source of all randomness.
-
-    Returns
-    -------
-    Tensor
-        float32 in 0..1, shape (n, 3, size, size).
+    size
+        Side of the result in pixels. Without zoom it shows the frame's centred square.
+    seed
+        Of the drawn hairs and ink strokes, which are drawn once and laid over in eight ways.
     """
-    values = _warp(frames.float() / 255.0, size, config, generator)
-    values = _recolour(values, config, generator)
-    values = _blur(values, config, generator)
-    values = _vignette(values, config, generator)
-    return _compress(values, config, generator)
+
+    def __init__(self, config: AugmentConfig, size: int, *, seed: int) -> None:
+        self._config = config
+        self._size = size
+        self._hairs = draw_strokes(HAIRS, 96, size, seed=seed)
+        self._inks = draw_strokes(INK, 32, size, seed=seed + 1)
+
+    def __call__(self, frames: Tensor, generator: torch.Generator) -> Tensor:
+        """Distort a batch.
+
+        Parameters
+        ----------
+        frames
+            uint8, shape (n, 3, h, w) with w >= h.
+        generator
+            Source of all randomness.
+
+        Returns
+        -------
+        Tensor
+            float32 in 0..1, shape (n, 3, size, size).
+        """
+        config = self._config
+        values = _warp(frames.float() / 255.0, self._size, config, generator)
+        values = _cover(values, self._hairs, config.hair_share, _HAIR_COLOURS, generator)
+        values = _cover(values, self._inks, config.ink_share, _INK_COLOURS, generator)
+        values = _recolour(values, config, generator)
+        values = _blur_or_sharpen(values, config, generator)
+        values = _vignette(values, config, generator)
+        return _compress(values, config, generator)
 
 
 def _uniform(count: int, low: float, high: float, generator: torch.Generator) -> Tensor:
@@ -92,23 +117,56 @@ def _recolour(values: Tensor, config: AugmentConfig, generator: torch.Generator)
     return values.clamp(1e-4, 1.0).pow(factor())
 
 
-def _blur(values: Tensor, config: AugmentConfig, generator: torch.Generator) -> Tensor:
-    chosen = _chosen(len(values), config.blur_share, generator)
+def _cover(
+    values: Tensor,
+    strokes: Tensor,
+    share: float,
+    colours: tuple[tuple[float, float], ...],
+    generator: torch.Generator,
+) -> Tensor:
+    """Lay drawn strokes of a random colour over a share of the pictures."""
+    chosen = _chosen(len(values), share, generator)
+    if not len(chosen):
+        return values
+    picked = torch.randint(0, len(strokes), (len(chosen),), generator=generator)
+    ways = torch.randint(0, 8, (len(chosen),), generator=generator).tolist()
+    laid = torch.stack(
+        [dihedral_view(strokes[which], way) for which, way in zip(picked, ways, strict=True)]
+    )
+    opacity = laid[:, None] / 255.0 * _uniform(len(chosen), 0.5, 1.0, generator).view(-1, 1, 1, 1)
+    colour = torch.stack(
+        [_uniform(len(chosen), low, high, generator) for low, high in colours], dim=1
+    )[:, :, None, None]
+    covered = values[chosen] * (1 - opacity) + colour * opacity
+    return values.index_copy(0, chosen, covered)
+
+
+def _blur_or_sharpen(values: Tensor, config: AugmentConfig, generator: torch.Generator) -> Tensor:
+    """Blur some pictures and sharpen others: both move a picture along its difference to a blur."""
+    draw = torch.rand(len(values), generator=generator)
+    chosen = torch.nonzero(draw < config.blur_share + config.sharpen_share).flatten()
     if not len(chosen):
         return values
     sigma = _uniform(len(chosen), *config.blur_sigma, generator)
-    reach = math.ceil(2.5 * config.blur_sigma[1])
+    sharpened = _uniform(len(chosen), *config.sharpen_amount, generator)
+    amount = torch.where(draw[chosen] < config.blur_share, -1.0, sharpened).view(-1, 1, 1, 1)
+    picked = values[chosen]
+    blurred = _gaussian(picked, sigma, math.ceil(2.5 * config.blur_sigma[1]))
+    return values.index_copy(0, chosen, (picked + amount * (picked - blurred)).clamp(0, 1))
+
+
+def _gaussian(values: Tensor, sigma: Tensor, reach: int) -> Tensor:
+    """Blur each picture by its own sigma, in pixels."""
     offsets = torch.arange(-reach, reach + 1)
     kernel = torch.exp(-(offsets**2) / (2 * sigma[:, None] ** 2))
     kernel = (kernel / kernel.sum(1, keepdim=True)).repeat_interleave(3, dim=0)
-    picked = values[chosen]
     # Each channel of each picture is a group of its own, so that each has its own width.
-    flat = picked.reshape(1, -1, *picked.shape[2:])
+    flat = values.reshape(1, -1, *values.shape[2:])
     groups = flat.shape[1]
     flat = functional.pad(flat, (reach, reach, reach, reach), mode="reflect")
     flat = functional.conv2d(flat, kernel[:, None, None, :], groups=groups)
     flat = functional.conv2d(flat, kernel[:, None, :, None], groups=groups)
-    return values.index_copy(0, chosen, flat.reshape(picked.shape))
+    return flat.reshape(values.shape)
 
 
 def _vignette(values: Tensor, config: AugmentConfig, generator: torch.Generator) -> Tensor:

@@ -1,7 +1,8 @@
 """Stop and go on: what a member needs to resume after a kill."""
 
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import torch
 
@@ -16,8 +17,18 @@ class TrainingMismatch(DermtriageError):
     code = "training_mismatch"
 
 
+class Stateful(Protocol):
+    """What can be stopped and go on: a network, an optimizer."""
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return all that changes."""
+
+    def load_state_dict(self, state_dict: dict[str, Any], /) -> Any:
+        """Take it up again."""
+
+
 def save_checkpoint(
-    folder: Path, *, digest: str, epoch: int, network: torch.nn.Module, optimizer: Any
+    folder: Path, *, digest: str, epoch: int, parts: Mapping[str, Stateful]
 ) -> None:
     """Write a checkpoint whole or not at all.
 
@@ -27,23 +38,20 @@ def save_checkpoint(
         Of the configuration; another one may not resume from here.
     epoch
         How many epochs are done.
+    parts
+        All that has a state.
     """
     path = folder / CHECKPOINT_NAME
     partial = path.with_suffix(".partial")
-    state = {
-        "digest": digest,
-        "epoch": epoch,
-        "network": network.state_dict(),
-        "optimizer": optimizer.state_dict(),
-    }
-    torch.save(state, partial)
+    states = {name: part.state_dict() for name, part in parts.items()}
+    torch.save({"digest": digest, "epoch": epoch} | states, partial)
     partial.replace(path)
 
 
 def load_checkpoint(
-    folder: Path, *, digest: str, network: torch.nn.Module, optimizer: Any, device: torch.device
+    folder: Path, *, digest: str, parts: Mapping[str, Stateful], device: torch.device
 ) -> int:
-    """Restore network and optimizer, and return how many epochs they have seen.
+    """Restore the parts and return how many epochs they have seen; 0 without a checkpoint.
 
     Raises
     ------
@@ -51,6 +59,8 @@ def load_checkpoint(
         If the checkpoint is of another configuration.
     """
     path = folder / CHECKPOINT_NAME
+    if not path.exists():
+        return 0
     # An optimizer's state is no flat table of tensors, as safetensors wants it; `weights_only`
     # lets nothing but tensors and plain values through.
     state = torch.load(path, map_location=device, weights_only=True)  # noqa: TID251
@@ -59,6 +69,6 @@ def load_checkpoint(
             f"{path} was made with another configuration.",
             remedy="Train into another folder, or remove it to begin anew.",
         )
-    network.load_state_dict(state["network"])
-    optimizer.load_state_dict(state["optimizer"])
+    for name, part in parts.items():
+        part.load_state_dict(state[name])
     return int(state["epoch"])

@@ -6,7 +6,7 @@ from importlib import resources
 from pathlib import Path
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 
 class _Strict(BaseModel):
@@ -14,46 +14,67 @@ class _Strict(BaseModel):
 
 
 class MemberConfig(_Strict):
-    """One network of the ensemble and how it is trained."""
+    """One kind of network and how it is trained, once for every fold."""
 
     name: str = Field(pattern=r"^[a-z0-9][a-z0-9_-]{0,40}$")
     architecture: str
     pretrained: bool
     input_size: int = Field(ge=32, le=512)
+    first_size: int | None = Field(
+        default=None, ge=32, le=512, description="Input size for the first half of the epochs"
+    )
     epochs: int = Field(ge=1)
     batch_size: int = Field(default=32, ge=2)
     learning_rate: float = Field(gt=0)
     weight_decay: float = Field(default=0.05, ge=0)
     warmup_epochs: float = Field(default=0.5, ge=0)
+    average_decay: float = Field(
+        default=0.995, ge=0, lt=1, description="Of the running mean of the weights, a step"
+    )
+    teacher: str | None = Field(
+        default=None, description="An earlier member; of the same fold, it teaches this one"
+    )
+    precision: Literal["bf16", "fp32"] = "fp32"
 
 
 class AugmentConfig(_Strict):
-    """Ranges and shares of the distortions; see `augment.augment`."""
+    """Ranges and shares of the distortions; see `augment.Augmentation`."""
 
     zoom: tuple[float, float] = (0.6, 1.6)
     rotation_degrees: float = Field(default=30.0, ge=0)
     stretch: float = Field(default=0.08, ge=0, lt=1)
     shift: float = Field(default=0.08, ge=0, lt=1)
     channel_gain: float = Field(default=0.2, ge=0, lt=1)
-    tone: float = Field(default=0.25, ge=0, lt=1)
-    blur_share: float = Field(default=0.25, ge=0, le=1)
+    tone: float = Field(default=0.2, ge=0, lt=1)
+    blur_share: float = Field(default=0.2, ge=0, le=1)
     blur_sigma: tuple[float, float] = (0.4, 1.6)
-    jpeg_share: float = Field(default=0.2, ge=0, le=1)
+    sharpen_share: float = Field(default=0.1, ge=0, le=1)
+    sharpen_amount: tuple[float, float] = (0.3, 1.5)
+    jpeg_share: float = Field(default=0.15, ge=0, le=1)
     jpeg_quality: tuple[int, int] = (15, 70)
-    vignette_share: float = Field(default=0.25, ge=0, le=1)
-    vignette_radius: tuple[float, float] = (0.72, 1.2)
+    vignette_share: float = Field(default=0.2, ge=0, le=1)
+    vignette_radius: tuple[float, float] = (0.7, 1.2)
+    hair_share: float = Field(default=0.12, ge=0, le=1)
+    ink_share: float = Field(default=0.03, ge=0, le=1)
 
 
 class TrainConfig(_Strict):
-    """A whole run: the split, the distortions and the members."""
+    """A whole run: the folds, the distortions and the members."""
 
     seed: int = 20261123
-    heldout_share: float = Field(default=0.20, gt=0, lt=1)
-    calibration_share: float = Field(default=0.12, gt=0, lt=1)
-    precision: Literal["bf16", "fp32"] = "bf16"
+    folds: int = Field(default=3, ge=2, le=20)
     threads: int = Field(default=0, ge=0, description="0 leaves torch's own choice")
     members: tuple[MemberConfig, ...] = Field(min_length=1)
     augment: AugmentConfig = AugmentConfig()
+
+    @model_validator(mode="after")
+    def _taught_by_earlier_ones(self) -> "TrainConfig":
+        earlier: set[str] = set()
+        for member in self.members:
+            if member.teacher is not None and member.teacher not in earlier:
+                raise ValueError(f"{member.teacher} does not stand before {member.name}")
+            earlier.add(member.name)
+        return self
 
     @classmethod
     def read(cls, path: Path) -> "TrainConfig":
@@ -62,15 +83,15 @@ class TrainConfig(_Strict):
 
     @classmethod
     def default(cls) -> "TrainConfig":
-        """Return the configuration that made the first release."""
-        text = resources.files(__package__).joinpath("first.toml").read_text(encoding="utf-8")
+        """Return the configuration that made the release in the tree."""
+        text = resources.files(__package__).joinpath("default.toml").read_text(encoding="utf-8")
         return cls.model_validate(tomllib.loads(text))
 
-    def member_digest(self, member: MemberConfig) -> str:
+    def member_digest(self, member: MemberConfig, fold: int) -> str:
         """Fingerprint of all that one member's weights depend on, to refuse a wrong resume."""
         parts = (
             member.model_dump_json(),
             self.augment.model_dump_json(),
-            repr((self.seed, self.heldout_share, self.calibration_share, self.precision)),
+            repr((self.seed, self.folds, fold)),
         )
         return hashlib.sha256("\n".join(parts).encode()).hexdigest()

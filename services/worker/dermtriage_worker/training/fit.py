@@ -8,23 +8,20 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import torch
-import torchvision
-from safetensors.torch import load_file, save_file
+from safetensors.torch import save_file
 from torch import Tensor, nn
 from torch.nn import functional
+from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from dermtriage.states import CLASSES
 from dermtriage_worker.ensemble.members import create_network
 from dermtriage_worker.ensemble.preprocessing import normalise
-from dermtriage_worker.training.augment import augment
-from dermtriage_worker.training.checkpoint import (
-    CHECKPOINT_NAME,
-    TrainingMismatch,
-    load_checkpoint,
-    save_checkpoint,
-)
+from dermtriage_worker.evaluation.figures import auc, balanced_accuracy, severe_mask
+from dermtriage_worker.training.augment import Augmentation
+from dermtriage_worker.training.checkpoint import Stateful, load_checkpoint, save_checkpoint
 from dermtriage_worker.training.config import MemberConfig, TrainConfig
-from dermtriage_worker.training.figures import auc, balanced_accuracy, severe_mask
+from dermtriage_worker.training.pretrained import imagenet_weights, load_pretrained
+from dermtriage_worker.training.teacher import Teacher
 
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
 IMAGENET_STD = (0.229, 0.224, 0.225)
@@ -37,6 +34,7 @@ class Progress:
     """How far one member is."""
 
     member: str
+    fold: int
     epoch: int
     epochs: int
     step: int
@@ -57,34 +55,42 @@ class Sample:
 def train_member(
     member: MemberConfig,
     config: TrainConfig,
+    fold: int,
     training: Sample,
     validation: Sample,
     out: Path,
     *,
-    imagenet: Path | None,
+    imagenet: Mapping[str, Path],
+    teacher: Teacher | None,
     device: torch.device,
     on_progress: Callable[[Progress], None],
 ) -> None:
-    """Train one member to its end, from its last checkpoint where there is one.
+    """Train one member of one fold to its end, from its last checkpoint where there is one.
 
     The loss is the logit-adjusted cross-entropy of Menon et al., "Long-tail learning via logit
     adjustment" (ICLR 2021): logits learn to rank as if all classes were equally frequent, and
-    the frequencies are put back by calibration.
+    the frequencies are put back by calibration. What is kept in the end is the running mean of
+    the weights over the last steps.
 
-    All randomness of an epoch is drawn from (seed, epoch), so a resumed run goes the same way as
-    one that was never stopped.
+    All randomness of an epoch is drawn from (seed, fold, epoch), so a resumed run goes the same
+    way as one that was never stopped.
 
     Parameters
     ----------
+    fold
+        The one that this member does not learn from.
     training
-        Whole frames (n, 3, h, w) and their classes.
+        Whole frames (n, 3, h, w) of the other folds and their classes.
     validation
-        Prepared squares (m, 3, s, s) and their classes; only watched, never learnt from.
+        Prepared squares (m, 3, s, s) of this fold and their classes; only watched: nothing is
+        chosen by them.
     out
         Folder of this member: receives the checkpoint, the curves (a JSON object an epoch) and
         at the end the weights (safetensors, float32).
     imagenet
-        Weights to start from, for a member with `pretrained`; torchvision's own if None.
+        Files to start from, for members with `pretrained`; see `imagenet_weights`.
+    teacher
+        Of the same fold, for a member that is taught.
 
     Raises
     ------
@@ -92,19 +98,24 @@ def train_member(
         If the checkpoint in `out` is of another configuration, or the weights do not fit.
     """
     out.mkdir(parents=True, exist_ok=True)
-    torch.manual_seed(config.seed)
+    torch.manual_seed(_seed(config, fold, 0))
     network = create_network(member.architecture, len(CLASSES))
-    network.to(device).to(memory_format=torch.channels_last)
-    optimizer = _optimizer(network, member)
-    digest = config.member_digest(member)
-    first = 0
-    if (out / CHECKPOINT_NAME).exists():
-        first = load_checkpoint(
-            out, digest=digest, network=network, optimizer=optimizer, device=device
-        )
-    elif member.pretrained:
+    if member.pretrained:
         load_pretrained(network, imagenet_weights(member.architecture, imagenet))
+    network.to(device).to(memory_format=torch.channels_last)
+    average = AveragedModel(
+        network, multi_avg_fn=_running_mean(member.average_decay), use_buffers=True
+    )
+    optimizer = _optimizer(network, member)
+    parts: dict[str, Stateful] = {"network": network, "average": average, "optimizer": optimizer}
+    digest = config.member_digest(member, fold)
+    first = load_checkpoint(out, digest=digest, parts=parts, device=device)
 
+    augmentations = {
+        size: Augmentation(config.augment, size, seed=config.seed)
+        for size in (member.first_size, member.input_size)
+        if size is not None
+    }
     log_prior = class_log_prior(training.labels)
     steps = len(training.labels) // member.batch_size
     began = time.monotonic()
@@ -114,67 +125,34 @@ def train_member(
             done = (epoch - first) * steps + step
             left = (member.epochs - first) * steps - done
             seconds = (time.monotonic() - began) / done * left
-            on_progress(Progress(member.name, epoch + 1, member.epochs, step, steps, loss, seconds))
+            on_progress(
+                Progress(member.name, fold, epoch + 1, member.epochs, step, steps, loss, seconds)
+            )
 
+        network.train()
         loss = _train_epoch(
-            network, optimizer, member, config, training, log_prior, epoch, device, report
+            network,
+            average,
+            optimizer,
+            member,
+            augmentations[_size(member, epoch)],
+            teacher,
+            training,
+            log_prior,
+            (epoch, _seed(config, fold, epoch)),
+            report,
         )
-        row = {"epoch": epoch + 1, "loss": loss} | _watch(
-            network, validation, log_prior, member.input_size, device
-        )
-        save_checkpoint(out, digest=digest, epoch=epoch + 1, network=network, optimizer=optimizer)
+        row = {"epoch": epoch + 1, "loss": loss, "seconds": round(time.monotonic() - began, 1)}
+        row |= _watch(average.module, validation, log_prior, member.input_size, device)
+        save_checkpoint(out, digest=digest, epoch=epoch + 1, parts=parts)
         # The row comes after the checkpoint: a kill between the two loses a row of a log, and
         # never writes one for an epoch that is trained again.
         with (out / CURVES_NAME).open("a", encoding="utf-8") as handle:
             handle.write(json.dumps(row) + "\n")
-    save_file(
-        {name: value.contiguous().cpu() for name, value in network.state_dict().items()},
-        out / WEIGHTS_NAME,
-    )
-
-
-def imagenet_weights(architecture: str, path: Path | None) -> Mapping[str, Tensor]:
-    """Read ImageNet weights from a safetensors file, or else fetch torchvision's own.
-
-    Raises
-    ------
-    TrainingMismatch
-        If torchvision's weights cannot be fetched.
-    """
-    if path is not None:
-        return load_file(path)
-    try:
-        weights = torchvision.models.get_model_weights(architecture).DEFAULT
-        state: Mapping[str, Tensor] = weights.get_state_dict(progress=False, check_hash=True)
-    except (OSError, ValueError) as error:
-        raise TrainingMismatch(
-            f"torchvision's ImageNet weights of {architecture} cannot be had ({error}).",
-            remedy="Give a safetensors file of them.",
-        ) from error
-    return state
-
-
-def load_pretrained(network: nn.Module, weights: Mapping[str, Tensor]) -> None:
-    """Put ImageNet weights into a network, leaving out the classifier of 1000 classes.
-
-    Raises
-    ------
-    TrainingMismatch
-        If anything else than the classifier does not fit.
-    """
-    own = network.state_dict()
-    fitting = {
-        name: value
-        for name, value in weights.items()
-        if name in own and own[name].shape == value.shape
-    }
-    missing = [n for n in own if n not in fitting and not n.startswith("classifier.")]
-    if missing:
-        raise TrainingMismatch(
-            f"The ImageNet weights do not fit the architecture: {len(missing)} tensors are "
-            f"missing or of another shape, the first is {missing[0]}."
-        )
-    network.load_state_dict(fitting, strict=False)
+    weights = {n: value.contiguous().cpu() for n, value in average.module.state_dict().items()}
+    partial = out / f"{WEIGHTS_NAME}.partial"
+    save_file(weights, partial)
+    partial.replace(out / WEIGHTS_NAME)
 
 
 def class_log_prior(labels: Tensor) -> Tensor:
@@ -183,42 +161,63 @@ def class_log_prior(labels: Tensor) -> Tensor:
     return (counts / counts.sum()).log()
 
 
+def _running_mean(decay: float) -> Callable[..., None]:
+    mean: Callable[..., None] = get_ema_multi_avg_fn(decay)  # type: ignore[no-untyped-call]
+    return mean
+
+
+def _seed(config: TrainConfig, fold: int, epoch: int) -> int:
+    return config.seed * 100_000 + fold * 1000 + epoch
+
+
+def _size(member: MemberConfig, epoch: int) -> int:
+    # Small squares teach the coarse at half the price, and the later epochs the rest (Tan and Le,
+    # "EfficientNetV2", 2021).
+    if member.first_size is not None and epoch < member.epochs // 2:
+        return member.first_size
+    return member.input_size
+
+
 def _train_epoch(
     network: nn.Module,
+    average: AveragedModel,
     optimizer: torch.optim.Optimizer,
     member: MemberConfig,
-    config: TrainConfig,
+    augmentation: Augmentation,
+    teacher: Teacher | None,
     training: Sample,
     log_prior: Tensor,
-    epoch: int,
-    device: torch.device,
+    epoch_and_seed: tuple[int, int],
     report: Callable[[int, float], None],
 ) -> float:
     """Train for one epoch and return its mean loss."""
-    seed = config.seed * 1000 + epoch
+    epoch, seed = epoch_and_seed
     torch.manual_seed(seed)
     generator = torch.Generator().manual_seed(seed)
     order = torch.randperm(len(training.labels), generator=generator)
     steps = len(order) // member.batch_size
     centre = torch.tensor(IMAGENET_MEAN).view(1, 3, 1, 1)
     spread = torch.tensor(IMAGENET_STD).view(1, 3, 1, 1)
+    device = next(network.parameters()).device
     log_prior = log_prior.to(device)
-    network.train()
     total = 0.0
     for step in range(steps):
         rate = _learning_rate(member, epoch * steps + step, steps)
         for group in optimizer.param_groups:
             group["lr"] = rate
         picked = order[step * member.batch_size : (step + 1) * member.batch_size]
-        squares = augment(training.images[picked], member.input_size, config.augment, generator)
+        squares = augmentation(training.images[picked], generator)
         values = ((squares - centre) / spread).to(device, memory_format=torch.channels_last)
-        with torch.autocast(device.type, torch.bfloat16, enabled=config.precision == "bf16"):
+        with torch.autocast(device.type, torch.bfloat16, enabled=member.precision == "bf16"):
             logits = network(values)
         truth = training.labels[picked].to(device)
         loss = functional.cross_entropy(logits.float() + log_prior, truth)
+        if teacher is not None:
+            loss = teacher.loss(values, logits.float(), loss)
         optimizer.zero_grad()
         torch.autograd.backward(loss)
         optimizer.step()
+        average.update_parameters(network)
         total += loss.item()
         report(step + 1, total / (step + 1))
     return total / max(1, steps)

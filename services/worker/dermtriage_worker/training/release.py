@@ -1,24 +1,17 @@
 """Make a release of trained members: choose views, calibrate, set thresholds, measure."""
 
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
-from itertools import product
 from pathlib import Path
 
-import numpy as np
 import torch
 from safetensors.torch import load_file
 from torch import Tensor
 
-from dermtriage.errors import DermtriageError
 from dermtriage.states import CLASSES, SEVERE_CLASSES
-from dermtriage_worker.ensemble.calibration import (
-    calibrated,
-    member_log_probabilities,
-    severe_probability,
-)
-from dermtriage_worker.ensemble.device import Compute, choose_compute
-from dermtriage_worker.ensemble.ensemble import Ensemble
+from dermtriage_worker.ensemble.calibration import severe_probability
+from dermtriage_worker.ensemble.device import choose_compute
 from dermtriage_worker.ensemble.manifest import (
     Calibration,
     Manifest,
@@ -27,179 +20,198 @@ from dermtriage_worker.ensemble.manifest import (
     Training,
     write_manifest,
 )
+from dermtriage_worker.ensemble.metadata import groups, metadata_shift
 from dermtriage_worker.ensemble.network import Network
-from dermtriage_worker.ensemble.packing import pack_member
+from dermtriage_worker.ensemble.packing import pack_member, pack_tensors
 from dermtriage_worker.ensemble.preprocessing import CANONICAL_SIZE
+from dermtriage_worker.evaluation.figures import severe_mask
+from dermtriage_worker.evaluation.labelled import Labelled
+from dermtriage_worker.evaluation.squares import load_squares
 from dermtriage_worker.training.calibrate import (
+    Fit,
     choose_thresholds,
-    ensemble_log_loss,
-    fit_combination,
-    fit_member,
+    fit_metadata,
+    kinds_disagreement,
 )
-from dermtriage_worker.training.config import MemberConfig, TrainConfig
+from dermtriage_worker.training.config import MemberConfig
 from dermtriage_worker.training.cost import gmac
+from dermtriage_worker.training.crossfit import crossfit, metadata_helps
 from dermtriage_worker.training.data import (
-    Record,
-    assign_splits,
+    assign_folds,
     fingerprint,
     labels,
-    load_squares,
     read_records,
 )
-from dermtriage_worker.training.evaluate import heldout_figures, predict_all
-from dermtriage_worker.training.figures import severe_mask
 from dermtriage_worker.training.fit import (
     IMAGENET_MEAN,
     IMAGENET_STD,
-    WEIGHTS_NAME,
     class_log_prior,
 )
-from dermtriage_worker.training.splits import Split
-from dermtriage_worker.training.train import CONFIG_NAME
+from dermtriage_worker.training.measured import crossfitted_figures, shipped_figures
+from dermtriage_worker.training.out_of_fold import choose_views, out_of_fold_logits
+from dermtriage_worker.training.run import ReleaseNotBuilt, code_commit, read_config, read_weights
+from dermtriage_worker.training.scope import SCOPE_FILE, fit_scope
+from dermtriage_worker.training.seen import pack_seen
+from dermtriage_worker.training.train import member_name
 
-MAX_GMAC = 3.0
 LICENCE = (
     "Weights derived from HAM10000 (Tschandl, Rosendahl, Kittler 2018, doi:10.7910/DVN/DBW86T), "
     "CC BY-NC 4.0: not for commercial use."
 )
 
-
-class ReleaseNotBuilt(DermtriageError):
-    """A release cannot be made of what is there."""
-
-    code = "release_not_built"
+YOUNG = 40
 
 
 def build_release(
     data: Path,
     run: Path,
     folder: Path,
-    on_progress: Callable[[str], None],
+    on_progress: Callable[[str, int, int], None],
 ) -> Manifest:
     """Build a release from a finished training run.
 
-    Views, temperatures, weights and thresholds are set on the calibration lesions; the figures
-    in the manifest are of the held-out lesions and of the halved weights that are shipped,
-    scored by the code that serves them.
+    Views, calibration and thresholds are set on out-of-fold scores: what each photograph gets
+    from the members that never saw its lesion.
 
     Parameters
     ----------
     data
-        HAM10000's folder, as in training.
+        The folder that was trained on.
     run
         The folder that `train` wrote.
     folder
         Becomes the release; must be empty or absent. Its name becomes the release's name.
     on_progress
-        Called with a sentence at each step.
+        Called with a step in words, how much of it is done, and how much there is.
 
     Raises
     ------
     ReleaseNotBuilt
-        If the run is not finished, the folder is not empty, or the budget is exceeded.
+        If the run is not finished, or the folder is not empty.
+    TooCostly
+        If the members cost more than the budget allows.
     DataMissing
         If the data is not there or not whole.
     """
     if folder.exists() and any(folder.iterdir()):
         raise ReleaseNotBuilt(f"{folder} is not empty.", remedy="Choose another name for it.")
-    config = _read_config(run)
-    states = {member.name: _read_weights(run, member) for member in config.members}
+    config = read_config(run)
+    states = {
+        (member.name, fold): read_weights(run, member, fold)
+        for member in config.members
+        for fold in range(config.folds)
+    }
     records = read_records(data)
-    splits = assign_splits(
-        records,
-        heldout_share=config.heldout_share,
-        calibration_share=config.calibration_share,
-        seed=config.seed,
-    )
-    log_prior = class_log_prior(labels(splits[Split.TRAIN])).double()
-    truth = labels(splits[Split.CALIBRATION])
+    folds = torch.tensor(assign_folds(records, folds=config.folds, seed=config.seed))
+    truth = labels(records)
+    log_prior = class_log_prior(truth).double()
+    severe = torch.from_numpy(severe_mask())[truth]
+    inputs = [record.inputs for record in records]
+    squares = load_squares(records)
 
     folder.mkdir(parents=True, exist_ok=True)
-    drafts = [_pack(folder, member, states[member.name]) for member in config.members]
     compute = choose_compute("auto")
-    squares = load_squares(splits[Split.CALIBRATION])
-    on_progress(f"Scoring {len(squares)} calibration photographs with 4 and 8 views.")
-    members, logits = _choose_views(drafts, folder, squares, truth, log_prior, compute)
-
-    on_progress("Calibrating.")
-    fits = [fit_member(values, truth, log_prior) for values in logits]
-    logs = [
-        member_log_probabilities(values.double(), *fit)
-        for values, fit in zip(logits, fits, strict=True)
-    ]
-    weights, temperature = fit_combination(logs, truth)
     members = [
-        member.model_copy(update={"temperature": fit[0], "bias": tuple(fit[1]), "weight": weight})
-        for member, fit, weight in zip(members, fits, weights, strict=True)
+        _pack(folder, member, fold, states[member.name, fold])
+        for member in config.members
+        for fold in range(config.folds)
     ]
-    calibration = Calibration(temperature=temperature)
-    probabilities, own = calibrated([v.double() for v in logits], members, calibration)
-    severities = torch.stack([severe_probability(values) for values in own])
+    networks = [Network(m, load_file(folder / m.file), compute) for m in members]
+    all_views = out_of_fold_logits(
+        networks,
+        squares,
+        folds,
+        compute.chunk,
+        lambda done, whole: on_progress("Scoring out of fold", done, whole),
+    )
+    choice = choose_views(all_views, members, truth, log_prior)
+    logits = {kind: views[: choice.views[kind]].mean(0) for kind, views in all_views.items()}
+
+    plain, informed = (
+        crossfit(
+            logits, truth, severe, folds, inputs, log_prior, with_metadata=used, seed=config.seed
+        )
+        for used in (False, True)
+    )
+    young = torch.tensor([_is_young(record) for record in records]) & severe
+    metadata: Mapping[str, Mapping[str, Sequence[float]]] = {}
+    if metadata_helps(plain, informed, truth, young):
+        metadata = fit_metadata(
+            choice.fit.probabilities(logits).log(),
+            [groups(known) for known in inputs],
+            truth,
+            seed=config.seed,
+        )
+    calibration = Calibration.model_validate(
+        {"temperature": choice.fit.temperature, "metadata": metadata}
+    )
+    probabilities = choice.fit.probabilities(logits, metadata_shift(inputs, calibration))
     thresholds = choose_thresholds(
         severe_probability(probabilities).numpy(),
-        severe_mask()[truth.numpy()],
-        (severities.amax(0) - severities.amin(0)).numpy(),
+        severe.numpy(),
+        kinds_disagreement(choice.fit, logits).numpy(),
     )
-
+    calibrated = [_calibrated(m, choice.fit, choice.views[m.kind], config.folds) for m in members]
+    scope = fit_scope(
+        list(zip(members, networks, strict=True)),
+        records,
+        folds.tolist(),
+        data=data,
+        seed=config.seed,
+        on_progress=lambda step: on_progress(step, 0, 1),
+    )
+    reference = None
+    if scope is not None:
+        reference = pack_tensors(folder, SCOPE_FILE, scope[0])
+        thresholds = thresholds.model_copy(update={"out_of_scope": scope[1]})
     manifest = Manifest(
         name=folder.name,
         created=datetime.now(UTC).replace(microsecond=0),
         classes=CLASSES,
         severe_classes=SEVERE_CLASSES,
         preprocessing=Preprocessing(size=CANONICAL_SIZE),
-        members=tuple(members),
+        members=tuple(calibrated),
         calibration=calibration,
+        scope=reference,
         thresholds=thresholds,
-        gmac=round(_cost(members), 3),
+        gmac=round(sum(m.views * gmac(m.architecture, m.input_size) for m in calibrated), 3),
         figures={},
         training=Training(
             dataset="HAM10000, images_200x150",
             data_sha256=fingerprint(records),
             seed=config.seed,
-            photographs={split.value: len(part) for split, part in splits.items()},
-            lesions={split.value: len({r.lesion_id for r in p}) for split, p in splits.items()},
-            severe={split.value: _severe(part) for split, part in splits.items()},
+            folds=config.folds,
+            photographs=len(records),
+            lesions=len({record.lesion_id for record in records}),
+            severe=int(severe.sum()),
+            classes=dict(Counter(record.diagnosis for record in records)),
             epochs={member.name: member.epochs for member in config.members},
+            commit=code_commit(),
+            seen=pack_seen(folder, [record.image_id for record in records], folds.tolist()),
         ),
         licence=LICENCE,
     )
     write_manifest(folder, manifest)
-    heldout = splits[Split.HELDOUT]
-    on_progress(f"Measuring on {len(heldout)} held-out photographs.")
-    predictions = predict_all(Ensemble.load(folder), load_squares(heldout))
-    figures = heldout_figures(predictions, heldout, thresholds, log_prior, seed=config.seed)
-    manifest = manifest.model_copy(update={"figures": figures})
+    manifest = manifest.model_copy(
+        update={
+            "figures": shipped_figures(folder, manifest, records, on_progress)
+            | crossfitted_figures(informed if metadata else plain, records)
+        }
+    )
     write_manifest(folder, manifest)
     return manifest
 
 
-def _read_config(run: Path) -> TrainConfig:
-    try:
-        text = (run / CONFIG_NAME).read_text(encoding="utf-8")
-    except OSError as error:
-        raise ReleaseNotBuilt(
-            f"{run} holds no training run.", remedy="Run `dermtriage train` first."
-        ) from error
-    return TrainConfig.model_validate_json(text)
-
-
-def _read_weights(run: Path, member: MemberConfig) -> dict[str, Tensor]:
-    path = run / member.name / WEIGHTS_NAME
-    if not path.is_file():
-        raise ReleaseNotBuilt(
-            f"Member {member.name} is not trained to its end.",
-            remedy="Run `dermtriage train` again: it goes on from its last checkpoint.",
-        )
-    return load_file(path)
-
-
-def _pack(folder: Path, config: MemberConfig, state: Mapping[str, Tensor]) -> Member:
-    file = f"{config.name}.safetensors"
+def _pack(folder: Path, config: MemberConfig, fold: int, state: Mapping[str, Tensor]) -> Member:
+    name = member_name(config.name, fold)
+    file = f"{name}.safetensors"
     return Member(
-        name=config.name,
+        name=name,
+        kind=config.name,
+        fold=fold,
         architecture=config.architecture,
         file=file,
-        sha256=pack_member(folder, file, state),
+        sha256=pack_member(folder, file, state).sha256,
         input_size=config.input_size,
         mean=IMAGENET_MEAN,
         std=IMAGENET_STD,
@@ -210,47 +222,17 @@ def _pack(folder: Path, config: MemberConfig, state: Mapping[str, Tensor]) -> Me
     )
 
 
-def _choose_views(
-    drafts: Sequence[Member],
-    folder: Path,
-    squares: Tensor,
-    truth: Tensor,
-    log_prior: Tensor,
-    compute: Compute,
-) -> tuple[list[Member], list[Tensor]]:
-    """Take the affordable views with the least log loss; return members and their logits."""
-    options = [[draft.model_copy(update={"views": views}) for views in (4, 8)] for draft in drafts]
-    logits = {
-        (member.name, member.views): _member_logits(member, folder, squares, compute)
-        for choices in options
-        for member in choices
-    }
-    best: tuple[float, list[Member], list[Tensor]] | None = None
-    for chosen in product(*options):
-        if _cost(chosen) > MAX_GMAC:
-            continue
-        values = [logits[member.name, member.views] for member in chosen]
-        loss = ensemble_log_loss(values, truth, log_prior)
-        if best is None or loss < best[0]:
-            best = (loss, list(chosen), values)
-    if best is None:
-        raise ReleaseNotBuilt(
-            f"With 4 views a member, a photograph costs more than {MAX_GMAC} GMAC.",
-            remedy="Train fewer or smaller members.",
-        )
-    return best[1], best[2]
+def _calibrated(member: Member, fit: Fit, views: int, folds: int) -> Member:
+    return member.model_copy(
+        update={
+            "views": views,
+            "weight": fit.weights[member.kind] / folds,
+            "temperature": fit.temperatures[member.kind],
+            "bias": tuple(fit.biases[member.kind]),
+        }
+    )
 
 
-@torch.inference_mode()
-def _member_logits(member: Member, folder: Path, squares: Tensor, compute: Compute) -> Tensor:
-    network = Network(member, load_file(folder / member.file), compute)
-    chunks = torch.split(squares, compute.chunk)
-    return torch.cat([network(chunk.to(compute.device)).cpu() for chunk in chunks])
-
-
-def _cost(members: Sequence[Member]) -> float:
-    return sum(m.views * gmac(m.architecture, m.input_size) for m in members)
-
-
-def _severe(records: Sequence[Record]) -> int:
-    return int(np.sum(severe_mask()[labels(records).numpy()]))
+def _is_young(record: Labelled) -> bool:
+    age = record.inputs.get("age_approx")
+    return isinstance(age, int) and age < YOUNG

@@ -1,24 +1,13 @@
-"""Who is learnt from, who is calibrated on, who is only measured on: decided by lesion."""
+"""Which photographs a member never sees: decided by lesion."""
 
 from collections import defaultdict
 from collections.abc import Mapping
-from enum import StrEnum
 
 import numpy as np
 
 
-class Split(StrEnum):
-    """The part of the data that a lesion belongs to, with all its photographs."""
-
-    TRAIN = "train"
-    CALIBRATION = "calibration"
-    HELDOUT = "heldout"
-
-
-def split_lesions(
-    classes: Mapping[str, str], *, heldout_share: float, calibration_share: float, seed: int
-) -> dict[str, Split]:
-    """Deal lesions to the three splits, class by class.
+def fold_lesions(classes: Mapping[str, str], *, folds: int, seed: int) -> dict[str, int]:
+    """Deal lesions to folds, class by class, so that each fold has its share of every class.
 
     Lesions, never photographs, are dealt: siblings of one lesion in training and test raise
     figures by points that do not exist.
@@ -27,32 +16,26 @@ def split_lesions(
     ----------
     classes
         Class of each lesion by its id.
-    heldout_share
-        Share of each class's lesions that is only ever measured on.
-    calibration_share
-        Share of the remaining lesions that sets temperatures, weights and thresholds.
+    folds
+        How many.
     seed
-        The same seed and lesions give the same split, whatever their order.
+        The same seed and lesions give the same folds, whatever their order.
 
     Returns
     -------
     dict
-        Split of every lesion id.
+        Fold of every lesion id, 0 to `folds` - 1.
     """
     by_class: defaultdict[str, list[str]] = defaultdict(list)
     for lesion in sorted(classes):
         by_class[classes[lesion]].append(lesion)
     generator = np.random.default_rng(seed)
-    splits: dict[str, Split] = {}
+    dealt: dict[str, int] = {}
     for name in sorted(by_class):
-        lesions = [by_class[name][i] for i in generator.permutation(len(by_class[name]))]
-        heldout = round(len(lesions) * heldout_share)
-        calibration = round((len(lesions) - heldout) * calibration_share)
-        for position, lesion in enumerate(lesions):
-            if position < heldout:
-                splits[lesion] = Split.HELDOUT
-            elif position < heldout + calibration:
-                splits[lesion] = Split.CALIBRATION
-            else:
-                splits[lesion] = Split.TRAIN
-    return splits
+        lesions = by_class[name]
+        # Each class begins at the fold where the last one ended, or the first folds would get
+        # the remainder of every class.
+        start = len(dealt)
+        for position, index in enumerate(generator.permutation(len(lesions))):
+            dealt[lesions[index]] = (start + position) % folds
+    return dealt

@@ -1,40 +1,41 @@
-"""One training run: data, split, every member in turn."""
+"""One training run: data, folds, every member of every fold in turn."""
 
 import csv
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 import torch
 
+from dermtriage_worker.evaluation.labelled import Labelled
+from dermtriage_worker.evaluation.squares import load_squares
 from dermtriage_worker.training.config import MemberConfig, TrainConfig
 from dermtriage_worker.training.data import (
-    Record,
-    assign_splits,
+    assign_folds,
     labels,
     load_frames,
-    load_squares,
     read_records,
 )
-from dermtriage_worker.training.fit import Progress, Sample, train_member
-from dermtriage_worker.training.splits import Split
+from dermtriage_worker.training.fit import WEIGHTS_NAME, Progress, Sample, train_member
+from dermtriage_worker.training.teacher import Teacher
 
 CONFIG_NAME = "config.json"
-SPLITS_NAME = "splits.csv"
+FOLDS_NAME = "folds.csv"
 
 
 def train(
     data: Path,
     out: Path,
     config: TrainConfig,
-    imagenet: Path | None,
+    imagenet: Mapping[str, Path],
     on_progress: Callable[[Progress], None],
     *,
     only: Sequence[str] | None = None,
     device: str = "auto",
 ) -> None:
-    """Train all members, or those in `only`, into `out`; begun runs are taken up again.
+    """Train every member of every fold into `out`; what is begun goes on, what is done stays.
 
-    `out` receives the configuration, the split of every photograph, and a folder a member with
+    A member of a fold learns from the other folds' lesions alone. `out` receives the
+    configuration, the fold of every photograph, and a folder for each member and fold with
     checkpoint, curves (JSON lines) and final weights. Members may train in processes of their
     own at the same time, each with its own `only`.
 
@@ -45,7 +46,8 @@ def train(
     out
         Folder of the run.
     imagenet
-        ImageNet weights (safetensors) for members with `pretrained`; None fetches torchvision's.
+        ImageNet weights (safetensors) by architecture, for members with `pretrained`; see
+        `imagenet_weights`.
     on_progress
         Called after every step.
     only
@@ -57,56 +59,62 @@ def train(
     ------
     DataMissing
         If the data is not there or not whole.
+    TeacherMissing
+        If a member is to be taught by one that is not trained.
     TrainingMismatch
         If `out` holds checkpoints of another configuration, or ImageNet weights do not fit.
     """
     if config.threads:
         torch.set_num_threads(config.threads)
     chosen = [member for member in config.members if only is None or member.name in only]
-    records = read_records(data)
-    splits = assign_splits(
-        records,
-        heldout_share=config.heldout_share,
-        calibration_share=config.calibration_share,
-        seed=config.seed,
+    place = torch.device(
+        device if device != "auto" else "cuda" if torch.cuda.is_available() else "cpu"
     )
+    records = read_records(data)
+    folds = assign_folds(records, folds=config.folds, seed=config.seed)
     out.mkdir(parents=True, exist_ok=True)
     (out / CONFIG_NAME).write_text(config.model_dump_json(indent=2), encoding="utf-8")
-    _write_splits(out / SPLITS_NAME, splits)
-    learnt, watched = splits[Split.TRAIN], splits[Split.CALIBRATION]
-    training = Sample(load_frames(learnt), labels(learnt))
-    validation = Sample(load_squares(watched), labels(watched))
-    for member in chosen:
-        _train_one(member, config, training, validation, out, imagenet, device, on_progress)
+    _write_folds(out / FOLDS_NAME, records, folds)
+
+    frames, squares, truth = load_frames(records), load_squares(records), labels(records)
+    of_fold = torch.tensor(folds)
+    for fold in range(config.folds):
+        own, others = of_fold == fold, of_fold != fold
+        training = Sample(frames[others], truth[others])
+        validation = Sample(squares[own], truth[own])
+        for member in chosen:
+            train_member(
+                member,
+                config,
+                fold,
+                training,
+                validation,
+                out / member_name(member.name, fold),
+                imagenet=imagenet,
+                teacher=_teacher(config, member, fold, out, place),
+                device=place,
+                on_progress=on_progress,
+            )
 
 
-def _train_one(
-    member: MemberConfig,
-    config: TrainConfig,
-    training: Sample,
-    validation: Sample,
-    out: Path,
-    imagenet: Path | None,
-    device: str,
-    on_progress: Callable[[Progress], None],
-) -> None:
-    place = device if device != "auto" else "cuda" if torch.cuda.is_available() else "cpu"
-    train_member(
-        member,
-        config,
-        training,
-        validation,
-        out / member.name,
-        imagenet=imagenet,
-        device=torch.device(place),
-        on_progress=on_progress,
-    )
+def _teacher(
+    config: TrainConfig, member: MemberConfig, fold: int, out: Path, device: torch.device
+) -> Teacher | None:
+    if member.teacher is None:
+        return None
+    teacher = next(other for other in config.members if other.name == member.teacher)
+    weights = out / member_name(teacher.name, fold) / WEIGHTS_NAME
+    return Teacher(teacher.architecture, weights, device)
 
 
-def _write_splits(path: Path, splits: dict[Split, list[Record]]) -> None:
+def member_name(kind: str, fold: int) -> str:
+    """Name of one fold's member, in a run and in a release."""
+    return f"{kind}_{fold}"
+
+
+def _write_folds(path: Path, records: Sequence[Labelled], folds: Sequence[int]) -> None:
     with path.open("w", newline="", encoding="utf-8") as handle:
         writer = csv.writer(handle)
-        writer.writerow(["image_id", "lesion_id", "dx", "split"])
-        for split, records in splits.items():
-            for record in records:
-                writer.writerow([record.image_id, record.lesion_id, record.diagnosis, split.value])
+        writer.writerow(["image_id", "lesion_id", "dx", "fold"])
+        for record, fold in zip(records, folds, strict=True):
+            writer.writerow([record.image_id, record.lesion_id, record.diagnosis, fold])

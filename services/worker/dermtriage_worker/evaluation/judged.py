@@ -1,0 +1,88 @@
+"""Predictions and the truth side by side, as arrays."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from dermtriage.states import CLASSES, Severity
+from dermtriage.triage import Finding, ImageTriage, Policy, triage_image
+from dermtriage_worker.ensemble.ensemble import Prediction
+from dermtriage_worker.ensemble.manifest import Thresholds
+from dermtriage_worker.evaluation.figures import Bools, Floats, Ints, severe_mask
+from dermtriage_worker.evaluation.labelled import Labelled
+
+
+@dataclass(frozen=True)
+class Judged:
+    """A labelled set as a release and its thresholds judge it; n photographs.
+
+    Attributes
+    ----------
+    lesions
+        Lesion id of each photograph.
+    truth
+        Class index, shape (n,).
+    positive
+        Whether it is severe in truth, shape (n,).
+    severe
+        p_severe, shape (n,).
+    table
+        Probabilities, shape (n, 7).
+    called
+        Severity by triage, shape (n,).
+    out_of_scope
+        Whether it was flagged, shape (n,); None where the release does not judge it.
+    """
+
+    lesions: list[str]
+    truth: Ints
+    positive: Bools
+    severe: Floats
+    table: Floats
+    called: NDArray[np.str_]
+    out_of_scope: Bools | None
+
+    @property
+    def low(self) -> Bools:
+        """Whether triage calls it low."""
+        return np.equal(self.called, Severity.LOW.value)
+
+
+def judge(
+    predictions: Sequence[Prediction], labelled: Sequence[Labelled], thresholds: Thresholds
+) -> Judged:
+    """Put predictions beside the truth, and triage each by the thresholds.
+
+    Parameters
+    ----------
+    predictions, labelled
+        Of the same photographs in the same order.
+    """
+    policy = thresholds.policy()
+    truth = np.array([CLASSES.index(one.diagnosis) for one in labelled])
+    called = [triage(prediction, policy).severity.value for prediction in predictions]
+    return Judged(
+        lesions=[one.lesion_id for one in labelled],
+        truth=truth,
+        positive=severe_mask()[truth],
+        severe=np.array([prediction.p_severe for prediction in predictions]),
+        table=np.array([[p.probabilities[name] for name in CLASSES] for p in predictions]),
+        called=np.array(called),
+        out_of_scope=_out_of_scope(predictions, policy),
+    )
+
+
+def triage(prediction: Prediction, policy: Policy) -> ImageTriage:
+    """Apply a policy to what a release said, as the worker does."""
+    finding = Finding(prediction.p_severe, prediction.disagreement, prediction.out_of_scope)
+    return triage_image(finding, policy)
+
+
+def _out_of_scope(predictions: Sequence[Prediction], policy: Policy) -> Bools | None:
+    limit = policy.out_of_scope
+    scores = [p.out_of_scope for p in predictions if p.out_of_scope is not None]
+    if limit is None or len(scores) < len(predictions):
+        return None
+    return np.array(scores) > limit

@@ -1,0 +1,200 @@
+"""Plots of an evaluation, as SVG that takes the colours of the page around it.
+
+Colours are CSS variables with a fallback that can be read on white and on black, so that a plot
+can also stand in a file of its own.
+"""
+
+import io
+import re
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from html import escape
+
+import numpy as np
+from matplotlib import style
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import FuncFormatter
+from sklearn.metrics import precision_recall_curve, roc_curve
+
+from dermtriage_worker.ensemble.manifest import Thresholds
+from dermtriage_worker.evaluation.figures import Floats
+from dermtriage_worker.evaluation.judged import Judged
+from dermtriage_worker.evaluation.results import ReliabilityBin, ShiftFigures
+
+# matplotlib knows no CSS variables: it draws with colours that nothing else has, which are
+# exchanged in what it wrote.
+_INK, _GRID, _ACCENT, _SEVERE = "#010203", "#010204", "#010205", "#010206"
+_VARIABLES = {
+    _INK: "var(--ink, #737a86)",
+    _GRID: "var(--grid, #9aa1ac55)",
+    _ACCENT: "var(--accent, #3f83d8)",
+    _SEVERE: "var(--severe, #d8663f)",
+}
+_POINTS = 500
+_STYLE = {
+    "svg.fonttype": "none",
+    "svg.hashsalt": "dermtriage",
+    "font.size": 9,
+    "text.color": _INK,
+    "axes.labelcolor": _INK,
+    "axes.edgecolor": _GRID,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.grid": True,
+    "axes.axisbelow": True,
+    "grid.color": _GRID,
+    "grid.linewidth": 0.6,
+    "xtick.color": _GRID,
+    "ytick.color": _GRID,
+    "xtick.labelcolor": _INK,
+    "ytick.labelcolor": _INK,
+    "legend.frameon": False,
+}
+
+
+class Plot:
+    """A plot on its way to SVG.
+
+    Attributes
+    ----------
+    axes
+        To draw on.
+    svg
+        The finished plot, once the block of `_plot` has ended.
+    """
+
+    def __init__(self, axes: Axes) -> None:
+        self.axes = axes
+        self.svg = ""
+
+
+def roc(judged: Judged, thresholds: Thresholds) -> str:
+    """ROC of p_severe, with the operating points on it."""
+    with _plot("ROC curve of the severe score with the two operating points.") as plot:
+        axes = plot.axes
+        false, true = _thinned(*roc_curve(judged.positive, judged.severe)[:2])
+        axes.plot([0, 1], [0, 1], color=_INK, alpha=0.45, linestyle="--", linewidth=1)
+        axes.plot(false, true, color=_ACCENT, linewidth=1.8)
+        axes.fill_between(false, true, color=_ACCENT, alpha=0.08, linewidth=0)
+        for threshold, label, offset in (
+            (thresholds.upper, "upper threshold", (10, -9)),
+            (thresholds.lower, "lower threshold", (8, -14)),
+        ):
+            flagged = judged.severe >= threshold
+            x, y = flagged[~judged.positive].mean(), flagged[judged.positive].mean()
+            axes.plot([x], [y], "o", color=_SEVERE, markersize=6)
+            axes.annotate(
+                f"{label} ({threshold:.3f})", (x, y), xytext=offset, textcoords="offset points"
+            )
+        _unit_axes(axes, "1 - specificity", "sensitivity")
+    return plot.svg
+
+
+def precision_recall(judged: Judged) -> str:
+    """Precision of p_severe over recall, and what chance would reach."""
+    with _plot("Precision-recall curve of the severe score.") as plot:
+        axes = plot.axes
+        curve = precision_recall_curve(judged.positive, judged.severe, drop_intermediate=True)
+        precision, recall = _thinned(*curve[:2])
+        share = judged.positive.mean()
+        axes.axhline(share, color=_INK, alpha=0.45, linestyle="--", linewidth=1)
+        axes.annotate(
+            f"chance ({100 * share:.1f} %)", (0, share), xytext=(4, 4), textcoords="offset points"
+        )
+        axes.step(recall, precision, where="post", color=_ACCENT, linewidth=1.8)
+        axes.fill_between(recall, precision, step="post", color=_ACCENT, alpha=0.08, linewidth=0)
+        _unit_axes(axes, "recall (sensitivity)", "precision (PPV in this set)")
+    return plot.svg
+
+
+def reliability(bins: Sequence[ReliabilityBin]) -> str:
+    """Share of the severe over the p_severe that they were given."""
+    with _plot("Reliability diagram: observed share of severe over predicted p_severe.") as plot:
+        axes = plot.axes
+        axes.plot([0, 1], [0, 1], color=_INK, alpha=0.45, linestyle="--", linewidth=1)
+        x = np.array([part.predicted for part in bins])
+        y = np.array([part.observed for part in bins])
+        reach = [y - [part.low for part in bins], [part.high for part in bins] - y]
+        axes.errorbar(
+            x, y, yerr=np.clip(reach, 0, None), fmt="o-", color=_ACCENT, markersize=4,
+            linewidth=1.4, elinewidth=1, capsize=0,
+        )  # fmt: skip
+        _unit_axes(axes, "predicted p(severe)", "observed share of severe")
+    return plot.svg
+
+
+def scores(judged: Judged, thresholds: Thresholds) -> str:
+    """Where the severe and the benign lie between the thresholds."""
+    with _plot("Histogram of p_severe for severe and benign photographs.") as plot:
+        axes = plot.axes
+        edges = np.linspace(0, 1, 41)
+        for chosen, colour, label in (
+            (~judged.positive, _ACCENT, "benign"),
+            (judged.positive, _SEVERE, "severe"),
+        ):
+            count = max(1, int(chosen.sum()))
+            axes.hist(
+                judged.severe[chosen], edges.tolist(), weights=np.full(chosen.sum(), 1 / count),
+                color=colour, alpha=0.55, label=label,
+            )  # fmt: skip
+        for threshold in (thresholds.lower, thresholds.upper):
+            axes.axvline(threshold, color=_INK, linewidth=1, linestyle=":")
+        axes.set_yscale("log")
+        axes.set_xlim(0, 1)
+        axes.yaxis.set_major_formatter(FuncFormatter(lambda share, _: f"{100 * share:g} %"))
+        axes.set(xlabel="p(severe); dotted: the thresholds", ylabel="share of each kind")
+        axes.legend()
+    return plot.svg
+
+
+def shifts(rows: Sequence[ShiftFigures], *, bearable: float) -> str:
+    """AUC under each shift with its interval, and the line below which it may not fall."""
+    title = "Malignancy AUC under each shift, with intervals."
+    with _plot(title, width=7.2, height=0.8 + 0.27 * len(rows)) as plot:
+        axes = plot.axes
+        height = np.arange(len(rows))[::-1]
+        x = np.array([row.auc.value for row in rows])
+        reach = [x - [row.auc.low for row in rows], [row.auc.high for row in rows] - x]
+        axes.axvline(x[0], color=_INK, alpha=0.45, linewidth=1, linestyle="--")
+        axes.axvline(x[0] - bearable, color=_SEVERE, linewidth=1, linestyle=":")
+        axes.errorbar(
+            x, height, xerr=np.clip(reach, 0, None), fmt="o", color=_ACCENT, markersize=5,
+            elinewidth=1.6, capsize=0,
+        )  # fmt: skip
+        axes.set_yticks(height, [row.description for row in rows])
+        axes.grid(visible=False, axis="y")
+        axes.set_xlabel(
+            f"malignancy AUC; dashed: unaltered, dotted: {bearable:.2f} below", loc="left"
+        )
+    return plot.svg
+
+
+@contextmanager
+def _plot(description: str, *, width: float = 4.6, height: float = 3.7) -> Iterator[Plot]:
+    with style.context(_STYLE):
+        figure = Figure((width, height), layout="constrained")
+        plot = Plot(figure.add_subplot())
+        yield plot
+        out = io.StringIO()
+        figure.savefig(out, format="svg", transparent=True, metadata={"Date": None})
+    svg = out.getvalue()
+    svg = svg[svg.index("<svg") :]
+    for colour, variable in _VARIABLES.items():
+        svg = svg.replace(colour, variable)
+    # The page gives it its width, and says to those who do not see it what it shows.
+    head = f'<svg role="img" aria-label="{escape(description)}"'
+    svg = re.sub(r"<svg\b", head, svg, count=1)
+    svg = re.sub(r' (width|height)="[\d.]+pt"', "", svg, count=2)
+    # Names of groups that every plot of a page would have again.
+    plot.svg = re.sub(r'<g id="[^"]*">', "<g>", svg)
+
+
+def _thinned(across: Floats, up: Floats) -> tuple[Floats, Floats]:
+    """Leave so many points of a curve as its plot has pixels."""
+    kept = np.unique(np.linspace(0, len(across) - 1, _POINTS).astype(int))
+    return across[kept], up[kept]
+
+
+def _unit_axes(axes: Axes, across: str, up: str) -> None:
+    axes.set(xlim=(0, 1), ylim=(0, 1.01), xlabel=across, ylabel=up)

@@ -1,0 +1,84 @@
+"""The protocol of small studies: lesions with one photograph, split at random time and again.
+
+Its figures are higher than those of all lesions, since lesions that were photographed once are
+easier. They serve to compare with such studies, and with nothing else.
+"""
+
+from collections import Counter
+from collections.abc import Sequence
+
+import numpy as np
+from sklearn.model_selection import train_test_split
+
+from dermtriage.states import CLASSES
+from dermtriage_worker.ensemble.ensemble import Prediction
+from dermtriage_worker.evaluation.figures import auc, severe_mask, threshold_for
+from dermtriage_worker.evaluation.labelled import Labelled
+from dermtriage_worker.evaluation.results import Protocol, Spread
+
+WANTED_SENSITIVITY = 0.96
+"""Between the 0.95 that must be held and the 0.97 that is wished for. About 0.01 is what a
+threshold loses or gains when it is carried from three quarters of these lesions to the last."""
+
+TEST_SHARE = 0.25
+SEEDS = (0, 1, 2, 3, 4)
+_FEWEST = 8
+"""With fewer severe or benign lesions there is nothing to split."""
+
+
+def single_photograph_protocol(
+    predictions: Sequence[Prediction], labelled: Sequence[Labelled]
+) -> Protocol | None:
+    """Measure sensitivity, specificity, accuracy and AUC over five random splits.
+
+    Of the lesions with a single photograph a quarter is the test, stratified by severity. The
+    operating point is the highest threshold that flags `WANTED_SENSITIVITY` of the others.
+
+    Parameters
+    ----------
+    predictions, labelled
+        Of the same photographs in the same order; the predictions by members that never saw
+        the lesion.
+
+    Returns
+    -------
+    Protocol
+        None if there are too few such lesions.
+    """
+    siblings = Counter(one.lesion_id for one in labelled)
+    single = np.array([siblings[one.lesion_id] == 1 for one in labelled])
+    truth = np.array([CLASSES.index(one.diagnosis) for one in labelled])[single]
+    positive = severe_mask()[truth]
+    severe = np.array([prediction.p_severe for prediction in predictions])[single]
+    if min(positive.sum(), (~positive).sum()) < _FEWEST:
+        return None
+    rows = []
+    for seed in SEEDS:
+        others, test = train_test_split(
+            np.arange(len(positive)), test_size=TEST_SHARE, stratify=positive, random_state=seed
+        )
+        threshold = threshold_for(severe[others][positive[others]], WANTED_SENSITIVITY)
+        flagged, ill = severe[test] >= threshold, positive[test]
+        rows.append(
+            (
+                float(flagged[ill].mean()),
+                float((~flagged[~ill]).mean()),
+                float((flagged == ill).mean()),
+                auc(severe[test], ill),
+            )
+        )
+    sensitivity, specificity, accuracy, area = (
+        Spread(mean=float(np.mean(values)), low=min(values), high=max(values))
+        for values in zip(*rows, strict=True)
+    )
+    return Protocol(
+        photographs=len(positive),
+        severe=int(positive.sum()),
+        repeats=len(SEEDS),
+        test_share=TEST_SHARE,
+        wanted_sensitivity=WANTED_SENSITIVITY,
+        sensitivity=sensitivity,
+        specificity=specificity,
+        accuracy=accuracy,
+        auc=area,
+    )

@@ -1,0 +1,220 @@
+"""The report of an evaluation: a page for people, and the same figures for programs."""
+
+import base64
+import io
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup
+from pydantic import AwareDatetime, BaseModel, ConfigDict
+
+from dermtriage import imaging
+from dermtriage.states import CLASSES, SEVERE_CLASSES
+from dermtriage_worker.evaluation import plots
+from dermtriage_worker.evaluation.judged import judge, triage
+from dermtriage_worker.evaluation.labelled import Labelled
+from dermtriage_worker.evaluation.measure import Measurement
+from dermtriage_worker.evaluation.results import Estimate, Evaluation, Protocol, Shifts, Spread
+
+PAGE_NAME = "report.html"
+FIGURES_NAME = "report.json"
+MISSES = 12
+BEARABLE_LOSS = 0.03
+"""How much AUC a shift may cost."""
+
+CLASS_NAMES = {
+    "akiec": "actinic keratosis, intraepithelial carcinoma",
+    "bcc": "basal cell carcinoma",
+    "bkl": "benign keratosis",
+    "df": "dermatofibroma",
+    "mel": "melanoma",
+    "nv": "naevus",
+    "vasc": "vascular lesion",
+}
+DASH = "\N{EN DASH}"
+SPACE = "\N{NO-BREAK SPACE}"
+_THUMBNAIL = (240, 180)
+
+
+class _Part(BaseModel):
+    model_config = ConfigDict(frozen=True, ser_json_inf_nan="null")
+
+
+class LabelledSet(_Part):
+    """What was measured on."""
+
+    labels: str
+    images: str
+    out_of_fold: bool
+    inputs: dict[str, int]
+    """Of how many photographs each field was given to the release."""
+
+
+class Miss(_Part):
+    """A severe photograph that got a low score."""
+
+    image_id: str
+    diagnosis: str
+    p_severe: float
+    called: str
+    reasons: tuple[str, ...]
+
+
+class Report(_Part):
+    """Everything that `report.json` holds."""
+
+    created: AwareDatetime
+    release: str
+    set: LabelledSet
+    evaluation: Evaluation
+    protocol: Protocol | None
+    shifts: Shifts | None
+    misses: list[Miss]
+
+
+@dataclass(frozen=True, slots=True)
+class Written:
+    """Where a report is."""
+
+    page: Path
+    figures: Path
+
+
+def write_report(measurement: Measurement, folder: Path, *, images: Path, labels: Path) -> Written:
+    """Write `report.html`, which needs nothing beside it, and `report.json`.
+
+    Parameters
+    ----------
+    folder
+        Is made where it is not there; an earlier report in it is replaced.
+    images, labels
+        Where the set was read from; the report names the last part of each alone.
+    """
+    missed = _misses(measurement)
+    report = Report(
+        created=datetime.now(UTC).replace(microsecond=0),
+        release=measurement.manifest.name,
+        set=LabelledSet(
+            labels=labels.name,
+            images=images.name,
+            out_of_fold=measurement.out_of_fold,
+            inputs=_used_inputs(measurement),
+        ),
+        evaluation=measurement.evaluation,
+        protocol=measurement.protocol,
+        shifts=measurement.shifts,
+        misses=[miss for _, miss in missed],
+    )
+    folder.mkdir(parents=True, exist_ok=True)
+    written = Written(folder / PAGE_NAME, folder / FIGURES_NAME)
+    written.figures.write_text(report.model_dump_json(indent=2) + "\n", encoding="utf-8")
+    written.page.write_text(_page(report, measurement, missed), encoding="utf-8")
+    return written
+
+
+def _page(report: Report, measurement: Measurement, missed: Sequence[tuple[Labelled, Miss]]) -> str:
+    thresholds = report.evaluation.thresholds
+    judged = judge(measurement.predictions, measurement.labelled, thresholds)
+    drawn = {
+        "reliability": plots.reliability(report.evaluation.reliability),
+        "scores": plots.scores(judged, thresholds),
+    }
+    if judged.positive.any() and not judged.positive.all():
+        drawn["roc"] = plots.roc(judged, thresholds)
+        drawn["precision_recall"] = plots.precision_recall(judged)
+    if report.shifts is not None:
+        drawn["shifts"] = plots.shifts(report.shifts.shifts, bearable=BEARABLE_LOSS)
+    environment = Environment(
+        loader=PackageLoader("dermtriage_worker.evaluation"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters |= {"percent": percent, "figure": figure, "interval": interval}
+    environment.filters["signed"] = signed
+    environment.globals["between"] = between
+    return environment.get_template("report.html.j2").render(
+        report=report,
+        manifest=measurement.manifest,
+        evaluation=report.evaluation,
+        # What matplotlib drew is the only markup that comes from outside the template.
+        plots={name: Markup(svg) for name, svg in drawn.items()},  # noqa: S704
+        thumbnails={one.image_id: _thumbnail(one) for one, _ in missed},
+        classes=CLASSES,
+        class_names=CLASS_NAMES,
+        severe_classes=SEVERE_CLASSES,
+        bearable=BEARABLE_LOSS,
+    )
+
+
+def percent(value: float, digits: int = 1) -> str:
+    """Return a share as people read it; a dash where it is undefined."""
+    return DASH if math.isnan(value) else f"{100 * value:.{digits}f}{SPACE}%"
+
+
+def figure(value: float) -> str:
+    """Return a figure between 0 and 1 with three digits; a dash where it is undefined."""
+    return DASH if math.isnan(value) else f"{value:.3f}"
+
+
+def interval(ends: Estimate | Spread, *, share: bool = False, digits: int = 1) -> str:
+    """Return an interval or a range; nothing where it is undefined."""
+    return between(ends.low, ends.high, share=share, digits=digits)
+
+
+def between(low: float, high: float, *, share: bool = True, digits: int = 1) -> str:
+    """Return the two ends, as percentages for a share; nothing where they are undefined."""
+    if math.isnan(low):
+        return ""
+    if share:
+        return f"{100 * low:.{digits}f}{DASH}{100 * high:.{digits}f}"
+    return f"{low:.3f}{DASH}{high:.3f}"
+
+
+def signed(value: float) -> str:
+    """Return a difference with its sign; none is ever minus zero."""
+    return f"{round(value, 3) + 0:+.3f}"
+
+
+def _used_inputs(measurement: Measurement) -> dict[str, int]:
+    used: dict[str, int] = {}
+    for prediction in measurement.predictions:
+        for name in prediction.inputs:
+            used[name] = used.get(name, 0) + 1
+    return dict(sorted(used.items()))
+
+
+def _misses(measurement: Measurement) -> list[tuple[Labelled, Miss]]:
+    """Severe photographs with the lowest scores, the lowest first."""
+    policy = measurement.manifest.thresholds.policy()
+    pairs = zip(measurement.labelled, measurement.predictions, strict=True)
+    severe = [(one, said) for one, said in pairs if one.diagnosis in SEVERE_CLASSES]
+    worst = sorted(severe, key=lambda pair: pair[1].p_severe)[:MISSES]
+    return [
+        (
+            one,
+            Miss(
+                image_id=one.image_id,
+                diagnosis=one.diagnosis,
+                p_severe=said.p_severe,
+                called=triage(said, policy).severity.value,
+                reasons=triage(said, policy).reasons,
+            ),
+        )
+        for one, said in worst
+    ]
+
+
+def _thumbnail(one: Labelled) -> str:
+    """Return a small copy of a photograph as a data URI."""
+    rendition = imaging.make_rendition(one.path.read_bytes())
+    image = imaging.open_rendition(rendition)
+    image.thumbnail(_THUMBNAIL)
+    out = io.BytesIO()
+    image.save(out, "JPEG", quality=82)
+    return f"data:image/jpeg;base64,{base64.b64encode(out.getvalue()).decode()}"

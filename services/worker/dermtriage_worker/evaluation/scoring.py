@@ -1,0 +1,139 @@
+"""Score a labelled set by the way that a photograph takes in the worker."""
+
+import os
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from typing import Protocol
+
+from PIL import Image
+from torch import Tensor
+
+from dermtriage import imaging
+from dermtriage.errors import DermtriageError, ImageRejected
+from dermtriage_worker.ensemble.ensemble import Ensemble, Prediction
+from dermtriage_worker.evaluation.labelled import Labelled, LabelsInvalid
+
+BATCH = 32
+_AHEAD = 2
+"""Batches that are decoded while one is on the device."""
+
+Alteration = Callable[[Image.Image, str], Image.Image]
+"""What is done to an upright photograph before it is scored; it may depend on the image id."""
+
+
+class Seen(Protocol):
+    """What a release learnt from."""
+
+    def fold_of(self, image_id: str) -> int | None:
+        """Return the fold of a photograph, or None if nothing was learnt from it."""
+
+
+class EvaluationRefused(DermtriageError):
+    """The figures would not say what they seem to say."""
+
+    code = "evaluation_refused"
+
+
+def score_labelled(
+    ensemble: Ensemble,
+    labelled: Sequence[Labelled],
+    *,
+    seen: Seen,
+    out_of_fold: bool,
+    on_progress: Callable[[int], None],
+    alteration: Alteration | None = None,
+) -> list[Prediction]:
+    """Score photographs, in their order.
+
+    Parameters
+    ----------
+    seen
+        What the release learnt from.
+    out_of_fold
+        The photographs are of the training set, and each is scored by those members alone that
+        never saw its lesion. Otherwise none may be of the training set.
+    on_progress
+        Called with the number of photographs that were scored since the last call.
+    alteration
+        Of each photograph before it is prepared.
+
+    Raises
+    ------
+    EvaluationRefused
+        If a photograph is of the training set, or with `out_of_fold` one is not.
+    LabelsInvalid
+        If a file is no photograph.
+    """
+    folds = _folds(ensemble, labelled, seen, out_of_fold=out_of_fold)
+    predictions: dict[int, Prediction] = {}
+    for fold in sorted(set(folds), key=lambda fold: -1 if fold is None else fold):
+        chosen = [index for index, other in enumerate(folds) if other == fold]
+        judges = ensemble if fold is None else ensemble.without_sight_of(fold)
+        scored = _score(judges, [labelled[index] for index in chosen], alteration, on_progress)
+        predictions |= zip(chosen, scored, strict=True)
+    return [predictions[index] for index in range(len(labelled))]
+
+
+def _folds(
+    ensemble: Ensemble, labelled: Sequence[Labelled], seen: Seen, *, out_of_fold: bool
+) -> list[int | None]:
+    folds = [seen.fold_of(one.image_id) for one in labelled]
+    name = ensemble.manifest.name
+    strange = [one for one, fold in zip(labelled, folds, strict=True) if fold is None]
+    if out_of_fold and strange:
+        raise EvaluationRefused(
+            f"{_some(strange, labelled)} not of the training set of release {name}.",
+            remedy="Measure them without --out-of-fold.",
+        )
+    if not out_of_fold and len(strange) < len(labelled):
+        known = [one for one, fold in zip(labelled, folds, strict=True) if fold is not None]
+        raise EvaluationRefused(
+            f"{_some(known, labelled)} of the training set of release {name}, which would be"
+            " measured on what it has learnt.",
+            remedy="Leave them out, or measure the training set alone with --out-of-fold.",
+        )
+    return folds
+
+
+def _some(chosen: Sequence[Labelled], of: Sequence[Labelled]) -> str:
+    names = ", ".join(one.image_id for one in chosen[:3]) + (", …" if len(chosen) > 3 else "")
+    verb = "is" if len(chosen) == 1 else "are"
+    return f"{len(chosen)} of {len(of)} photographs ({names}) {verb}"
+
+
+def _score(
+    ensemble: Ensemble,
+    labelled: Sequence[Labelled],
+    alteration: Alteration | None,
+    on_progress: Callable[[int], None],
+) -> Iterator[Prediction]:
+    batches = [labelled[start : start + BATCH] for start in range(0, len(labelled), BATCH)]
+    waiting: deque[list[Future[Tensor]]] = deque()
+    upcoming = iter(batches)
+    with ThreadPoolExecutor(os.cpu_count(), thread_name_prefix="decoder") as decoders:
+        try:
+            for batch in batches:
+                while len(waiting) <= _AHEAD and (ahead := next(upcoming, None)):
+                    waiting.append(
+                        [decoders.submit(_prepare, one, ensemble, alteration) for one in ahead]
+                    )
+                squares = [decoded.result() for decoded in waiting.popleft()]
+                yield from ensemble.predict(squares, [one.inputs for one in batch])
+                on_progress(len(batch))
+        finally:
+            decoders.shutdown(wait=False, cancel_futures=True)
+
+
+def _prepare(one: Labelled, ensemble: Ensemble, alteration: Alteration | None) -> Tensor:
+    try:
+        # The worker scores renditions, so they are what is altered and measured here.
+        rendition = imaging.make_rendition(one.path.read_bytes())
+        photograph = imaging.open_rendition(rendition)
+    except ImageRejected as error:
+        raise LabelsInvalid(f"{one.path}: {error}") from error
+    except OSError as error:
+        raise LabelsInvalid(f"{one.path} cannot be read: {error.strerror}.") from error
+    if alteration is not None:
+        photograph = alteration(photograph, one.image_id)
+    return ensemble.prepare(photograph)

@@ -1,0 +1,86 @@
+"""A release under shifts: the same photographs, altered in one way after the other."""
+
+from collections.abc import Callable, Sequence
+
+import numpy as np
+
+from dermtriage_worker.ensemble.ensemble import Prediction
+from dermtriage_worker.ensemble.manifest import Thresholds
+from dermtriage_worker.evaluation.bootstrap import Bootstrap, Quantity, auc, share
+from dermtriage_worker.evaluation.judged import judge
+from dermtriage_worker.evaluation.labelled import Labelled
+from dermtriage_worker.evaluation.results import ShiftFigures, Shifts
+from dermtriage_worker.evaluation.shifts import SHIFTS, UNALTERED, Shift
+
+Score = Callable[[Sequence[Labelled], Shift], list[Prediction]]
+
+
+def measure_shifts(
+    score: Score,
+    labelled: Sequence[Labelled],
+    thresholds: Thresholds,
+    *,
+    sample: int | None,
+    seed: int,
+) -> Shifts:
+    """Score photographs under every shift, and measure how far the figures move.
+
+    Parameters
+    ----------
+    score
+        Scores photographs under one shift, in their order.
+    sample
+        How many lesions to take; all by default. See `sample_lesions`.
+    seed
+        Of the sample and of the bootstrap, whose draws are the same for all shifts.
+    """
+    chosen = list(labelled) if sample is None else sample_lesions(labelled, sample, seed=seed)
+    bootstrap = Bootstrap([one.lesion_id for one in chosen], seed=seed)
+    everything = np.ones(len(chosen), bool)
+    rows = []
+    before: Quantity | None = None
+    for shift in (UNALTERED, *SHIFTS):
+        judged = judge(score(chosen, shift), chosen, thresholds)
+        area = auc(judged.severe, judged.positive)
+        before = before or area
+        flags = judged.out_of_scope
+        rows.append(
+            ShiftFigures(
+                name=shift.name,
+                description=shift.description,
+                auc=bootstrap.estimate(area),
+                auc_change=bootstrap.estimate(_difference(area, before)),
+                out_of_scope=None
+                if flags is None
+                else bootstrap.estimate(share(flags, everything)),
+                severe_called_low=bootstrap.estimate(share(judged.low, judged.positive)),
+                benign_called_low=bootstrap.estimate(share(judged.low, ~judged.positive)),
+            )
+        )
+    return Shifts(
+        photographs=len(chosen),
+        lesions=len({one.lesion_id for one in chosen}),
+        sampled=len(chosen) < len(labelled),
+        shifts=rows,
+    )
+
+
+def sample_lesions(labelled: Sequence[Labelled], lesions: int, *, seed: int) -> list[Labelled]:
+    """Draw lesions with all their photographs, so that each class keeps its share.
+
+    A class that would get less than one lesion gets one. The order of the photographs stays.
+    """
+    diagnosis = {one.lesion_id: one.diagnosis for one in labelled}
+    if lesions >= len(diagnosis):
+        return list(labelled)
+    generator = np.random.default_rng(seed)
+    chosen: set[str] = set()
+    for name in sorted(set(diagnosis.values())):
+        of_class = sorted(lesion for lesion, other in diagnosis.items() if other == name)
+        wanted = max(1, round(lesions * len(of_class) / len(diagnosis)))
+        chosen.update(generator.choice(of_class, wanted, replace=False).tolist())
+    return [one for one in labelled if one.lesion_id in chosen]
+
+
+def _difference(one: Quantity, other: Quantity) -> Quantity:
+    return Quantity(lambda weights: one.of(weights) - other.of(weights), one.photographs)

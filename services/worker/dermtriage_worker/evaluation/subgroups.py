@@ -1,0 +1,76 @@
+"""Whom a release serves worse: figures by how the diagnosis was made, age, sex and site."""
+
+from collections.abc import Callable, Sequence
+
+import numpy as np
+
+from dermtriage_worker.ensemble.manifest import Thresholds
+from dermtriage_worker.evaluation.bootstrap import Bootstrap, auc, share
+from dermtriage_worker.evaluation.figures import Bools
+from dermtriage_worker.evaluation.judged import Judged
+from dermtriage_worker.evaluation.labelled import Labelled
+from dermtriage_worker.evaluation.results import Subgroup
+
+UNKNOWN = "unknown"
+
+
+def age_band(age: float) -> str:
+    """Return the band of an age in years.
+
+    Under 40 melanoma is rare, and a model that leans on age fails there first.
+    """
+    return "under 40" if age < 40 else "40 to 59" if age < 60 else "60 and over"
+
+
+def measure_subgroups(
+    labelled: Sequence[Labelled], judged: Judged, thresholds: Thresholds, bootstrap: Bootstrap
+) -> list[Subgroup]:
+    """Measure every value of every field; those without the field stand under `unknown`.
+
+    A field that is known of no photograph is left out.
+    """
+    fields: dict[str, Callable[[Labelled], str]] = {
+        "diagnosis type": lambda one: one.diagnosis_type or UNKNOWN,
+        "age": lambda one: (
+            age_band(float(one.inputs["age_approx"])) if "age_approx" in one.inputs else UNKNOWN
+        ),
+        "sex": lambda one: str(one.inputs.get("sex", UNKNOWN)),
+        "site": lambda one: str(one.inputs.get("anatom_site", UNKNOWN)),
+    }
+    rows = []
+    for field, value_of in fields.items():
+        values = np.array([value_of(one) for one in labelled])
+        if set(values) == {UNKNOWN}:
+            continue
+        for value in sorted(set(values.tolist()), key=lambda name: (name == UNKNOWN, _rank(name))):
+            among = values == value
+            rows.append(_measure(field, value, among, judged, thresholds, bootstrap))
+    return rows
+
+
+def _rank(value: str) -> tuple[int, str]:
+    """Ages in their order, everything else by its name."""
+    return (0, "") if value == "under 40" else (1, value)
+
+
+def _measure(
+    field: str,
+    value: str,
+    among: Bools,
+    judged: Judged,
+    thresholds: Thresholds,
+    bootstrap: Bootstrap,
+) -> Subgroup:
+    ill, well = among & judged.positive, among & ~judged.positive
+    severe, lower, upper = judged.severe, thresholds.lower, thresholds.upper
+    return Subgroup(
+        field=field,
+        value=value,
+        photographs=int(among.sum()),
+        severe=int(ill.sum()),
+        auc=bootstrap.estimate(auc(severe, judged.positive, among)),
+        sensitivity_lower=bootstrap.estimate(share(severe >= lower, ill)),
+        specificity_lower=bootstrap.estimate(share(severe < lower, well)),
+        sensitivity_upper=bootstrap.estimate(share(severe >= upper, ill)),
+        specificity_upper=bootstrap.estimate(share(severe < upper, well)),
+    )

@@ -1,0 +1,86 @@
+"""A new release's own figures, out of fold."""
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+
+from dermtriage.states import CLASSES
+from dermtriage_worker.ensemble.ensemble import Ensemble
+from dermtriage_worker.ensemble.manifest import Figure, Manifest
+from dermtriage_worker.evaluation.bootstrap import Bootstrap, auc, calibration_error, share
+from dermtriage_worker.evaluation.figures import severe_mask
+from dermtriage_worker.evaluation.labelled import Labelled
+from dermtriage_worker.evaluation.measure import SEED, measure
+from dermtriage_worker.evaluation.results import Estimate
+from dermtriage_worker.training.crossfit import CrossFitted
+from dermtriage_worker.training.seen import Seen
+
+
+def shipped_figures(
+    folder: Path,
+    manifest: Manifest,
+    records: Sequence[Labelled],
+    on_progress: Callable[[str, int, int], None],
+) -> dict[str, Figure]:
+    """Measure the halved weights that are shipped, by the code that serves them.
+
+    Parameters
+    ----------
+    folder
+        The release, complete but for its figures.
+    on_progress
+        Called with the step, the photographs that are scored, and all.
+    """
+    done = 0
+
+    def show(_: str, scored: int, whole: int) -> None:
+        nonlocal done
+        done += scored
+        on_progress("Measuring what is shipped", done, whole)
+
+    measured = measure(
+        Ensemble.load(folder),
+        records,
+        seen=Seen.of(folder, manifest),
+        out_of_fold=True,
+        with_shifts=False,
+        sample=None,
+        on_progress=show,
+    ).evaluation
+    kinds = {f"auc_{kind}": estimate for kind, estimate in measured.kinds.items()}
+    return _figures(measured.figures | kinds)
+
+
+def crossfitted_figures(scored: CrossFitted, records: Sequence[Labelled]) -> dict[str, Figure]:
+    """Measure what calibration and thresholds are worth on lesions that they were not set on."""
+    truth = np.array([CLASSES.index(record.diagnosis) for record in records])
+    severe = severe_mask()[truth]
+    p_severe, lower, upper = (
+        values.numpy() for values in (scored.p_severe, scored.lower, scored.upper)
+    )
+    low = (p_severe < lower) & ~scored.raised.numpy()
+    bootstrap = Bootstrap([record.lesion_id for record in records], seed=SEED)
+    quantities = {
+        "auc": auc(p_severe, severe),
+        "calibration_error": calibration_error(p_severe, severe),
+        "sensitivity_lower": share(p_severe >= lower, severe),
+        "sensitivity_upper": share(p_severe >= upper, severe),
+        "specificity_upper": share(p_severe < upper, ~severe),
+        "severe_called_low": share(low, severe),
+        "benign_called_low": share(low, ~severe),
+    }
+    return _figures(
+        {f"{name}_crossfitted": bootstrap.estimate(each) for name, each in quantities.items()}
+    )
+
+
+def _figures(estimates: Mapping[str, Estimate]) -> dict[str, Figure]:
+    return {
+        name: Figure(
+            value=round(found.value, 4), low=round(found.low, 4), high=round(found.high, 4)
+        )
+        for name, found in estimates.items()
+        if not math.isnan(found.value)
+    }

@@ -1,0 +1,116 @@
+"""What each kind of member says of photographs whose lesion it never saw."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import product
+
+import torch
+from torch import Tensor
+
+from dermtriage.errors import DermtriageError
+from dermtriage_worker.ensemble.manifest import Member
+from dermtriage_worker.ensemble.network import Network
+from dermtriage_worker.training.calibrate import Fit, fit_ensemble, log_loss
+from dermtriage_worker.training.cost import gmac
+
+MAX_GMAC = 3.0
+MOST_VIEWS = 8
+
+
+class TooCostly(DermtriageError):
+    """Even with one view a member, a photograph costs more than the budget."""
+
+    code = "too_costly"
+    remedy = "Train fewer or smaller members."
+
+
+@torch.inference_mode()
+def out_of_fold_logits(
+    networks: Sequence[Network],
+    squares: Tensor,
+    folds: Tensor,
+    chunk: int,
+    on_progress: Callable[[int, int], None],
+) -> dict[str, Tensor]:
+    """Score every photograph with the members of its fold, one dihedral view after the other.
+
+    Parameters
+    ----------
+    networks
+        A member of each kind for each fold.
+    squares
+        Prepared photographs, uint8, shape (n, 3, s, s).
+    folds
+        Fold of each photograph, shape (n,).
+    chunk
+        Photographs a forward pass.
+    on_progress
+        Called with the members that are done, and all.
+
+    Returns
+    -------
+    dict
+        For each kind the logits, float64, shape (views, n, 7).
+    """
+    said: dict[str, Tensor] = {}
+    for done, network in enumerate(networks):
+        member = network.member
+        own = torch.nonzero(folds.eq(-1 if member.fold is None else member.fold)).flatten()
+        views = torch.cat(
+            [network.by_view(squares[part], MOST_VIEWS).cpu() for part in torch.split(own, chunk)],
+            dim=1,
+        )
+        whole = said.setdefault(
+            member.kind,
+            torch.full((MOST_VIEWS, len(squares), views.shape[-1]), float("nan")).double(),
+        )
+        whole[:, own] = views.double()
+        on_progress(done + 1, len(networks))
+    return said
+
+
+@dataclass(frozen=True)
+class Choice:
+    """How many views each kind gets, and the calibration that was fitted with them."""
+
+    views: Mapping[str, int]
+    fit: Fit
+    loss: float
+
+
+def choose_views(
+    logits: Mapping[str, Tensor], members: Sequence[Member], truth: Tensor, log_prior: Tensor
+) -> Choice:
+    """Choose the affordable numbers of views with the least log loss.
+
+    Parameters
+    ----------
+    logits
+        See `out_of_fold_logits`.
+    members
+        All members; what a photograph costs is the sum over them.
+
+    Raises
+    ------
+    TooCostly
+        If no number of views is affordable.
+    """
+    kinds = sorted(logits)
+    cost = {
+        kind: sum(gmac(m.architecture, m.input_size) for m in members if m.kind == kind)
+        for kind in kinds
+    }
+    best: Choice | None = None
+    for numbers in product(range(1, MOST_VIEWS + 1), repeat=len(kinds)):
+        views = dict(zip(kinds, numbers, strict=True))
+        spent = sum(cost[kind] * views[kind] for kind in kinds)
+        if spent > MAX_GMAC:
+            continue
+        means = {kind: logits[kind][: views[kind]].mean(0) for kind in kinds}
+        fit = fit_ensemble(means, truth, log_prior)
+        loss = log_loss(fit.probabilities(means), truth)
+        if best is None or loss < best.loss:
+            best = Choice(views, fit, loss)
+    if best is None:
+        raise TooCostly(f"With one view a member, a photograph costs over {MAX_GMAC} GMAC.")
+    return best
