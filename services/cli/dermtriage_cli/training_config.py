@@ -11,12 +11,12 @@ from dermtriage_worker.training.config import TrainConfig
 
 
 def read_config(path: Path | None, members: Sequence[str] = ()) -> TrainConfig:
-    """Read a configuration, or that of the shipped release.
+    """Read a configuration, or the project's own.
 
     Parameters
     ----------
     path
-        TOML file; None for the shipped release.
+        TOML file; None for the project's own.
     members
         Names of members that it must have.
 

@@ -31,9 +31,7 @@ def train(
     ] = Path("runs/latest"),
     config: Annotated[
         Path | None,
-        typer.Option(
-            help="TOML file; that of the shipped release by default.", exists=True, dir_okay=False
-        ),
+        typer.Option(help="TOML file; the project's own by default.", exists=True, dir_okay=False),
     ] = None,
     imagenet: Annotated[
         list[str] | None,

@@ -83,7 +83,7 @@ class TrainConfig(_Strict):
 
     @classmethod
     def default(cls) -> "TrainConfig":
-        """Return the configuration that made the release in the tree."""
+        """Return the configuration that releases are trained with."""
         text = resources.files(__package__).joinpath("default.toml").read_text(encoding="utf-8")
         return cls.model_validate(tomllib.loads(text))
 
