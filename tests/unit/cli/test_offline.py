@@ -16,14 +16,6 @@ from dermtriage_cli.offline import COLUMNS, heat_map, score_photographs
 from dermtriage_cli.samples import generate
 from dermtriage_worker.ensemble.device import DeviceOutOfMemory
 from dermtriage_worker.ensemble.ensemble import Ensemble, Prediction
-from dermtriage_worker.ensemble.tiny import build_tiny_release
-
-
-@pytest.fixture(scope="module")
-def ensemble(tmp_path_factory: pytest.TempPathFactory) -> Ensemble:
-    folder = tmp_path_factory.mktemp("releases") / "tiny"
-    build_tiny_release(folder)
-    return Ensemble.load(folder, "cpu")
 
 
 @pytest.fixture
@@ -36,15 +28,15 @@ def photographs(tmp_path: Path) -> list[Path]:
 
 
 def test_figures_are_those_of_rendition_and_ensemble(
-    photographs: list[Path], ensemble: Ensemble
+    photographs: list[Path], tiny: Ensemble
 ) -> None:
-    thresholds = ensemble.manifest.thresholds
+    thresholds = tiny.manifest.thresholds
     policy = Policy(**thresholds.model_dump())
-    results = list(score_photographs(photographs, ensemble, batch=2))
+    results = list(score_photographs(photographs, tiny, batch=2))
     assert [result.image for result in results] == [path.stem for path in photographs]
     for path, result in zip(photographs, results, strict=True):
         rendition = imaging.open_rendition(imaging.make_rendition(path.read_bytes()))
-        (said,) = ensemble.predict([ensemble.prepare(rendition)])
+        (said,) = tiny.predict([tiny.prepare(rendition)])
         triage = triage_image(Finding(said.p_severe, said.disagreement), policy)
         row = result.row()
         assert list(row) == list(COLUMNS)
@@ -57,11 +49,11 @@ def test_figures_are_those_of_rendition_and_ensemble(
 
 
 def test_a_bad_photograph_keeps_its_place_and_its_reason(
-    photographs: list[Path], ensemble: Ensemble, tmp_path: Path
+    photographs: list[Path], tiny: Ensemble, tmp_path: Path
 ) -> None:
     photographs[1].write_bytes(photographs[1].read_bytes()[:500])
     photographs[2].write_bytes(b"no photograph")
-    results = list(score_photographs([*photographs, tmp_path / "gone.png"], ensemble, batch=4))
+    results = list(score_photographs([*photographs, tmp_path / "gone.png"], tiny, batch=4))
     assert [(result.image, result.reasons) for result in results if not result.prediction] == [
         (photographs[1].stem, ("truncated_image",)),
         (photographs[2].stem, ("unsupported_media_type",)),
@@ -74,39 +66,37 @@ def test_a_bad_photograph_keeps_its_place_and_its_reason(
 
 
 def test_a_small_device_gets_smaller_batches(
-    photographs: list[Path], ensemble: Ensemble, monkeypatch: pytest.MonkeyPatch
+    photographs: list[Path], tiny: Ensemble, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    whole = list(score_photographs(photographs, ensemble, batch=5))
-    predict = ensemble.predict
+    whole = list(score_photographs(photographs, tiny, batch=5))
+    predict = tiny.predict
 
     def cramped(batch: Sequence[Tensor]) -> list[Prediction]:
         if len(batch) > 1:
             raise DeviceOutOfMemory("Full.")
         return predict(batch)
 
-    monkeypatch.setattr(ensemble, "predict", cramped)
-    assert [one.row() for one in score_photographs(photographs, ensemble, batch=5)] == [
+    monkeypatch.setattr(tiny, "predict", cramped)
+    assert [one.row() for one in score_photographs(photographs, tiny, batch=5)] == [
         one.row() for one in whole
     ]
 
 
-def test_quality_and_agreement_are_told(ensemble: Ensemble, tmp_path: Path) -> None:
+def test_quality_and_agreement_are_told(tiny: Ensemble, tmp_path: Path) -> None:
     path = tmp_path / "dark.png"
     Image.new("RGB", (160, 120), (12, 12, 12)).save(path)
-    (scored,) = score_photographs([path], ensemble, batch=1)
+    (scored,) = score_photographs([path], tiny, batch=1)
     row = scored.row()
     assert row["quality"] == ["bad_framing", "bad_lighting", "blurry", "low_resolution", "distance"]
     assert scored.prediction is not None
-    policy = ensemble.manifest.thresholds.policy()
+    policy = tiny.manifest.thresholds.policy()
     finding = Finding(scored.prediction.p_severe, scored.prediction.disagreement)
     assert row["explanation"] == explain(finding, scored.prediction.member_p_severe, policy)
 
 
-def test_a_heat_map_is_a_picture_of_the_photograph(
-    photographs: list[Path], ensemble: Ensemble
-) -> None:
+def test_a_heat_map_is_a_picture_of_the_photograph(photographs: list[Path], tiny: Ensemble) -> None:
     plain = imaging.open_rendition(imaging.make_rendition(photographs[0].read_bytes()))
-    with Image.open(io.BytesIO(heat_map(photographs[0], ensemble))) as picture:
+    with Image.open(io.BytesIO(heat_map(photographs[0], tiny))) as picture:
         assert picture.format == "JPEG"
         ratio = plain.width / plain.height
         assert picture.width / picture.height == pytest.approx(ratio, abs=0.01)

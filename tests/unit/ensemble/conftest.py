@@ -1,22 +1,4 @@
-from pathlib import Path
-
-import pytest
 import torch
-
-from dermtriage_worker.ensemble.ensemble import Ensemble
-from dermtriage_worker.ensemble.tiny import build_tiny_release
 
 # Tests run beside each other; threads that wait for each other make tiny networks slow.
 torch.set_num_threads(1)
-
-
-@pytest.fixture(scope="session")
-def tiny_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("releases") / "tiny"
-    build_tiny_release(folder)
-    return folder
-
-
-@pytest.fixture(scope="session")
-def tiny(tiny_folder: Path) -> Ensemble:
-    return Ensemble.load(tiny_folder, "cpu")

@@ -10,6 +10,7 @@ import matplotlib as mpl
 import pytest
 import torch
 from PIL import Image, ImageDraw, ImageFont
+from skimage import data as skimage_data
 from sklearn.datasets import load_sample_image
 
 from dermtriage.settings import Settings
@@ -17,15 +18,13 @@ from dermtriage.states import Severity
 from dermtriage.triage import Finding, triage_image
 from dermtriage_worker.ensemble.ensemble import Ensemble
 
-skimage_data = pytest.importorskip("skimage.data")
-
 
 @pytest.fixture(scope="module")
 def ensemble() -> Ensemble:
     settings = Settings()
     loaded = Ensemble.load(settings.releases_dir / settings.default_release, "cpu")
-    if loaded.manifest.scope is None:
-        pytest.skip(f"release {loaded.manifest.name} does not judge what is out of scope")
+    if loaded.manifest.training.folds == 0:
+        pytest.skip(f"release {loaded.manifest.name} was made before there was a judge of scope")
     return loaded
 
 

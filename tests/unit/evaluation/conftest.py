@@ -42,18 +42,6 @@ def drawn(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
-def tiny_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("releases") / "tiny"
-    build_tiny_release(folder)
-    return folder
-
-
-@pytest.fixture(scope="session")
-def tiny(tiny_folder: Path) -> Ensemble:
-    return Ensemble.load(tiny_folder, "cpu")
-
-
-@pytest.fixture(scope="session")
 def folded(tmp_path_factory: pytest.TempPathFactory) -> Ensemble:
     """A release of one kind whose two members are of two folds."""
     folder = tmp_path_factory.mktemp("releases") / "folded"

@@ -7,7 +7,6 @@ import torch
 from PIL import Image, ImageDraw
 
 from dermtriage_worker.ensemble.ensemble import Ensemble
-from dermtriage_worker.ensemble.tiny import build_tiny_release
 from dermtriage_worker.evaluation import explanations
 from dermtriage_worker.evaluation.explanations import (
     MASK_FOLDER,
@@ -29,13 +28,6 @@ class Learnt:
         return self.fold
 
 
-@pytest.fixture(scope="module")
-def ensemble(tmp_path_factory: pytest.TempPathFactory) -> Ensemble:
-    folder = tmp_path_factory.mktemp("releases") / "tiny"
-    build_tiny_release(folder)
-    return Ensemble.load(folder, "cpu")
-
-
 @pytest.fixture
 def labelled(tmp_path: Path) -> list[Labelled]:
     (tmp_path / MASK_FOLDER).mkdir()
@@ -53,11 +45,11 @@ def labelled(tmp_path: Path) -> list[Labelled]:
 
 
 def test_peaks_and_energy_are_measured(
-    ensemble: Ensemble, labelled: list[Labelled], tmp_path: Path
+    tiny: Ensemble, labelled: list[Labelled], tmp_path: Path
 ) -> None:
     done: list[int] = []
     figures = measure_explanations(
-        ensemble, labelled, tmp_path, seen=Learnt(None), sample=4, on_progress=done.append
+        tiny, labelled, tmp_path, seen=Learnt(None), sample=4, on_progress=done.append
     )
     assert figures.off_centre.photographs == 2
     assert figures.any.photographs == 4
@@ -69,7 +61,7 @@ def test_peaks_and_energy_are_measured(
 
 
 def test_a_map_that_looks_aside_is_found_out(
-    ensemble: Ensemble,
+    tiny: Ensemble,
     labelled: list[Labelled],
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
@@ -80,7 +72,7 @@ def test_a_map_that_looks_aside_is_found_out(
         return maps
 
     monkeypatch.setattr(explanations, "heat_maps", aside)
-    figures = measure_explanations(ensemble, labelled, tmp_path, seen=Learnt(None), sample=9)
+    figures = measure_explanations(tiny, labelled, tmp_path, seen=Learnt(None), sample=9)
     for sample in (figures.off_centre, figures.any):
         assert sample.heat_map.peaks_inside == 0
         assert sample.heat_map.energy_inside == 0
@@ -88,7 +80,7 @@ def test_a_map_that_looks_aside_is_found_out(
 
 
 def test_members_that_saw_a_lesion_do_not_explain_it(
-    ensemble: Ensemble,
+    tiny: Ensemble,
     labelled: list[Labelled],
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
@@ -97,16 +89,16 @@ def test_members_that_saw_a_lesion_do_not_explain_it(
 
     def without_sight_of(fold: int) -> Ensemble:
         asked.append(fold)
-        return ensemble
+        return tiny
 
-    monkeypatch.setattr(ensemble, "without_sight_of", without_sight_of)
-    figures = measure_explanations(ensemble, labelled, tmp_path, seen=Learnt(2), sample=2)
+    monkeypatch.setattr(tiny, "without_sight_of", without_sight_of)
+    figures = measure_explanations(tiny, labelled, tmp_path, seen=Learnt(2), sample=2)
     assert figures.out_of_fold == 4
     assert set(asked) == {2}
 
 
 def test_without_masks_there_is_nothing_to_measure(
-    ensemble: Ensemble, labelled: list[Labelled], tmp_path: Path
+    tiny: Ensemble, labelled: list[Labelled], tmp_path: Path
 ) -> None:
     with pytest.raises(MasksMissing):
-        measure_explanations(ensemble, labelled, tmp_path / "no", seen=Learnt(None), sample=2)
+        measure_explanations(tiny, labelled, tmp_path / "no", seen=Learnt(None), sample=2)

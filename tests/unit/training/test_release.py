@@ -13,7 +13,7 @@ from dermtriage_worker.evaluation.squares import load_squares
 from dermtriage_worker.photographs import prepare_photograph
 from dermtriage_worker.training.config import TrainConfig
 from dermtriage_worker.training.cost import gmac
-from dermtriage_worker.training.data import assign_folds, read_records
+from dermtriage_worker.training.data import assign_folds, origin, read_records
 from dermtriage_worker.training.release import build_release
 from dermtriage_worker.training.run import ReleaseNotBuilt
 from dermtriage_worker.training.seen import SEEN_FILE, Seen
@@ -68,6 +68,8 @@ def test_manifest_says_what_it_was_made_of(built: tuple[Path, Manifest]) -> None
     training = manifest.training
     assert (training.lesions, training.photographs, training.folds) == (48, 64, 2)
     assert sum(training.classes.values()) == 64
+    assert "HAM10000" in training.dataset
+    assert "not for commercial use" in manifest.licence
     assert training.epochs == {"small": 12, "other": 8}
     assert [member.name for member in manifest.members] == [
         "small_0", "small_1", "other_0", "other_1",
@@ -98,6 +100,10 @@ def test_a_photograph_is_scored_by_what_never_saw_its_lesion(
         assert sum(m.weight for m in blind.manifest.members) == pytest.approx(1)
     with pytest.raises(ReleaseInvalid, match="fold 2"):
         ensemble.without_sight_of(2)
+
+
+def test_another_data_set_is_not_called_by_the_name_of_the_first(tmp_path: Path) -> None:
+    assert "HAM10000" not in " ".join(origin(tmp_path))
 
 
 def test_an_altered_list_of_what_was_seen_is_refused(

@@ -14,7 +14,7 @@ from dermtriage_worker.ensemble.calibration import (
     severe_probability,
 )
 from dermtriage_worker.ensemble.manifest import Thresholds
-from dermtriage_worker.evaluation.figures import Bools, Floats
+from dermtriage_worker.evaluation.figures import Bools, Floats, threshold_for
 
 LOWER_SENSITIVITY = 0.98
 UPPER_SENSITIVITY = 0.80
@@ -221,19 +221,13 @@ def choose_thresholds(severe: Floats, positive: Bools, disagreement: Floats) -> 
         Of the members over each photograph.
     """
     ill, well = np.sort(severe[positive]), np.sort(severe[~positive])
-    lower = _at_sensitivity(ill, LOWER_SENSITIVITY)
+    lower = threshold_for(ill, LOWER_SENSITIVITY)
     # The first value above the benign quantile: exactly at it, that benign one is flagged too.
     specific = float(well[min(len(well) - 1, int(np.ceil(UPPER_SPECIFICITY * len(well))))])
-    upper = max(lower, _at_sensitivity(ill, UPPER_SENSITIVITY), specific)
+    upper = max(lower, threshold_for(ill, UPPER_SENSITIVITY), specific)
     low = disagreement[severe < lower]
     limit = float(np.quantile(low, 1 - RAISED_SHARE)) if len(low) else 1.0
     return Thresholds(lower=lower, upper=upper, disagreement=limit)
-
-
-def _at_sensitivity(ascending: Floats, wanted: float) -> float:
-    """Return the highest threshold that flags at least the wanted share; at it is flagged."""
-    missed = int(np.floor((1 - wanted) * len(ascending) + 1e-9))
-    return float(ascending[min(missed, len(ascending) - 1)])
 
 
 def _minimise(loss: Callable[[], Tensor], parameters: list[Tensor]) -> None:

@@ -17,6 +17,15 @@ from dermtriage_worker.training.splits import fold_lesions
 HAM_METADATA = "HAM10000_metadata.csv"
 HAM_IMAGES = "images_200x150"
 ARCHIVE_METADATA = "metadata.csv"
+HAM_ORIGIN = (
+    "HAM10000 (Tschandl, Rosendahl, Kittler 2018, doi:10.7910/DVN/DBW86T)",
+    "Weights derived from HAM10000, CC BY-NC 4.0: not for commercial use.",
+)
+ARCHIVE_ORIGIN = (
+    "a download of the ISIC archive",
+    "Weights derived from the ISIC archive: see the licences of the photographs.",
+)
+"""Name of a data set, and what its licence means for the weights."""
 FRAME_WIDTH = CANONICAL_SIZE * 4 // 3
 """Training keeps the whole 4:3 frame, so that a zoom outwards finds real skin at the sides."""
 
@@ -55,6 +64,11 @@ def read_records(data: Path) -> list[Labelled]:
         remedy="Give the folder of HAM10000, or of a download of the ISIC archive, by --data or"
         " DERMTRIAGE_DATA.",
     )
+
+
+def origin(data: Path) -> tuple[str, str]:
+    """Return what a folder holds, and what its licence means for weights that learn from it."""
+    return HAM_ORIGIN if (data / HAM_METADATA).is_file() else ARCHIVE_ORIGIN
 
 
 def assign_folds(records: Sequence[Labelled], *, folds: int, seed: int) -> list[int]:

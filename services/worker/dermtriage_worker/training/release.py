@@ -40,6 +40,7 @@ from dermtriage_worker.training.data import (
     assign_folds,
     fingerprint,
     labels,
+    origin,
     read_records,
 )
 from dermtriage_worker.training.fit import (
@@ -53,11 +54,6 @@ from dermtriage_worker.training.run import ReleaseNotBuilt, code_commit, read_co
 from dermtriage_worker.training.scope import SCOPE_FILE, fit_scope
 from dermtriage_worker.training.seen import pack_seen
 from dermtriage_worker.training.train import member_name
-
-LICENCE = (
-    "Weights derived from HAM10000 (Tschandl, Rosendahl, Kittler 2018, doi:10.7910/DVN/DBW86T), "
-    "CC BY-NC 4.0: not for commercial use."
-)
 
 YOUNG = 40
 
@@ -102,6 +98,7 @@ def build_release(
         for fold in range(config.folds)
     }
     records = read_records(data)
+    dataset, licence = origin(data)
     folds = torch.tensor(assign_folds(records, folds=config.folds, seed=config.seed))
     truth = labels(records)
     log_prior = class_log_prior(truth).double()
@@ -177,7 +174,7 @@ def build_release(
         gmac=round(sum(m.views * gmac(m.architecture, m.input_size) for m in calibrated), 3),
         figures={},
         training=Training(
-            dataset="HAM10000, images_200x150",
+            dataset=dataset,
             data_sha256=fingerprint(records),
             seed=config.seed,
             folds=config.folds,
@@ -189,7 +186,7 @@ def build_release(
             commit=code_commit(),
             seen=pack_seen(folder, [record.image_id for record in records], folds.tolist()),
         ),
-        licence=LICENCE,
+        licence=licence,
     )
     write_manifest(folder, manifest)
     manifest = manifest.model_copy(
