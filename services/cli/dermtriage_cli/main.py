@@ -18,6 +18,7 @@ from dermtriage_cli.commands import (
     clinic,
     evaluate,
     explanations,
+    model_card,
     operation,
     releases,
     running,
@@ -70,6 +71,7 @@ app.command()(operation.doctor)
 app.command()(training.train)
 app.command()(evaluate.evaluate)
 app.command()(explanations.evaluate_explanations)
+app.command()(model_card.model_card)
 
 
 def _show_version(wanted: bool) -> None:

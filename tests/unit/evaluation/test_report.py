@@ -10,9 +10,10 @@ from tests.unit.evaluation.conftest import KnownFolds
 
 from dermtriage.states import SEVERE_CLASSES
 from dermtriage_worker.ensemble.ensemble import Ensemble
+from dermtriage_worker.evaluation.formats import between, percent, signed
 from dermtriage_worker.evaluation.labelled import read_labelled
 from dermtriage_worker.evaluation.measure import Measurement, measure
-from dermtriage_worker.evaluation.report import Written, between, percent, signed, write_report
+from dermtriage_worker.evaluation.report import Written, write_report
 
 SECTIONS = {
     "figures",

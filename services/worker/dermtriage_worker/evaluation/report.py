@@ -2,41 +2,30 @@
 
 import base64
 import io
-import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
-from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 from pydantic import AwareDatetime, BaseModel, ConfigDict
 
 from dermtriage import imaging
 from dermtriage.states import CLASSES, SEVERE_CLASSES
 from dermtriage_worker.evaluation import plots
+from dermtriage_worker.evaluation.formats import CLASS_NAMES, template
 from dermtriage_worker.evaluation.judged import judge, triage
 from dermtriage_worker.evaluation.labelled import Labelled
 from dermtriage_worker.evaluation.measure import Measurement
-from dermtriage_worker.evaluation.results import Estimate, Evaluation, Protocol, Shifts, Spread
+from dermtriage_worker.evaluation.results import Evaluation, Protocol, Shifts
 
 PAGE_NAME = "report.html"
 FIGURES_NAME = "report.json"
+PLOTS_NAME = "plots"
 MISSES = 12
 BEARABLE_LOSS = 0.03
 """How much AUC a shift may cost."""
 
-CLASS_NAMES = {
-    "akiec": "actinic keratosis, intraepithelial carcinoma",
-    "bcc": "basal cell carcinoma",
-    "bkl": "benign keratosis",
-    "df": "dermatofibroma",
-    "mel": "melanoma",
-    "nv": "naevus",
-    "vasc": "vascular lesion",
-}
-DASH = "\N{EN DASH}"
-SPACE = "\N{NO-BREAK SPACE}"
 _THUMBNAIL = (240, 180)
 
 
@@ -85,7 +74,7 @@ class Written:
 
 
 def write_report(measurement: Measurement, folder: Path, *, images: Path, labels: Path) -> Written:
-    """Write `report.html`, which needs nothing beside it, and `report.json`.
+    """Write `report.html`, which needs nothing beside it, `report.json`, and the plots alone.
 
     Parameters
     ----------
@@ -112,11 +101,16 @@ def write_report(measurement: Measurement, folder: Path, *, images: Path, labels
     folder.mkdir(parents=True, exist_ok=True)
     written = Written(folder / PAGE_NAME, folder / FIGURES_NAME)
     written.figures.write_text(report.model_dump_json(indent=2) + "\n", encoding="utf-8")
-    written.page.write_text(_page(report, measurement, missed), encoding="utf-8")
+    drawn = _plots(report, measurement)
+    (folder / PLOTS_NAME).mkdir(exist_ok=True)
+    for name, svg in drawn.items():
+        (folder / PLOTS_NAME / f"{name}.svg").write_text(svg, encoding="utf-8")
+    written.page.write_text(_page(report, measurement, missed, drawn), encoding="utf-8")
     return written
 
 
-def _page(report: Report, measurement: Measurement, missed: Sequence[tuple[Labelled, Miss]]) -> str:
+def _plots(report: Report, measurement: Measurement) -> dict[str, str]:
+    """Draw what the set allows; SVG by name."""
     thresholds = report.evaluation.thresholds
     judged = judge(measurement.predictions, measurement.labelled, thresholds)
     drawn = {
@@ -128,17 +122,16 @@ def _page(report: Report, measurement: Measurement, missed: Sequence[tuple[Label
         drawn["precision_recall"] = plots.precision_recall(judged)
     if report.shifts is not None:
         drawn["shifts"] = plots.shifts(report.shifts.shifts, bearable=BEARABLE_LOSS)
-    environment = Environment(
-        loader=PackageLoader("dermtriage_worker.evaluation"),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    environment.filters |= {"percent": percent, "figure": figure, "interval": interval}
-    environment.filters["signed"] = signed
-    environment.globals["between"] = between
-    return environment.get_template("report.html.j2").render(
+    return drawn
+
+
+def _page(
+    report: Report,
+    measurement: Measurement,
+    missed: Sequence[tuple[Labelled, Miss]],
+    drawn: Mapping[str, str],
+) -> str:
+    return template("report.html.j2").render(
         report=report,
         manifest=measurement.manifest,
         evaluation=report.evaluation,
@@ -150,35 +143,6 @@ def _page(report: Report, measurement: Measurement, missed: Sequence[tuple[Label
         severe_classes=SEVERE_CLASSES,
         bearable=BEARABLE_LOSS,
     )
-
-
-def percent(value: float, digits: int = 1) -> str:
-    """Return a share as people read it; a dash where it is undefined."""
-    return DASH if math.isnan(value) else f"{100 * value:.{digits}f}{SPACE}%"
-
-
-def figure(value: float) -> str:
-    """Return a figure between 0 and 1 with three digits; a dash where it is undefined."""
-    return DASH if math.isnan(value) else f"{value:.3f}"
-
-
-def interval(ends: Estimate | Spread, *, share: bool = False, digits: int = 1) -> str:
-    """Return an interval or a range; nothing where it is undefined."""
-    return between(ends.low, ends.high, share=share, digits=digits)
-
-
-def between(low: float, high: float, *, share: bool = True, digits: int = 1) -> str:
-    """Return the two ends, as percentages for a share; nothing where they are undefined."""
-    if math.isnan(low):
-        return ""
-    if share:
-        return f"{100 * low:.{digits}f}{DASH}{100 * high:.{digits}f}"
-    return f"{low:.3f}{DASH}{high:.3f}"
-
-
-def signed(value: float) -> str:
-    """Return a difference with its sign; none is ever minus zero."""
-    return f"{round(value, 3) + 0:+.3f}"
 
 
 def _used_inputs(measurement: Measurement) -> dict[str, int]:

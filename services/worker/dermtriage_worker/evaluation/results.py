@@ -1,8 +1,19 @@
 """What an evaluation found. Written as JSON beside the report; an undefined figure is null."""
 
-from pydantic import BaseModel, ConfigDict
+import math
+from typing import Annotated, Any
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict
 
 from dermtriage_worker.ensemble.manifest import Thresholds
+
+
+def _undefined(value: Any) -> Any:
+    return math.nan if value is None else value
+
+
+Real = Annotated[float, BeforeValidator(_undefined)]
+"""A figure that may be undefined: NaN here, null in JSON."""
 
 
 class _Result(BaseModel):
@@ -27,9 +38,9 @@ class Estimate(_Result):
         For a share: the Clopper-Pearson interval, which takes photographs as independent.
     """
 
-    value: float
-    low: float
-    high: float
+    value: Real
+    low: Real
+    high: Real
     photographs: int
     hits: int | None = None
     exact: tuple[float, float] | None = None
@@ -81,10 +92,10 @@ class Subgroup(_Result):
 class ReliabilityBin(_Result):
     """Photographs with about the same p_severe; the interval is Clopper-Pearson's."""
 
-    predicted: float
-    observed: float
-    low: float
-    high: float
+    predicted: Real
+    observed: Real
+    low: Real
+    high: Real
     photographs: int
 
 
@@ -127,9 +138,9 @@ class Evaluation(_Result):
 class Spread(_Result):
     """Mean and range over repeats."""
 
-    mean: float
-    low: float
-    high: float
+    mean: Real
+    low: Real
+    high: Real
 
 
 class Protocol(_Result):
