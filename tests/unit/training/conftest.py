@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from dermtriage_worker.training.config import AugmentConfig, MemberConfig, TrainConfig
+from dermtriage_worker.training.config import AugmentConfig, MemberConfig, Phase, TrainConfig
 
 _KINDS = ("mel", "nv", "bcc", "bkl")
 
@@ -34,14 +34,15 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture
 def config() -> TrainConfig:
     member = MemberConfig(
-        name="small", architecture="lesionnet_tiny", pretrained=False, input_size=32,
-        epochs=3, batch_size=8, learning_rate=5e-3, average_decay=0.5,
+        name="small", architecture="lesionnet_tiny", pretrained=False, batch_size=8,
+        average_decay=0.5, phases=(Phase(epochs=3, input_size=32, learning_rate=5e-3),),
     )  # fmt: skip
+    short = member.phases[0].model_copy(update={"epochs": 1})
     return TrainConfig(
         seed=5,
         folds=2,
         threads=1,
-        members=(member, member.model_copy(update={"name": "other", "epochs": 1})),
+        members=(member, member.model_copy(update={"name": "other", "phases": (short,)})),
         # Brightness is what tells the classes of this data set apart.
         augment=AugmentConfig(tone=0.05, channel_gain=0.05, vignette_share=0.1),
     )

@@ -36,11 +36,9 @@ def built(data: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, M
                     "name": name,
                     "architecture": "lesionnet_tiny",
                     "pretrained": False,
-                    "input_size": 32,
-                    "epochs": epochs,
                     "batch_size": 8,
-                    "learning_rate": 5e-3,
                     "average_decay": 0.5,
+                    "phases": [{"epochs": epochs, "input_size": 32, "learning_rate": 5e-3}],
                 }
                 for name, epochs in (("small", 12), ("other", 8))
             ],

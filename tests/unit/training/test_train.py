@@ -12,7 +12,7 @@ from torch import nn
 from dermtriage_worker.ensemble.members import create_network
 from dermtriage_worker.evaluation.squares import load_squares
 from dermtriage_worker.training.checkpoint import TrainingMismatch
-from dermtriage_worker.training.config import AugmentConfig, MemberConfig, TrainConfig
+from dermtriage_worker.training.config import AugmentConfig, MemberConfig, Phase, TrainConfig
 from dermtriage_worker.training.data import (
     DataMissing,
     labels,
@@ -49,8 +49,9 @@ def test_a_tiny_run_learns_and_reports(data: Path, tmp_path: Path, config: Train
 
 def test_a_network_learns_a_handful_by_heart(data: Path, tmp_path: Path) -> None:
     member = MemberConfig(
-        name="eager", architecture="lesionnet_tiny", pretrained=False, input_size=32,
-        epochs=25, batch_size=8, learning_rate=2e-2, average_decay=0.0, weight_decay=0.0,
+        name="eager", architecture="lesionnet_tiny", pretrained=False, batch_size=8,
+        average_decay=0.0, weight_decay=0.0,
+        phases=(Phase(epochs=25, input_size=32, learning_rate=2e-2),),
     )  # fmt: skip
     nothing = AugmentConfig.model_validate(
         {name: 0 for name in AugmentConfig.model_fields if name.endswith("_share")}
@@ -109,8 +110,8 @@ def _figures(run: Path, fold: int) -> list[float]:
 
 def test_a_pupil_learns_from_a_teacher_of_its_fold_alone(data: Path, tmp_path: Path) -> None:
     teacher = MemberConfig(
-        name="teacher", architecture="lesionnet_tiny", pretrained=False, input_size=32,
-        epochs=1, batch_size=8, learning_rate=5e-3,
+        name="teacher", architecture="lesionnet_tiny", pretrained=False, batch_size=8,
+        phases=(Phase(epochs=1, input_size=32, learning_rate=5e-3),),
     )  # fmt: skip
     pupil = teacher.model_copy(update={"name": "pupil", "teacher": "teacher"})
     alone = teacher.model_copy(update={"name": "alone"})
@@ -140,11 +141,13 @@ def test_a_teacher_draws_its_pupil_towards_itself(tmp_path: Path) -> None:
 
 
 def test_the_first_half_of_the_epochs_sees_smaller_squares(data: Path, tmp_path: Path) -> None:
+    growing = Phase(epochs=2, first_size=32, input_size=64, learning_rate=5e-3)
     member = MemberConfig(
-        name="grown", architecture="lesionnet_tiny", pretrained=False, first_size=32,
-        input_size=64, epochs=2, batch_size=8, learning_rate=5e-3,
+        name="grown", architecture="lesionnet_tiny", pretrained=False, batch_size=8,
+        phases=(growing,),
     )  # fmt: skip
-    small = member.model_copy(update={"name": "small", "first_size": None, "input_size": 32})
+    flat = growing.model_copy(update={"first_size": None, "input_size": 32})
+    small = member.model_copy(update={"name": "small", "phases": (flat,)})
     config = TrainConfig(seed=5, folds=2, threads=1, members=(member, small))
     train(data, tmp_path, config, {}, _ignore)
     losses = {
@@ -156,6 +159,62 @@ def test_the_first_half_of_the_epochs_sees_smaller_squares(data: Path, tmp_path:
     }
     assert losses["grown"][0] == pytest.approx(losses["small"][0], rel=1e-4)
     assert losses["grown"][1] != pytest.approx(losses["small"][1], rel=1e-4)
+
+
+def test_a_phase_starts_from_the_mean_of_the_one_before(data: Path, tmp_path: Path) -> None:
+    learning = Phase(epochs=2, input_size=32, learning_rate=5e-3)
+    # A step so small that it leaves all weights where they began.
+    still = Phase(epochs=1, input_size=32, learning_rate=1e-30)
+    one = MemberConfig(
+        name="one", architecture="lesionnet_tiny", pretrained=False, batch_size=8,
+        average_decay=0.9, weight_decay=0.0, phases=(learning,),
+    )  # fmt: skip
+    two = one.model_copy(update={"name": "two", "phases": (learning, still)})
+    config = TrainConfig(seed=5, folds=2, threads=1, members=(one, two))
+    train(data, tmp_path, config, {}, _ignore)
+    means = {n: load_file(tmp_path / f"{n}_0/weights.safetensors") for n in ("one", "two")}
+    for name in ("stem.0.0.weight", "classifier.weight"):
+        assert torch.allclose(means["one"][name], means["two"][name], atol=1e-7)
+
+
+def test_a_kill_between_two_phases_changes_nothing(data: Path, tmp_path: Path) -> None:
+    phases = tuple(
+        Phase(epochs=1, input_size=32, learning_rate=rate, severe_weight=weight)
+        for rate, weight in ((5e-3, 0.0), (2e-3, 1.0))
+    )
+    member = MemberConfig(
+        name="small", architecture="lesionnet_tiny", pretrained=False, batch_size=8, phases=phases
+    )
+    config = TrainConfig(seed=5, folds=2, threads=1, members=(member,))
+
+    def die(progress: Progress) -> None:
+        if progress.epoch == 2:
+            raise Killed
+
+    train(data, tmp_path / "whole", config, {}, _ignore)
+    with pytest.raises(Killed):
+        train(data, tmp_path / "killed", config, {}, die)
+    train(data, tmp_path / "killed", config, {}, _ignore)
+    assert _figures(tmp_path / "killed", 0) == _figures(tmp_path / "whole", 0)
+
+
+def test_severe_against_benign_counts_as_often_as_it_is_told(data: Path, tmp_path: Path) -> None:
+    """Of a network that knows nothing the loss is ln 7 more or less, plus that of the two."""
+    losses = {}
+    for weight in (0.0, 1.0, 2.0):
+        phase = Phase(epochs=1, input_size=32, learning_rate=1e-30, severe_weight=weight)
+        member = MemberConfig(
+            name="small", architecture="lesionnet_tiny", pretrained=False, batch_size=8,
+            weight_decay=0.0, phases=(phase,),
+        )  # fmt: skip
+        config = TrainConfig(seed=5, folds=2, threads=1, members=(member,))
+        run = tmp_path / str(weight)
+        train(data, run, config, {}, _ignore)
+        line = (run / "small_0/curves.jsonl").read_text().splitlines()[0]
+        losses[weight] = json.loads(line)["loss"]
+    two = losses[1.0] - losses[0.0]
+    assert two > 0.1
+    assert losses[2.0] - losses[0.0] == pytest.approx(2 * two, rel=1e-5)
 
 
 def test_checkpoint_of_another_configuration_is_refused(

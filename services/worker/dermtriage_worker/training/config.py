@@ -13,21 +13,29 @@ class _Strict(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
 
+class Phase(_Strict):
+    """Some epochs of one member: a warm-up and half a cosine of the learning rate."""
+
+    epochs: int = Field(ge=1)
+    input_size: int = Field(ge=32, le=512)
+    first_size: int | None = Field(
+        default=None, ge=32, le=512, description="Input size for the first half of the epochs"
+    )
+    learning_rate: float = Field(gt=0)
+    warmup_epochs: float = Field(default=0.5, ge=0)
+    severe_weight: float = Field(
+        default=0.0, ge=0, description="Of the loss of severe against benign, beside the classes'"
+    )
+
+
 class MemberConfig(_Strict):
     """One kind of network and how it is trained, once for every fold."""
 
     name: str = Field(pattern=r"^[a-z0-9][a-z0-9_-]{0,40}$")
     architecture: str
     pretrained: bool
-    input_size: int = Field(ge=32, le=512)
-    first_size: int | None = Field(
-        default=None, ge=32, le=512, description="Input size for the first half of the epochs"
-    )
-    epochs: int = Field(ge=1)
     batch_size: int = Field(default=32, ge=2)
-    learning_rate: float = Field(gt=0)
     weight_decay: float = Field(default=0.05, ge=0)
-    warmup_epochs: float = Field(default=0.5, ge=0)
     average_decay: float = Field(
         default=0.995, ge=0, lt=1, description="Of the running mean of the weights, a step"
     )
@@ -35,6 +43,19 @@ class MemberConfig(_Strict):
         default=None, description="An earlier member; of the same fold, it teaches this one"
     )
     precision: Literal["bf16", "fp32"] = "fp32"
+    phases: tuple[Phase, ...] = Field(
+        min_length=1, description="Each starts from the running mean of the one before"
+    )
+
+    @property
+    def epochs(self) -> int:
+        """Of all phases."""
+        return sum(phase.epochs for phase in self.phases)
+
+    @property
+    def input_size(self) -> int:
+        """Side of the square at the end of training, in pixels; the one to score with."""
+        return self.phases[-1].input_size
 
 
 class AugmentConfig(_Strict):

@@ -1,7 +1,6 @@
 """Train one member, epoch by epoch, resumable after a kill."""
 
 import json
-import math
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -19,8 +18,9 @@ from dermtriage_worker.ensemble.preprocessing import normalise
 from dermtriage_worker.evaluation.figures import auc, balanced_accuracy, severe_mask
 from dermtriage_worker.training.augment import Augmentation
 from dermtriage_worker.training.checkpoint import Stateful, load_checkpoint, save_checkpoint
-from dermtriage_worker.training.config import MemberConfig, TrainConfig
+from dermtriage_worker.training.config import MemberConfig, Phase, TrainConfig
 from dermtriage_worker.training.pretrained import imagenet_weights, load_pretrained
+from dermtriage_worker.training.schedule import learning_rate, phase_of, square_size
 from dermtriage_worker.training.teacher import Teacher
 
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
@@ -69,8 +69,9 @@ def train_member(
 
     The loss is the logit-adjusted cross-entropy of Menon et al., "Long-tail learning via logit
     adjustment" (ICLR 2021): logits learn to rank as if all classes were equally frequent, and
-    the frequencies are put back by calibration. What is kept in the end is the running mean of
-    the weights over the last steps.
+    the frequencies are put back by calibration. A phase may add the loss of the two classes that
+    matter, severe and benign. Each phase starts from the running mean of the weights over the last
+    steps of the one before; that of the last one is what is kept.
 
     All randomness of an epoch is drawn from (seed, fold, epoch), so a resumed run goes the same
     way as one that was never stopped.
@@ -103,17 +104,14 @@ def train_member(
     if member.pretrained:
         load_pretrained(network, imagenet_weights(member.architecture, imagenet))
     network.to(device).to(memory_format=torch.channels_last)
-    average = AveragedModel(
-        network, multi_avg_fn=_running_mean(member.average_decay), use_buffers=True
-    )
-    optimizer = _optimizer(network, member)
-    parts: dict[str, Stateful] = {"network": network, "average": average, "optimizer": optimizer}
+    learner = _Learner(network, member)
     digest = config.member_digest(member, fold)
-    first = load_checkpoint(out, digest=digest, parts=parts, device=device)
+    first = load_checkpoint(out, digest=digest, parts=learner.parts(), device=device)
 
+    sizes = {size for phase in member.phases for size in (phase.first_size, phase.input_size)}
     augmentations = {
         size: Augmentation(config.augment, size, seed=config.seed)
-        for size in (member.first_size, member.input_size)
+        for size in sizes
         if size is not None
     }
     log_prior = class_log_prior(training.labels)
@@ -129,27 +127,28 @@ def train_member(
                 Progress(member.name, fold, epoch + 1, member.epochs, step, steps, loss, seconds)
             )
 
-        network.train()
+        phase, done_before = phase_of(member, epoch)
+        if epoch > 0 and done_before == 0:
+            learner = learner.go_on()
         loss = _train_epoch(
-            network,
-            average,
-            optimizer,
-            member,
-            augmentations[_size(member, epoch)],
+            learner,
+            phase,
+            augmentations[square_size(phase, done_before)],
             teacher,
             training,
             log_prior,
-            (epoch, _seed(config, fold, epoch)),
+            (done_before, _seed(config, fold, epoch)),
             report,
         )
         row = {"epoch": epoch + 1, "loss": loss, "seconds": round(time.monotonic() - began, 1)}
-        row |= _watch(average.module, validation, log_prior, member.input_size, device)
-        save_checkpoint(out, digest=digest, epoch=epoch + 1, parts=parts)
+        row |= _watch(learner.average.module, validation, log_prior, member.input_size, device)
+        save_checkpoint(out, digest=digest, epoch=epoch + 1, parts=learner.parts())
         # The row comes after the checkpoint: a kill between the two loses a row of a log, and
         # never writes one for an epoch that is trained again.
         with (out / CURVES_NAME).open("a", encoding="utf-8") as handle:
             handle.write(json.dumps(row) + "\n")
-    weights = {n: value.contiguous().cpu() for n, value in average.module.state_dict().items()}
+    mean = learner.average.module.state_dict()
+    weights = {name: value.contiguous().cpu() for name, value in mean.items()}
     partial = out / f"{WEIGHTS_NAME}.partial"
     save_file(weights, partial)
     partial.replace(out / WEIGHTS_NAME)
@@ -161,28 +160,33 @@ def class_log_prior(labels: Tensor) -> Tensor:
     return (counts / counts.sum()).log()
 
 
-def _running_mean(decay: float) -> Callable[..., None]:
-    mean: Callable[..., None] = get_ema_multi_avg_fn(decay)  # type: ignore[no-untyped-call]
-    return mean
-
-
 def _seed(config: TrainConfig, fold: int, epoch: int) -> int:
     return config.seed * 100_000 + fold * 1000 + epoch
 
 
-def _size(member: MemberConfig, epoch: int) -> int:
-    # Small squares teach the coarse at half the price, and the later epochs the rest (Tan and Le,
-    # "EfficientNetV2", 2021).
-    if member.first_size is not None and epoch < member.epochs // 2:
-        return member.first_size
-    return member.input_size
+class _Learner:
+    """A network in training, the running mean of its weights, and its optimizer."""
+
+    def __init__(self, network: nn.Module, member: MemberConfig) -> None:
+        mean: Callable[..., None] = get_ema_multi_avg_fn(member.average_decay)  # type: ignore[no-untyped-call]
+        self.network = network
+        self.member = member
+        self.average = AveragedModel(network, multi_avg_fn=mean, use_buffers=True)
+        self.optimizer = _optimizer(network, member)
+
+    def parts(self) -> dict[str, Stateful]:
+        """All that changes from step to step."""
+        return {"network": self.network, "average": self.average, "optimizer": self.optimizer}
+
+    def go_on(self) -> "_Learner":
+        """Begin anew from the running mean."""
+        self.network.load_state_dict(self.average.module.state_dict())
+        return _Learner(self.network, self.member)
 
 
 def _train_epoch(
-    network: nn.Module,
-    average: AveragedModel,
-    optimizer: torch.optim.Optimizer,
-    member: MemberConfig,
+    learner: _Learner,
+    phase: Phase,
     augmentation: Augmentation,
     teacher: Teacher | None,
     training: Sample,
@@ -191,6 +195,8 @@ def _train_epoch(
     report: Callable[[int, float], None],
 ) -> float:
     """Train for one epoch and return its mean loss."""
+    network, optimizer, member = learner.network, learner.optimizer, learner.member
+    network.train()
     epoch, seed = epoch_and_seed
     torch.manual_seed(seed)
     generator = torch.Generator().manual_seed(seed)
@@ -202,7 +208,7 @@ def _train_epoch(
     log_prior = log_prior.to(device)
     total = 0.0
     for step in range(steps):
-        rate = _learning_rate(member, epoch * steps + step, steps)
+        rate = learning_rate(phase, epoch * steps + step, steps)
         for group in optimizer.param_groups:
             group["lr"] = rate
         picked = order[step * member.batch_size : (step + 1) * member.batch_size]
@@ -211,16 +217,27 @@ def _train_epoch(
         with torch.autocast(device.type, torch.bfloat16, enabled=member.precision == "bf16"):
             logits = network(values)
         truth = training.labels[picked].to(device)
-        loss = functional.cross_entropy(logits.float() + log_prior, truth)
+        loss = _loss(logits.float() + log_prior, truth, phase.severe_weight)
         if teacher is not None:
             loss = teacher.loss(values, logits.float(), loss)
         optimizer.zero_grad()
         torch.autograd.backward(loss)
         optimizer.step()
-        average.update_parameters(network)
+        learner.average.update_parameters(network)
         total += loss.item()
         report(step + 1, total / (step + 1))
     return total / max(1, steps)
+
+
+def _loss(logits: Tensor, truth: Tensor, severe_weight: float) -> Tensor:
+    """Cross-entropy of the classes, and of severe against benign so many times."""
+    loss = functional.cross_entropy(logits, truth)
+    if not severe_weight:
+        return loss
+    severe = torch.from_numpy(severe_mask()).to(logits.device)
+    odds = logits[:, severe].logsumexp(1) - logits[:, ~severe].logsumexp(1)
+    two = functional.binary_cross_entropy_with_logits(odds, severe[truth].float())
+    return loss + severe_weight * two
 
 
 def _watch(
@@ -248,15 +265,6 @@ def _watch(
     }
 
 
-def _learning_rate(config: MemberConfig, step: int, steps_per_epoch: int) -> float:
-    """Linear warm-up, then half a cosine down to a hundredth."""
-    warmup = config.warmup_epochs * steps_per_epoch
-    if step < warmup:
-        return config.learning_rate * (step + 1) / (warmup + 1)
-    done = (step - warmup) / max(1.0, config.epochs * steps_per_epoch - warmup)
-    return config.learning_rate * (0.01 + 0.99 * 0.5 * (1 + math.cos(math.pi * done)))
-
-
 def _optimizer(network: nn.Module, config: MemberConfig) -> torch.optim.AdamW:
     # Decay shrinks weights that multiply; shrinking a norm's gain or a bias only hurts.
     groups = [
@@ -266,4 +274,5 @@ def _optimizer(network: nn.Module, config: MemberConfig) -> torch.optim.AdamW:
         },
         {"params": [p for p in network.parameters() if p.ndim <= 1], "weight_decay": 0.0},
     ]
-    return torch.optim.AdamW(groups, lr=config.learning_rate)
+    # The learning rate is set before every step.
+    return torch.optim.AdamW(groups, lr=0.0)
