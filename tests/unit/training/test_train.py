@@ -6,10 +6,9 @@ from pathlib import Path
 
 import pytest
 import torch
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file
 from torch import nn
 
-from dermtriage_worker.ensemble.members import create_network
 from dermtriage_worker.evaluation.squares import load_squares
 from dermtriage_worker.training.checkpoint import TrainingMismatch
 from dermtriage_worker.training.config import AugmentConfig, MemberConfig, Phase, TrainConfig
@@ -21,7 +20,6 @@ from dermtriage_worker.training.data import (
 )
 from dermtriage_worker.training.fit import Progress, Sample, train_member
 from dermtriage_worker.training.pretrained import load_pretrained
-from dermtriage_worker.training.teacher import Teacher, TeacherMissing
 from dermtriage_worker.training.train import train
 
 
@@ -64,7 +62,7 @@ def test_a_network_learns_a_handful_by_heart(data: Path, tmp_path: Path) -> None
     watched = Sample(load_squares(handful), labels(handful))
     train_member(
         member, config, 0, sample, watched, tmp_path,
-        imagenet={}, teacher=None, device=torch.device("cpu"), on_progress=_ignore,
+        imagenet={}, device=torch.device("cpu"), on_progress=_ignore,
     )  # fmt: skip
     last = json.loads((tmp_path / "curves.jsonl").read_text().splitlines()[-1])
     assert last["loss"] < 0.1
@@ -106,38 +104,6 @@ def test_killed_run_goes_on_to_the_same_weights_and_figures(
 def _figures(run: Path, fold: int) -> list[float]:
     lines = (run / f"small_{fold}/curves.jsonl").read_text().splitlines()
     return [json.loads(line)["watched_auc"] for line in lines]
-
-
-def test_a_pupil_learns_from_a_teacher_of_its_fold_alone(data: Path, tmp_path: Path) -> None:
-    teacher = MemberConfig(
-        name="teacher", architecture="lesionnet_tiny", pretrained=False, batch_size=8,
-        phases=(Phase(epochs=1, input_size=32, learning_rate=5e-3),),
-    )  # fmt: skip
-    pupil = teacher.model_copy(update={"name": "pupil", "teacher": "teacher"})
-    alone = teacher.model_copy(update={"name": "alone"})
-    config = TrainConfig(seed=5, folds=2, threads=1, members=(teacher, pupil, alone))
-    with pytest.raises(TeacherMissing, match="teacher_0"):
-        train(data, tmp_path, config, {}, _ignore, only=["pupil"])
-    train(data, tmp_path, config, {}, _ignore)
-    # Pupil and loner begin alike and see the same; only what is taught sets them apart.
-    weights = {n: load_file(tmp_path / f"{n}_1/weights.safetensors") for n in ("pupil", "alone")}
-    assert not torch.equal(
-        weights["pupil"]["classifier.weight"], weights["alone"]["classifier.weight"]
-    )
-
-
-def test_a_teacher_draws_its_pupil_towards_itself(tmp_path: Path) -> None:
-    torch.manual_seed(0)
-    network = create_network("lesionnet_tiny", 7).eval()
-    save_file(network.state_dict(), tmp_path / "weights.safetensors")
-    teacher = Teacher("lesionnet_tiny", tmp_path / "weights.safetensors", torch.device("cpu"))
-    values = torch.randn(4, 3, 32, 32)
-    with torch.no_grad():
-        agreeing = network(values)
-    labels_loss = torch.tensor(1.0)
-    same = teacher.loss(values, agreeing, labels_loss)
-    other = teacher.loss(values, torch.eye(7)[:4] * 30, labels_loss)
-    assert same < 1 < other
 
 
 def test_the_first_half_of_the_epochs_sees_smaller_squares(data: Path, tmp_path: Path) -> None:

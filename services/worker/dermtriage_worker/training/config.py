@@ -6,7 +6,7 @@ from importlib import resources
 from pathlib import Path
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field
 
 
 class _Strict(BaseModel):
@@ -38,9 +38,6 @@ class MemberConfig(_Strict):
     weight_decay: float = Field(default=0.05, ge=0)
     average_decay: float = Field(
         default=0.995, ge=0, lt=1, description="Of the running mean of the weights, a step"
-    )
-    teacher: str | None = Field(
-        default=None, description="An earlier member; of the same fold, it teaches this one"
     )
     precision: Literal["bf16", "fp32"] = "fp32"
     phases: tuple[Phase, ...] = Field(
@@ -87,15 +84,6 @@ class TrainConfig(_Strict):
     threads: int = Field(default=0, ge=0, description="0 leaves torch's own choice")
     members: tuple[MemberConfig, ...] = Field(min_length=1)
     augment: AugmentConfig = AugmentConfig()
-
-    @model_validator(mode="after")
-    def _taught_by_earlier_ones(self) -> "TrainConfig":
-        earlier: set[str] = set()
-        for member in self.members:
-            if member.teacher is not None and member.teacher not in earlier:
-                raise ValueError(f"{member.teacher} does not stand before {member.name}")
-            earlier.add(member.name)
-        return self
 
     @classmethod
     def read(cls, path: Path) -> "TrainConfig":

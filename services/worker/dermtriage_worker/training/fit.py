@@ -21,7 +21,6 @@ from dermtriage_worker.training.checkpoint import Stateful, load_checkpoint, sav
 from dermtriage_worker.training.config import MemberConfig, Phase, TrainConfig
 from dermtriage_worker.training.pretrained import imagenet_weights, load_pretrained
 from dermtriage_worker.training.schedule import learning_rate, phase_of, square_size
-from dermtriage_worker.training.teacher import Teacher
 
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
 IMAGENET_STD = (0.229, 0.224, 0.225)
@@ -61,7 +60,6 @@ def train_member(
     out: Path,
     *,
     imagenet: Mapping[str, Path],
-    teacher: Teacher | None,
     device: torch.device,
     on_progress: Callable[[Progress], None],
 ) -> None:
@@ -90,8 +88,6 @@ def train_member(
         at the end the weights (safetensors, float32).
     imagenet
         Files to start from, for members with `pretrained`; see `imagenet_weights`.
-    teacher
-        Of the same fold, for a member that is taught.
 
     Raises
     ------
@@ -134,7 +130,6 @@ def train_member(
             learner,
             phase,
             augmentations[square_size(phase, done_before)],
-            teacher,
             training,
             log_prior,
             (done_before, _seed(config, fold, epoch)),
@@ -188,7 +183,6 @@ def _train_epoch(
     learner: _Learner,
     phase: Phase,
     augmentation: Augmentation,
-    teacher: Teacher | None,
     training: Sample,
     log_prior: Tensor,
     epoch_and_seed: tuple[int, int],
@@ -218,8 +212,6 @@ def _train_epoch(
             logits = network(values)
         truth = training.labels[picked].to(device)
         loss = _loss(logits.float() + log_prior, truth, phase.severe_weight)
-        if teacher is not None:
-            loss = teacher.loss(values, logits.float(), loss)
         optimizer.zero_grad()
         torch.autograd.backward(loss)
         optimizer.step()

@@ -8,15 +8,14 @@ import torch
 
 from dermtriage_worker.evaluation.labelled import Labelled
 from dermtriage_worker.evaluation.squares import load_squares
-from dermtriage_worker.training.config import MemberConfig, TrainConfig
+from dermtriage_worker.training.config import TrainConfig
 from dermtriage_worker.training.data import (
     assign_folds,
     labels,
     load_frames,
     read_records,
 )
-from dermtriage_worker.training.fit import WEIGHTS_NAME, Progress, Sample, train_member
-from dermtriage_worker.training.teacher import Teacher
+from dermtriage_worker.training.fit import Progress, Sample, train_member
 
 CONFIG_NAME = "config.json"
 FOLDS_NAME = "folds.csv"
@@ -59,8 +58,6 @@ def train(
     ------
     DataMissing
         If the data is not there or not whole.
-    TeacherMissing
-        If a member is to be taught by one that is not trained.
     TrainingMismatch
         If `out` holds checkpoints of another configuration, or ImageNet weights do not fit.
     """
@@ -91,20 +88,9 @@ def train(
                 validation,
                 out / member_name(member.name, fold),
                 imagenet=imagenet,
-                teacher=_teacher(config, member, fold, out, place),
                 device=place,
                 on_progress=on_progress,
             )
-
-
-def _teacher(
-    config: TrainConfig, member: MemberConfig, fold: int, out: Path, device: torch.device
-) -> Teacher | None:
-    if member.teacher is None:
-        return None
-    teacher = next(other for other in config.members if other.name == member.teacher)
-    weights = out / member_name(teacher.name, fold) / WEIGHTS_NAME
-    return Teacher(teacher.architecture, weights, device)
 
 
 def member_name(kind: str, fold: int) -> str:
