@@ -1,4 +1,4 @@
-"""The whole system under a rush of uploads, and idle but for one."""
+"""The whole system under a rush of uploads, idle but for one, and rescoring at night."""
 
 import time
 from collections.abc import Callable
@@ -10,7 +10,7 @@ from uuid import UUID
 from sqlalchemy import text
 from sqlalchemy.orm import Session, sessionmaker
 
-from bench import load
+from bench import load, rescoring
 from dermtriage import accounts, db
 from dermtriage_cli.stack import Stack
 
@@ -20,11 +20,12 @@ LONE_UPLOADS = 20
 
 @dataclass(frozen=True)
 class Measured:
-    """Images a second under load, seconds from 202 to the worklist when idle."""
+    """Images a second under load and in a run, seconds from 202 to the worklist when idle."""
 
     images_per_second: float
     idle_latency: float
     mean_batch: float
+    rescored_per_second: float
 
 
 def measure(
@@ -54,8 +55,10 @@ def measure(
             [load.build(path, key) for path in rush],
             2 * stack.settings.heartbeat_seconds,
         )
+        on_step("Rescoring them all")
+        rescored = rescoring.measure(sessions, stack.settings)
         engine.dispose()
-    return Measured(rate, latency, batch)
+    return Measured(rate, latency, batch, rescored)
 
 
 def _latency(url: str, sessions: sessionmaker[Session], requests: list[load.Request]) -> float:

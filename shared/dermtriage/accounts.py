@@ -74,13 +74,25 @@ def list_clinics(session: Session) -> list[Clinic]:
     return list(session.scalars(statement))
 
 
-def revoke_clinic(session: Session, *, name: str) -> int:
-    """Revoke every key of a clinic and return how many were valid until now."""
+def find_clinic(session: Session, *, name: str) -> Clinic:
+    """Return the clinic of this name.
+
+    Raises
+    ------
+    NotFound
+        If there is none.
+    """
     clinic = session.scalar(select(Clinic).where(Clinic.name == name))
     if clinic is None:
         raise NotFound(
             f"There is no clinic named {name!r}.", remedy="See `dermtriage clinic list`."
         )
+    return clinic
+
+
+def revoke_clinic(session: Session, *, name: str) -> int:
+    """Revoke every key of a clinic and return how many were valid until now."""
+    clinic = find_clinic(session, name=name)
     revoked = session.execute(
         update(ApiKey)
         .where(ApiKey.clinic_id == clinic.id, ApiKey.revoked_at.is_(None))

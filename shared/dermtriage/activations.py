@@ -38,7 +38,7 @@ def add_release(
     Conflict
         If another release of the same name is known.
     """
-    _lock(session)
+    lock_activations(session)
     known = session.scalar(select(Release).where(Release.name == name))
     if known is None:
         known = Release(name=name, manifest=dict(manifest), manifest_sha256=sha256)
@@ -64,7 +64,7 @@ def install_release(
         Whether anything was installed.
     """
     # Two processes that start at once must not install twice.
-    _lock(session)
+    lock_activations(session)
     if session.scalar(select(Release.id).where(Release.mode == "active")) is not None:
         return False
     release = add_release(session, name=name, manifest=manifest, sha256=sha256)
@@ -107,8 +107,8 @@ def activate_release(
     RequestRejected
         If actor or reason is blank or too long.
     """
-    _lock(session)
-    _check_text("actor", actor, MAX_ACTOR)
+    lock_activations(session)
+    check_text("actor", actor, MAX_ACTOR)
     release, previous = find_release(session, name), active_release(session)
     if release.id == previous.id:
         raise Conflict(
@@ -119,7 +119,7 @@ def activate_release(
     if override_reason is None:
         _require_sensitivity(release, minimum_sensitivity)
     else:
-        _check_text("reason", override_reason, MAX_REASON)
+        check_text("reason", override_reason, MAX_REASON)
     policy = proposed_policy(release, active_policy(session)[1])
     return _activate(session, release, previous, policy, actor, override_reason)
 
@@ -136,7 +136,7 @@ def shadow_release(session: Session, *, name: str | None) -> None:
     Conflict
         If it is the active one.
     """
-    _lock(session)
+    lock_activations(session)
     release = find_release(session, name) if name is not None else None
     if release is not None and release.mode == "active":
         raise Conflict(
@@ -149,9 +149,31 @@ def shadow_release(session: Session, *, name: str | None) -> None:
         session.execute(update(Release).where(Release.id == release.id).values(mode="shadow"))
 
 
-def _lock(session: Session) -> None:
-    """Keep every other change of releases waiting until the end of the transaction."""
+def lock_activations(session: Session) -> None:
+    """Keep every other change of releases and policies waiting until the transaction ends."""
     session.execute(text("SELECT pg_advisory_xact_lock(hashtext('dermtriage.releases'))"))
+
+
+def activate_policy(session: Session, policy: Policy, reason: str) -> PolicyVersion:
+    """Let a new version of the policy triage; the caller holds the lock of activations."""
+    # One policy is active at any moment: the old one steps back first.
+    session.execute(update(PolicyVersion).where(PolicyVersion.active).values(active=False))
+    version = PolicyVersion(body=policy.model_dump(mode="json"), reason=reason)
+    session.add(version)
+    session.flush()
+    return version
+
+
+def check_text(what: str, value: str, limit: int) -> None:
+    """Refuse an actor or a reason that is blank or too long.
+
+    Raises
+    ------
+    RequestRejected
+        If it is.
+    """
+    if not value.strip() or len(value) > limit:
+        raise RequestRejected(f"The {what} must have 1 to {limit} characters.", field=what)
 
 
 def _activate(
@@ -162,17 +184,12 @@ def _activate(
     actor: str,
     override_reason: str | None,
 ) -> ReleaseActivation:
-    # One release and one policy is active at any moment: the old ones step back first.
+    # One release is active at any moment: the old one steps back first.
     session.execute(update(Release).where(Release.mode == "active").values(mode="idle"))
     session.execute(
         update(Release).where(Release.id == release.id).values(mode="active", activated_at=utcnow())
     )
-    session.execute(update(PolicyVersion).where(PolicyVersion.active).values(active=False))
-    version = PolicyVersion(
-        body=policy.model_dump(mode="json"), reason=f"proposed by release {release.name}"
-    )
-    session.add(version)
-    session.flush()
+    version = activate_policy(session, policy, f"proposed by release {release.name}")
     activation = ReleaseActivation(
         release_id=release.id,
         previous_release_id=previous.id if previous else None,
@@ -200,8 +217,3 @@ def _require_sensitivity(release: Release, minimum: float) -> None:
 def _sensitivity_low(release: Release) -> float | None:
     figure = release.manifest.get("figures", {}).get("sensitivity_lower")
     return None if figure is None else float(figure["low"])
-
-
-def _check_text(what: str, value: str, limit: int) -> None:
-    if not value.strip() or len(value) > limit:
-        raise RequestRejected(f"The {what} must have 1 to {limit} characters.", field=what)

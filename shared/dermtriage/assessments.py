@@ -1,6 +1,7 @@
 """Record what a release said of images, and triage their cases in the same transaction."""
 
 import logging
+from collections import Counter
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -13,12 +14,12 @@ from sqlalchemy.orm import Session, selectinload
 
 from dermtriage import claims
 from dermtriage.claims import Lease
-from dermtriage.models import IS_OPEN, Assessment, Case, Image, PendingImage
+from dermtriage.models import IS_OPEN, Assessment, Case, Image, PendingImage, Release
 from dermtriage.placement import Cause, place_case
 from dermtriage.quality import QualityReason, quality_reasons
 from dermtriage.releases import active_policy, policy_of
 from dermtriage.states import CLASSES, Scoring
-from dermtriage.triage import Finding, Policy, triage_image
+from dermtriage.triage import Finding, triage_image
 
 logger = logging.getLogger(__name__)
 
@@ -49,7 +50,7 @@ def record(
     int
         How many images were written.
     """
-    cases = _lock_cases(session, [result.lease for result in results])
+    cases = lock_cases(session, {result.lease.case_id for result in results})
     held = claims.hold(session, [result.lease for result in results])
     kept = [result for result in results if result.lease.image_id in held]
     if len(kept) < len(results):
@@ -57,22 +58,73 @@ def record(
     if not kept:
         return 0
     _write(session, kept, release_id, device)
+    triage_stored(session, cases, held, release_id=release_id, now=now)
+    _finish(session, held)
+    return len(kept)
+
+
+def triage_stored(
+    session: Session,
+    cases: Sequence[Case],
+    image_ids: Collection[UUID],
+    *,
+    release_id: int,
+    now: datetime,
+    run_id: UUID | None = None,
+) -> Counter[str]:
+    """Triage cases by what a release has said of some of their images.
+
+    Parameters
+    ----------
+    cases
+        Locked by `lock_cases`.
+    image_ids
+        Of these cases; those that the release has said nothing of stay as they are.
+    run_id
+        The rescore run that asked for it.
+
+    Returns
+    -------
+    Counter
+        How many cases changed, by the kind of their event.
+    """
     # A release may have been replaced while it scored: its scores need its own thresholds.
     policy_id, policy = policy_of(session, release_id)
     images = {image.id: image for case in cases for image in case.images}
     # What is stored counts, not what was to be: it may be older, and has fewer digits.
     stored = select(Assessment).where(
-        Assessment.release_id == release_id, Assessment.image_id.in_(held)
+        Assessment.release_id == release_id, Assessment.image_id.in_(image_ids)
     )
+    touched: set[UUID] = set()
+    previous: dict[UUID, int] = {}
     for assessment in session.scalars(stored):
         image = images[assessment.image_id]
+        if image.release_id is not None and image.release_id != release_id:
+            previous[image.id] = image.release_id
         image.scoring = Scoring.SCORED
         image.failure = None
         image.severity = triage_image(finding(assessment), policy).severity
         image.release_id = release_id
-    _finish(session, held)
-    _place(session, cases, held, policy_id, policy, release_id, now)
-    return len(kept)
+        touched.add(image.id)
+    changes: Counter[str] = Counter()
+    for case in cases:
+        own = [image.id for image in case.images if image.id in touched]
+        if not own:
+            continue
+        cause = Cause(
+            policy_id,
+            release_id,
+            own,
+            run_id,
+            {image_id: previous[image_id] for image_id in own if image_id in previous},
+        )
+        kind = place_case(session, case, cause, policy, now)
+        if kind is not None or run_id is None:
+            # What a run scores again without a change is no news to a clinic.
+            case.changed_at = now
+        if kind is not None:
+            changes[kind] += 1
+    return changes
 
 
 def record_shadow(
@@ -94,7 +146,7 @@ def fail(session: Session, lease: Lease, *, error: str, now: datetime) -> bool:
     bool
         False if the lease had been lost, so that nothing changed.
     """
-    cases = _lock_cases(session, [lease])
+    cases = lock_cases(session, {lease.case_id})
     if not claims.hold(session, [lease]):
         return False
     for image in (image for case in cases for image in case.images):
@@ -102,7 +154,9 @@ def fail(session: Session, lease: Lease, *, error: str, now: datetime) -> bool:
             image.scoring, image.failure = Scoring.FAILED, error[: claims.MAX_ERROR]
     _finish(session, {lease.image_id})
     policy_id, policy = active_policy(session)
-    _place(session, cases, {lease.image_id}, policy_id, policy, None, now)
+    for case in cases:
+        case.changed_at = now
+        place_case(session, case, Cause(policy_id, image_ids=[lease.image_id]), policy, now)
     return True
 
 
@@ -128,6 +182,21 @@ def age_cases(session: Session, *, now: datetime, limit: int = 500) -> int:
     return len(cases)
 
 
+def lock_cases(session: Session, case_ids: Collection[UUID]) -> Sequence[Case]:
+    """Lock cases with their images until the end of the caller's transaction.
+
+    Every writer locks cases in the order of their ids, and before any other row.
+    """
+    return session.scalars(
+        select(Case)
+        .where(Case.id.in_(case_ids))
+        .order_by(Case.id)
+        .options(selectinload(Case.images))
+        .with_for_update(of=Case)
+        .execution_options(populate_existing=True)
+    ).all()
+
+
 def finding(assessment: Assessment) -> Finding:
     """Return what triage needs of an assessment."""
     return Finding(assessment.p_severe, assessment.disagreement, assessment.out_of_scope)
@@ -141,6 +210,16 @@ def latest(session: Session, image_ids: Collection[UUID]) -> dict[UUID, Assessme
         .where(Image.id.in_(image_ids), Assessment.release_id == Image.release_id)
     )
     return {assessment.image_id: assessment for assessment in said}
+
+
+def releases_of(session: Session, image_id: UUID) -> Sequence[str]:
+    """Return the names of the releases that triaged an image, or may have; the newest first."""
+    return session.scalars(
+        select(Release.name)
+        .join(Assessment, Assessment.release_id == Release.id)
+        .where(Assessment.image_id == image_id, Release.activated_at.is_not(None))
+        .order_by(Release.activated_at.desc())
+    ).all()
 
 
 def retake_reasons(
@@ -177,33 +256,5 @@ def _write(session: Session, results: Sequence[Result], release_id: int, device:
     )
 
 
-def _lock_cases(session: Session, leases: Sequence[Lease]) -> Sequence[Case]:
-    # Every writer locks cases in the order of their ids, and before any pending row.
-    return session.scalars(
-        select(Case)
-        .where(Case.id.in_({lease.case_id for lease in leases}))
-        .order_by(Case.id)
-        .options(selectinload(Case.images))
-        .with_for_update(of=Case)
-        .execution_options(populate_existing=True)
-    ).all()
-
-
 def _finish(session: Session, image_ids: set[UUID]) -> None:
     session.execute(delete(PendingImage).where(PendingImage.image_id.in_(image_ids)))
-
-
-def _place(
-    session: Session,
-    cases: Sequence[Case],
-    image_ids: set[UUID],
-    policy_id: int,
-    policy: Policy,
-    release_id: int | None,
-    now: datetime,
-) -> None:
-    for case in cases:
-        touched = [image.id for image in case.images if image.id in image_ids]
-        if touched:
-            case.changed_at = now
-            place_case(session, case, Cause(policy_id, release_id, touched), policy, now)

@@ -21,16 +21,19 @@ from dermtriage.settings import Settings
 logger = logging.getLogger(__name__)
 
 UPLOADS = "uploads"
+BULK = "bulk"
 UPKEEP = "upkeep"
 
 ENOUGH = 256
 """Messages that wake every scoring thread of a large hospital, and a few more."""
 
 SCORE = "dermtriage.score"
+RESCORE = "dermtriage.rescore"
 RECOVER = "dermtriage.recover"
 AGE = "dermtriage.age"
 CHECK_INVARIANTS = "dermtriage.check_invariants"
 SWEEP = "dermtriage.sweep"
+PLAN_NIGHT = "dermtriage.plan_night"
 
 
 def _broker_url(redis_url: str) -> str:
@@ -67,7 +70,11 @@ def make_celery(settings: Settings) -> Celery:
         task_create_missing_queues=True,
         task_routes={
             SCORE: {"queue": UPLOADS},
-            **{name: {"queue": UPKEEP} for name in (RECOVER, AGE, CHECK_INVARIANTS, SWEEP)},
+            RESCORE: {"queue": BULK},
+            **{
+                name: {"queue": UPKEEP}
+                for name in (RECOVER, AGE, CHECK_INVARIANTS, SWEEP, PLAN_NIGHT)
+            },
         },
         worker_prefetch_multiplier=1,
         worker_enable_remote_control=False,
@@ -90,6 +97,21 @@ def send_scores(app: Celery, image_ids: Iterable[UUID]) -> None:
     try:
         for image_id in image_ids:
             app.send_task(SCORE, args=[str(image_id)], retry=False)
+    except Exception as error:  # kombu raises whatever its transport does, OSError among it
+        raise Unavailable("Redis cannot be reached.", code="queue_unavailable") from error
+
+
+def send_rescores(app: Celery, count: int) -> None:
+    """Say to so many threads that chunks of rescore runs wait.
+
+    Raises
+    ------
+    Unavailable
+        If Redis does not take the messages; recovery sends them again later.
+    """
+    try:
+        for _ in range(count):
+            app.send_task(RESCORE, retry=False)
     except Exception as error:  # kombu raises whatever its transport does, OSError among it
         raise Unavailable("Redis cannot be reached.", code="queue_unavailable") from error
 

@@ -112,7 +112,7 @@ def take(
         )
     )
     rows = {row.image_id: row for row in leased}
-    inputs = _inputs(session, {row.case_id for row in rows.values()})
+    inputs = inputs_of(session, {row.case_id for row in rows.values()})
     return [_lease(*rows[image_id], inputs[rows[image_id].case_id]) for image_id in chosen]
 
 
@@ -127,7 +127,8 @@ def _lease(
     return Lease(image_id, case_id, cast(int, token), attempts, inputs)
 
 
-def _inputs(session: Session, case_ids: Collection[UUID]) -> dict[UUID, dict[str, str | int]]:
+def inputs_of(session: Session, case_ids: Collection[UUID]) -> dict[UUID, dict[str, str | int]]:
+    """Return what each case's referral says that an ensemble may use; see `Lease.inputs`."""
     rows = session.execute(
         select(Case.id, Case.age_approx, Case.sex, Case.anatom_site).where(Case.id.in_(case_ids))
     )

@@ -53,6 +53,11 @@ INVARIANTS: Mapping[str, str] = {
         SELECT d.case_id FROM decisions d
         WHERE NOT EXISTS (SELECT FROM decisions l WHERE l.supersedes_id = d.id)
         GROUP BY d.case_id HAVING count(*) > 1""",
+    "a finished run has done all its chunks": """
+        SELECT r.id FROM rescore_runs r
+        WHERE r.state = 'finished'
+          AND EXISTS (SELECT FROM rescore_chunks c
+                      WHERE c.run_id = r.id AND c.done_at IS NULL)""",
     "an open case that can age knows when": """
         SELECT c.id FROM cases c
         WHERE c.state = 'open' AND c.lane > 1 AND c.ages_at IS NULL""",

@@ -10,7 +10,7 @@ from sqlalchemy import select
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
-from dermtriage import assessments, claims, workers
+from dermtriage import assessments, chunks, claims, workers
 from dermtriage.models import Image
 from dermtriage.settings import Settings
 from dermtriage.storage import ImageStore
@@ -27,6 +27,8 @@ class Found:
 
     wake: Sequence[UUID]
     """Images to send messages for, once the transaction has been committed."""
+    rescore: int
+    """Threads that chunks of rescore runs could use."""
     failed: int
 
 
@@ -48,9 +50,10 @@ def recover(session: Session, settings: Settings, *, now: datetime) -> Found:
     workers.forget_silent(session, silent_for=FORGET_AFTER)
     free = workers.free_slots(session, slow_after=settings.slow_after)
     wake = claims.most_urgent(session, free, max_attempts=settings.max_attempts) if free else []
-    if wake or failed:
-        logger.info("recovery", extra={"woken": len(wake), "failed": failed})
-    return Found(wake, failed)
+    rescore = chunks.waiting(session, max(0, free - len(wake)))
+    if wake or rescore or failed:
+        logger.info("recovery", extra={"woken": len(wake) + rescore, "failed": failed})
+    return Found(wake, rescore, failed)
 
 
 def sweep_orphans(session: Session, store: ImageStore, *, before: datetime) -> int:

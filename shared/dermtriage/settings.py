@@ -88,6 +88,10 @@ class Settings(BaseSettings):
         default=2, ge=1, description="Threads a worker; one decodes while another scores"
     )
     scoring_batch: int = Field(default=16, ge=1, description="Images a device batch at most")
+    worker_queues: Literal["uploads,bulk", "uploads", "bulk"] = Field(
+        default="uploads,bulk",
+        description="What a worker takes up; while it rescores in bulk it scores uploads first",
+    )
     device: str = Field(default="auto", description="auto, cpu, cuda or cuda:N")
     lease_seconds: Seconds = Field(default=60, description="A worker's lease on an image")
     max_attempts: int = Field(default=3, ge=1, description="Tries before an image has failed")
@@ -100,6 +104,20 @@ class Settings(BaseSettings):
     )
     recovery_seconds: Seconds = Field(default=30, description="Between two looks for stuck work")
     ageing_seconds: Seconds = Field(default=60, description="Between two looks for aged cases")
+    rescore_at: str = Field(
+        default="01:00",
+        pattern=r"^(([01][0-9]|2[0-3]):[0-5][0-9])?$",
+        description="When the night's rescoring begins, local time HH:MM; empty: never",
+    )
+    rescore_chunk: int = Field(
+        default=512, ge=1, description="Images of a run that one worker takes at a time"
+    )
+    rescore_recall_share: float = Field(
+        default=0.02,
+        ge=0,
+        le=1,
+        description="A run pauses once more than this share of its images recalled a case",
+    )
     invariants_at: str = Field(
         default="03:30",
         pattern=r"^([01][0-9]|2[0-3]):[0-5][0-9]$",

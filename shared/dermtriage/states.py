@@ -71,6 +71,21 @@ class Outcome(StrEnum):
     RETAKE = "retake"
 
 
+class RunState(StrEnum):
+    """Where a rescore run stands."""
+
+    PLANNED = "planned"
+    RUNNING = "running"
+    PAUSED = "paused"
+    CANCELLED = "cancelled"
+    FINISHED = "finished"
+    FAILED = "failed"
+
+
+GOING = (RunState.PLANNED, RunState.RUNNING)
+"""States of a run in which workers take its chunks."""
+
+
 class Role(StrEnum):
     """What a clinician may do beyond reading and deciding."""
 

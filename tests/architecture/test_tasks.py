@@ -53,8 +53,9 @@ def test_tasks_go_to_the_queue_that_their_process_drinks(
     worker_app: Celery, upkeep_app: Celery
 ) -> None:
     assert queues(upkeep_app, own_tasks(upkeep_app)) == {broker.UPKEEP}
-    assert queues(worker_app, own_tasks(worker_app)) == {broker.UPLOADS}
+    assert queues(worker_app, own_tasks(worker_app)) == {broker.UPLOADS, broker.BULK}
     assert queues(worker_app, {broker.SCORE}) == {broker.UPLOADS}
+    assert queues(worker_app, {broker.RESCORE}) == {broker.BULK}
 
 
 def test_a_task_that_nobody_routed_goes_to_no_queue_of_ours(worker_app: Celery) -> None:

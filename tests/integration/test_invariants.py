@@ -1,6 +1,6 @@
 """A whole day breaks no invariant, and each one that is broken is found."""
 
-from uuid import UUID
+from uuid import UUID, uuid4
 
 import pytest
 from sqlalchemy import select, text
@@ -8,9 +8,11 @@ from sqlalchemy.orm import Session
 from tests import factories
 from tests.factories import INDETERMINATE, LOW, MONDAY, SEVERE
 
-from dermtriage import assessments
+from dermtriage import activations, assessments, chunks, rescore_reports, rescoring
 from dermtriage.invariants import INVARIANTS, check_invariants
 from dermtriage.models import AuditEntry
+from dermtriage.releases import active_release
+from dermtriage.scopes import Scope
 from dermtriage.states import ImageType, Outcome
 
 BROKEN = {
@@ -50,6 +52,7 @@ BROKEN = {
         "UPDATE cases SET state = 'awaiting_retake' WHERE state = 'decided'"
     ],
     "one decision of a case stands": ["UPDATE decisions SET supersedes_id = NULL"],
+    "a finished run has done all its chunks": ["UPDATE rescore_chunks SET done_at = NULL"],
     "an open case that can age knows when": ["UPDATE cases SET ages_at = NULL"],
 }
 
@@ -85,9 +88,29 @@ def day(session: Session, clinic_id: UUID, clinician_id: UUID) -> Session:
     factories.decide(session, replaced.case_id, clinician_id, Outcome.RETAKE)
     send(replaces_case_id=replaced.case_id)
     assessments.age_cases(session, now=MONDAY.replace(day=20))
+    _rescore(session)
     send(LOW)
     session.flush()
     return session
+
+
+def _rescore(session: Session) -> None:
+    """Have a run by a second release, which only compares, to its end."""
+    release = activations.add_release(
+        session, name="next", manifest=active_release(session).manifest, sha256=b"n" * 32
+    )
+    run = rescoring.plan_run(
+        session, release=release, scope=Scope(kind="all"), actor="tests", chunk_images=5
+    )
+    while (chunk := chunks.take(session, worker_id=uuid4(), lease_seconds=60)) is not None:
+        results = [
+            factories.result(work.lease, LOW)
+            for work in chunks.remaining(session, chunk, 100) or ()
+        ]
+        rescoring.record(session, chunk, results, [], device="cpu", now=MONDAY, recall_share=1.0)
+        chunks.close(session, chunk)
+    assert run is not None
+    assert rescore_reports.finish_done(session, now=MONDAY) == [run.id]
 
 
 def test_nothing_that_can_happen_breaks_an_invariant(day: Session) -> None:

@@ -97,7 +97,7 @@ def test_only_what_could_be_claimed_is_woken(
     claims.give_back(session, [factories.lease(session, resting)], delay=60, error="outage")
     factories.lease(session, lost, lease_seconds=-1)
     factories.score(session, scored, LOW)
-    assert recover(session, settings) == Found([lost, fresh], 0)
+    assert recover(session, settings) == Found([lost, fresh], rescore=0, failed=0)
 
 
 # Giving up
@@ -113,7 +113,7 @@ def test_images_whose_attempts_are_used_up_have_failed(
     fresh = pending(session, clinic_id, 1)
     worker(session, 4)
     # Two images of one case fail together, and neither is forgotten over the other.
-    assert recover(session, settings) == Found(fresh, 4)
+    assert recover(session, settings) == Found(fresh, rescore=0, failed=4)
     session.expire_all()
     for receipt in receipts:
         case = factories.case(session, receipt)
@@ -167,7 +167,7 @@ def test_a_last_attempt_that_still_runs_is_left_alone(
     for _ in range(2):
         factories.lease(session, image_id, lease_seconds=-1)
     running = factories.lease(session, image_id)
-    assert recover(session, settings) == Found([], 0)
+    assert recover(session, settings) == Found([], rescore=0, failed=0)
     assert factories.record(session, [factories.result(running, LOW)]) == 1
 
 

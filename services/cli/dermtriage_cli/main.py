@@ -21,6 +21,8 @@ from dermtriage_cli.commands import (
     model_card,
     operation,
     releases,
+    rescore,
+    retriage,
     running,
     score,
     training,
@@ -67,6 +69,8 @@ app.add_typer(accounts.clinicians, name="clinician")
 app.add_typer(operation.database, name="db")
 releases.release.command()(training.build)
 app.add_typer(releases.release, name="release")
+app.command()(retriage.retriage)
+app.add_typer(rescore.rescore, name="rescore")
 app.command()(operation.doctor)
 app.command()(training.train)
 app.command()(evaluate.evaluate)

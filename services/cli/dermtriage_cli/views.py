@@ -8,6 +8,9 @@ from rich import box
 from rich.markup import escape
 from rich.table import Table
 
+SEVERITIES = ("severe", "unscored", "indeterminate", "low")
+"""The most urgent first."""
+
 _COLOURS = {"severe": "bold red", "unscored": "magenta", "indeterminate": "yellow", "low": "green"}
 
 

@@ -1,24 +1,27 @@
 """The scoring worker: ``python -m dermtriage_worker.app``.
 
-One process a device. Its threads take messages from the queue ``uploads``; the model is loaded
-before the first one.
+One process a device. Its threads take messages from the queues ``uploads`` and ``bulk``; the model
+is loaded before the first one.
 """
 
 import logging
 import os
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from uuid import UUID
 
 from celery import Celery
 from celery.signals import worker_shutting_down
 
-from dermtriage.broker import SCORE, UPLOADS, make_celery
+from dermtriage.broker import RESCORE, SCORE, make_celery
 from dermtriage.errors import DermtriageError, Unavailable
 from dermtriage.logs import setup_logging
 from dermtriage.settings import Settings, get_settings
 from dermtriage_worker.ensemble.device import DeviceLost
 from dermtriage_worker.heartbeat import Heartbeat
 from dermtriage_worker.process import QUIET, STALLED
+from dermtriage_worker.rescoring import rescore
 from dermtriage_worker.runtime import Runtime
 from dermtriage_worker.scoring import score_pending
 
@@ -26,21 +29,32 @@ logger = logging.getLogger(__name__)
 
 
 def make_app(settings: Settings, runtime: Runtime) -> Celery:
-    """Build the Celery application with its one task."""
+    """Build the Celery application with its two tasks."""
     app = make_celery(settings)
 
     @app.task(name=SCORE, shared=False)
     def score(image_id: str) -> None:
-        try:
+        with _outage_is_a_warning():
             score_pending(runtime, UUID(image_id))
-        except Unavailable as error:
-            # The message may go: the image stays pending, and recovery wakes us again.
-            logger.warning("scoring put off", extra={"reason": str(error)})
-        except DeviceLost:
-            logger.critical("device lost, ending the process", exc_info=True)
-            os._exit(STALLED)
+
+    @app.task(name=RESCORE, shared=False)
+    def rescore_chunks() -> None:
+        with _outage_is_a_warning():
+            rescore(runtime)
 
     return app
+
+
+@contextmanager
+def _outage_is_a_warning() -> Iterator[None]:
+    try:
+        yield
+    except Unavailable as error:
+        # The message may go: the work stays in the database, and recovery wakes us again.
+        logger.warning("scoring put off", extra={"reason": str(error)})
+    except DeviceLost:
+        logger.critical("device lost, ending the process", exc_info=True)
+        os._exit(STALLED)
 
 
 def main() -> int:
@@ -63,7 +77,16 @@ def main() -> int:
     threads = str(settings.scoring_threads)
     try:
         app.worker_main(
-            ["worker", "--pool", "threads", "--concurrency", threads, "--queues", UPLOADS, *QUIET]
+            [
+                "worker",
+                "--pool",
+                "threads",
+                "--concurrency",
+                threads,
+                "--queues",
+                settings.worker_queues,
+                *QUIET,
+            ]
         )
     finally:
         heartbeat.stop()

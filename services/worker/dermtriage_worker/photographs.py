@@ -31,6 +31,16 @@ def prepare_photograph(original: bytes, ensemble: Ensemble) -> Photograph:
     ImageRejected
         If the bytes are no photograph.
     """
-    rendition = imaging.make_rendition(original)
+    return open_photograph(imaging.make_rendition(original), ensemble)
+
+
+def open_photograph(rendition: bytes, ensemble: Ensemble) -> Photograph:
+    """Prepare a stored rendition for an ensemble.
+
+    Raises
+    ------
+    ImageRejected
+        If the bytes cannot be decoded.
+    """
     image = imaging.open_rendition(rendition)
     return Photograph(rendition, ensemble.prepare(image), image.width, image.height)

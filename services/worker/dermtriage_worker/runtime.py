@@ -12,7 +12,8 @@ import torch
 from PIL import Image
 from sqlalchemy.orm import Session, sessionmaker
 
-from dermtriage import claims, workers
+from dermtriage import chunks, claims, workers
+from dermtriage.chunks import Chunk
 from dermtriage.claims import Lease
 from dermtriage.db import make_engine, make_sessions, outage_as_unavailable
 from dermtriage.errors import ReleaseInvalid
@@ -87,6 +88,7 @@ class Runtime:
         self._lock = threading.Lock()
         self._device = threading.Lock()
         self._running: dict[int, Sequence[Lease]] = {}
+        self._chunks: set[int] = set()
         self._busy = 0
         self._batches = 0
         self._completed = 0
@@ -152,6 +154,17 @@ class Runtime:
                 del self._running[mark]
                 self.ended += 1
 
+    @contextmanager
+    def lent(self, chunk: Chunk) -> Iterator[None]:
+        """Have the heartbeat keep this chunk's lease while a thread works on it."""
+        with self._lock:
+            self._chunks.add(chunk.token)
+        try:
+            yield
+        finally:
+            with self._lock:
+                self._chunks.discard(chunk.token)
+
     def completed(self, images: int) -> None:
         """Count a batch whose assessments have been committed."""
         with self._lock:
@@ -162,12 +175,15 @@ class Runtime:
         """Give a sign of life and prolong the leases of the running batches."""
         with self._lock:
             tokens = [lease.token for leases in self._running.values() for lease in leases]
+            chunk_tokens = set(self._chunks)
         with outage_as_unavailable(), self.sessions.begin() as session:
             if not workers.beat(session, worker_id=self.worker_id, pulse=self.pulse()):
                 # We were silent for so long that upkeep struck us off.
                 self.worker_id = self._register(session)
             if tokens:
                 claims.keep(session, tokens=tokens, lease_seconds=self.settings.lease_seconds)
+            if chunk_tokens:
+                chunks.keep(session, tokens=chunk_tokens, lease_seconds=self.settings.lease_seconds)
 
     def has_backlog(self) -> bool:
         """Whether any image could be claimed at this moment."""

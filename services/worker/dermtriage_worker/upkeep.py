@@ -16,14 +16,16 @@ from tempfile import TemporaryDirectory
 from celery import Celery
 from celery.schedules import crontab
 
-from dermtriage import assessments, invariants, recovery
+from dermtriage import assessments, invariants, recovery, rescore_reports, rescoring
 from dermtriage.broker import (
     AGE,
     CHECK_INVARIANTS,
+    PLAN_NIGHT,
     RECOVER,
     SWEEP,
     UPKEEP,
     make_celery,
+    send_rescores,
     send_scores,
 )
 from dermtriage.db import make_engine, make_sessions, outage_as_unavailable, utcnow
@@ -50,7 +52,14 @@ class Upkeep:
         self.last_recovery = time.monotonic()
         with outage_as_unavailable(), self._sessions.begin() as session:
             found = recovery.recover(session, self._settings, now=utcnow())
+            rescore_reports.finish_done(session, now=utcnow())
         send_scores(self._app, found.wake)
+        send_rescores(self._app, found.rescore)
+
+    def plan_night(self) -> None:
+        """Plan the rescoring of the last night, unless it is planned."""
+        with outage_as_unavailable(), self._sessions.begin() as session:
+            rescoring.plan_night(session, self._settings, now=utcnow())
 
     def age(self) -> None:
         """Raise the lanes of cases that have waited."""
@@ -84,12 +93,18 @@ def make_app(settings: Settings) -> tuple[Celery, Upkeep]:
         AGE: upkeep.age,
         CHECK_INVARIANTS: upkeep.check_invariants,
         SWEEP: upkeep.sweep,
+        PLAN_NIGHT: upkeep.plan_night,
     }
     for name, job in jobs.items():
         app.task(name=name, shared=False)(_outage_is_a_warning(name, job))
     hour, minute = settings.invariants_at.split(":")
     nightly = crontab(hour=hour, minute=minute)
-    every = {RECOVER: settings.recovery_seconds, AGE: settings.ageing_seconds}
+    every = {
+        RECOVER: settings.recovery_seconds,
+        AGE: settings.ageing_seconds,
+        # Often rather than at its hour: a night that was missed is made up at once.
+        PLAN_NIGHT: settings.ageing_seconds,
+    }
     app.conf.beat_schedule = {
         name: {
             "task": name,

@@ -3,6 +3,7 @@
 from dermtriage.models.accounts import ApiKey, Clinic, Clinician, ClinicianSession
 from dermtriage.models.audit import AuditEntry
 from dermtriage.models.cases import AWAITS_RETAKE, IS_OPEN, Case, Image, IntakeRequest
+from dermtriage.models.rescoring import RescoreChunk, RescoreFailure, RescoreRun
 from dermtriage.models.reviews import Decision, ReviewClaim, review_tokens
 from dermtriage.models.scoring import (
     Assessment,
@@ -32,6 +33,9 @@ __all__ = [
     "PolicyVersion",
     "Release",
     "ReleaseActivation",
+    "RescoreChunk",
+    "RescoreFailure",
+    "RescoreRun",
     "ReviewClaim",
     "TriageEvent",
     "Worker",

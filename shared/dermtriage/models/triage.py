@@ -11,6 +11,7 @@ from sqlalchemy import (
     Index,
     SmallInteger,
     String,
+    text,
 )
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.orm import Mapped, mapped_column
@@ -27,6 +28,7 @@ KINDS = (
     "decided",
     "replaced",
     "recalled",
+    "lowered",
 )
 
 
@@ -41,6 +43,9 @@ class TriageEvent(Base):
         one_of("from_state", CaseState),
         one_of("to_state", CaseState),
         Index("ix_triage_events_case_id", "case_id", "id"),
+        Index(
+            "ix_triage_events_run_id", "run_id", "kind", postgresql_where=text("run_id IS NOT NULL")
+        ),
     )
 
     id: Mapped[int] = mapped_column(BigInteger, Identity(), primary_key=True)

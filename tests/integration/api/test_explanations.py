@@ -5,12 +5,13 @@ from uuid import UUID
 
 import httpx
 import pytest
-from sqlalchemy import select
+from sqlalchemy import select, text
 from sqlalchemy.orm import Session
 from tests import factories
 from tests.photographs import jpeg
 
 from dermtriage import assessments
+from dermtriage.activations import activate_release, add_release
 from dermtriage.models import AuditEntry
 from dermtriage.releases import active_release
 from dermtriage.storage import ImageStore
@@ -89,11 +90,44 @@ def test_a_clinician_sees_the_heat_map_and_is_written_down(
 
     assert (answer.status_code, answer.content) == (200, b"\xff\xd8picture")
     assert answer.headers["content-type"] == "image/jpeg"
+    assert answer.headers["dermtriage-release"] == name
     with api.sessions() as session:
         seen = session.scalars(
             select(AuditEntry).where(AuditEntry.action == "heatmap.viewed")
         ).one()
     assert seen.detail == {"image_id": str(image_id)}
+
+
+def test_after_a_night_without_a_new_map_the_earlier_one_is_shown(
+    api: Any, clinician: httpx.Client, image_id: UUID
+) -> None:
+    score(api, image_id, 0.9, FINE)
+    with api.sessions.begin() as session:
+        first = active_release(session)
+        add_release(session, name="next", manifest=first.manifest, sha256=b"n" * 32)
+        activate_release(
+            session, name="next", minimum_sensitivity=0, actor="tests", override_reason="a test"
+        )
+        next_id = active_release(session).id
+        session.execute(
+            text(
+                "INSERT INTO assessments SELECT :new, image_id, p_severe, probabilities,"
+                " disagreement, out_of_scope, members, quality, inputs, device FROM assessments"
+            ),
+            {"new": next_id},
+        )
+        session.execute(text("UPDATE images SET release_id = :new"), {"new": next_id})
+        name = first.name
+    store = ImageStore.from_settings(api.settings)
+
+    def asked() -> tuple[bytes, str]:
+        answer = clinician.get(f"/v1/images/{image_id}/heatmap")
+        return answer.content, answer.headers["dermtriage-release"]
+
+    store.put_heat_map(image_id, name, b"\xff\xd8old")
+    assert asked() == (b"\xff\xd8old", name)
+    store.put_heat_map(image_id, "next", b"\xff\xd8new")
+    assert asked() == (b"\xff\xd8new", "next")
 
 
 def test_there_may_be_none(api: Any, clinician: httpx.Client, image_id: UUID) -> None:

@@ -1,5 +1,6 @@
 """Renditions, which are never public; originals are never served at all."""
 
+from collections.abc import Sequence
 from uuid import UUID
 
 from fastapi import APIRouter, Response
@@ -8,7 +9,7 @@ from sqlalchemy.orm import Session
 from dermtriage import assessments, audit
 from dermtriage.errors import NotFound
 from dermtriage.imaging import RENDITION_MEDIA_TYPE
-from dermtriage.models import Image, Release
+from dermtriage.models import Image
 from dermtriage.renditions import rendition_of
 from dermtriage_api.auth import ClinicianDep, Principal, PrincipalDep
 from dermtriage_api.openapi import Responses, errors
@@ -60,13 +61,13 @@ def show_rendition(image_id: UUID, principal: PrincipalDep, services: ServicesDe
 def show_heat_map(image_id: UUID, clinician: ClinicianDep, services: ServicesDep) -> Response:
     """See the photograph with what raised its score laid over it, the hotter the more.
 
-    Severe photographs alone have one, drawn once no photograph waits for its score. It shows
-    what the networks looked at and is no outline of the lesion.
+    Severe photographs alone have one, drawn once no photograph waits for its score; the header
+    `Dermtriage-Release` names the release that it explains. It shows what the networks looked at
+    and is no outline of the lesion.
     """
     with services.transaction() as session:
         image = _visible(session, image_id, clinician)
-        said = assessments.latest(session, [image.id]).get(image.id)
-        release = session.get_one(Release, said.release_id).name if said else None
+        releases = assessments.releases_of(session, image.id)
         audit.record(
             session,
             actor_kind="clinician",
@@ -75,15 +76,21 @@ def show_heat_map(image_id: UUID, clinician: ClinicianDep, services: ServicesDep
             case_id=image.case_id,
             image_id=image.id,
         )
-    return Response(_heat_map(services, image_id, release), media_type=RENDITION_MEDIA_TYPE)
+    return _heat_map(services, image_id, releases)
 
 
-def _heat_map(services: Services, image_id: UUID, release: str | None) -> bytes:
-    try:
-        if release is not None:
-            return services.store.get_heat_map(image_id, release)
-    except NotFound:
-        pass
+def _heat_map(services: Services, image_id: UUID, releases: Sequence[str]) -> Response:
+    """Answer with the map of the newest release that has one, and say which that is.
+
+    A run at night draws none for what was severe before: the earlier map still tells.
+    """
+    for release in releases:
+        try:
+            content = services.store.get_heat_map(image_id, release)
+        except NotFound:
+            continue
+        headers = {"Dermtriage-Release": release}
+        return Response(content, media_type=RENDITION_MEDIA_TYPE, headers=headers)
     raise NotFound(
         "There is no heat map of this photograph.",
         remedy="Severe ones get one some time after their score; the score stands without it.",

@@ -7,14 +7,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from sqlalchemy.orm import Session
+    from sqlalchemy.orm import Session, sessionmaker
 
     from dermtriage.settings import Settings
 
 
 @contextmanager
-def open_session(data_dir: Path) -> "Iterator[tuple[Session, Settings]]":
-    """Yield a session and its settings; what is done in it is committed at the end.
+def open_sessions(data_dir: Path) -> "Iterator[tuple[sessionmaker[Session], Settings]]":
+    """Yield what makes sessions, and the settings.
 
     Raises
     ------
@@ -29,7 +29,20 @@ def open_session(data_dir: Path) -> "Iterator[tuple[Session, Settings]]":
     settings = settings_of(data_dir)
     engine = db.make_engine(settings)
     try:
-        with db.outage_as_unavailable(), db.make_sessions(engine).begin() as session:
-            yield session, settings
+        with db.outage_as_unavailable():
+            yield db.make_sessions(engine), settings
     finally:
         engine.dispose()
+
+
+@contextmanager
+def open_session(data_dir: Path) -> "Iterator[tuple[Session, Settings]]":
+    """Yield a session and its settings; what is done in it is committed at the end.
+
+    Raises
+    ------
+    ConfigurationError, Unavailable
+        See `open_sessions`.
+    """
+    with open_sessions(data_dir) as (sessions, settings), sessions.begin() as session:
+        yield session, settings

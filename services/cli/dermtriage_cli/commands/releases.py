@@ -98,7 +98,7 @@ def activate(
             session,
             name=name,
             minimum_sensitivity=settings.minimum_sensitivity,
-            actor=by or _user(),
+            actor=by or user(),
             override_reason=override,
         )
     out.print(
@@ -158,7 +158,8 @@ def compare(
         _show(first, second, found)
 
 
-def _user() -> str:
+def user() -> str:
+    """Return who runs the command, as the machine knows them."""
     try:
         return getpass.getuser()
     except (KeyError, OSError):  # a container's user has a number alone

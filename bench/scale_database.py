@@ -1,0 +1,249 @@
+"""What a rescored image takes of PostgreSQL: measured on a server of our own, for bench.scale.
+
+Time is the processor's time of the one backend that does the work, so that it does not matter
+what else runs on the machine.
+"""
+
+import random
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from uuid import UUID, uuid4
+
+from psycopg.types.json import Jsonb
+from sqlalchemy import Connection, Engine, text
+from sqlalchemy.orm import Session, sessionmaker
+
+from dermtriage import chunks, db, rescoring
+from dermtriage.assessments import Result
+from dermtriage.claims import Lease
+from dermtriage.db import utcnow
+from dermtriage.releases import active_release
+from dermtriage.scopes import OPEN
+from dermtriage.settings import Settings, get_settings
+from dermtriage.states import CLASSES
+from dermtriage_cli.migration import prepare_database
+from dermtriage_cli.servers import EmbeddedPostgres
+
+LEASE = 3600.0
+SMALL = 0.01
+"""A score and a disagreement at which nobody gets worse, as in most nights."""
+
+_FILL = (
+    "INSERT INTO clinics (id, name) VALUES (gen_random_uuid(), 'Paper')",
+    """
+    INSERT INTO cases (id, clinic_id, received_at, priority, history, state, severity,
+                       latest_severity, lane, due_at, ages_at, triage_version, changed_at)
+    SELECT uuidv7(), (SELECT id FROM clinics LIMIT 1), now(), 'routine', '{}', 'open', 'low',
+           'low', 3, now() + interval '5 days', now() + interval '5 days', 0, now()
+    FROM generate_series(1, :rows)
+    """,
+    """
+    INSERT INTO releases (name, manifest, manifest_sha256, mode)
+    VALUES ('before', '{}', sha256(''), 'idle')
+    """,
+    """
+    INSERT INTO images (id, case_id, position, image_type, media_type, sha256, byte_size, width,
+                        height, scoring, severity, release_id)
+    SELECT uuidv7(), id, 0, 'dermoscopic', 'image/jpeg', sha256(uuid_send(id)), 30000, 600, 450,
+           'scored', 'low', (SELECT id FROM releases WHERE name = 'before')
+    FROM cases
+    """,
+)
+
+_COLUMNS = (
+    "release_id, image_id, p_severe, probabilities, disagreement, out_of_scope, members, quality,"
+    " inputs, device"
+)
+
+
+@contextmanager
+def database(folder: Path) -> Iterator[Engine]:
+    """Run a migrated database with the shipped release below a folder."""
+    postgres = EmbeddedPostgres(folder / "postgres")
+    settings = get_settings().model_copy(update={"database_url": postgres.start()})
+    try:
+        prepare_database(settings)
+        engine = db.make_engine(settings)
+        yield engine
+        engine.dispose()
+    finally:
+        postgres.stop()
+
+
+def measure(
+    engine: Engine, settings: Settings, said: Mapping[str, Any], rows: int
+) -> dict[str, float]:
+    """Measure what an image takes; see `bench.scale.Taken`.
+
+    Parameters
+    ----------
+    engine
+        Of a migrated database without cases, whose role may read its backend's ``/proc``.
+    said
+        The fields of a prediction; each row gets figures of its own of the same kind.
+    rows
+        How many assessments to write: a twentieth as a worker does, the others by COPY.
+    """
+    with engine.connect() as connection:
+        sessions = sessionmaker(connection, expire_on_commit=False)
+        with sessions.begin() as session:
+            session.execute(text("SET SESSION statement_timeout = 0"))
+            for statement in _FILL:
+                session.execute(text(statement), {"rows": rows} if ":rows" in statement else {})
+            release_id = active_release(session).id
+        with _metered(connection) as planning:
+            _plan(sessions, settings.rescore_chunk)
+        with _metered(connection) as writing:
+            start = time.thread_time()
+            recorded = _record(sessions, said, max(1, rows // 20), settings.scoring_batch)
+            record_seconds = time.thread_time() - start
+        with sessions() as session:
+            left = session.scalars(
+                text(
+                    "SELECT id FROM images i WHERE NOT EXISTS"
+                    " (SELECT FROM assessments a WHERE a.image_id = i.id) ORDER BY id"
+                )
+            ).all()
+        with _metered(connection) as copying:
+            _copy(connection, release_id, said, left, settings.rescore_chunk)
+        with sessions() as session:
+            size = session.scalar(text("SELECT pg_total_relation_size('assessments')")) or 0
+    return {
+        "row_bytes": size / rows,
+        "wal_bytes": writing.wal_bytes / recorded,
+        "write_seconds": writing.seconds / recorded,
+        "record_seconds": record_seconds / recorded,
+        "copy_wal_bytes": copying.wal_bytes / len(left),
+        "copy_seconds": copying.seconds / len(left),
+        "plan_seconds": planning.seconds / rows,
+    }
+
+
+@dataclass
+class _Meter:
+    seconds: float = 0.0
+    wal_bytes: float = 0.0
+
+
+@contextmanager
+def _metered(connection: Connection) -> Iterator[_Meter]:
+    # Whatever is touched next is touched for the first time since a checkpoint, as at night.
+    _ask(connection, "CHECKPOINT")
+    pid = _ask(connection, "SELECT pg_backend_pid()")
+    position = "SELECT pg_wal_lsn_diff(pg_current_wal_insert_lsn(), '0/0')"
+    meter = _Meter(-_cpu_seconds(pid), -float(_ask(connection, position)))
+    yield meter
+    meter.seconds += _cpu_seconds(pid)
+    meter.wal_bytes += float(_ask(connection, position))
+
+
+def _ask(connection: Connection, statement: str) -> Any:
+    with connection.begin():
+        answer = connection.execute(text(statement))
+        return answer.scalar() if answer.returns_rows else None
+
+
+def _cpu_seconds(pid: int) -> float:
+    """Return the time that a process has had of the processor, as Linux counts it."""
+    nanoseconds = Path(f"/proc/{pid}/schedstat").read_text().split()[0]
+    return int(nanoseconds) / 1e9
+
+
+def _plan(sessions: sessionmaker[Session], chunk: int) -> None:
+    with sessions.begin() as session:
+        rescoring.plan_run(
+            session,
+            release=active_release(session),
+            scope=OPEN,
+            actor="bench",
+            chunk_images=chunk,
+        )
+
+
+def _record(sessions: sessionmaker[Session], said: Mapping[str, Any], rows: int, batch: int) -> int:
+    """Write so many images' scores batch by batch, as a worker does."""
+    recorded = 0
+    while recorded < rows:
+        with sessions.begin() as session:
+            chunk = chunks.take(session, worker_id=uuid4(), lease_seconds=LEASE)
+        assert chunk is not None
+        while recorded < rows:
+            with sessions() as session:
+                work = chunks.remaining(session, chunk, min(batch, rows - recorded))
+            if not work:
+                break
+            with sessions.begin() as session:
+                results = [_result(one.lease, said) for one in work]
+                rescoring.record(
+                    session, chunk, results, [], device="cpu", now=utcnow(), recall_share=1.0
+                )
+            recorded += len(work)
+        with sessions.begin() as session:
+            chunks.close(session, chunk)
+    return recorded
+
+
+def _result(lease: Lease, said: Mapping[str, Any]) -> Result:
+    return Result(
+        lease=lease,
+        p_severe=SMALL,
+        probabilities=_varied(said["probabilities"]),
+        disagreement=SMALL,
+        out_of_scope=said["out_of_scope"],
+        members=_varied(said["members"]),
+        quality=_varied(said["quality"]),
+        inputs=said["inputs"],
+    )
+
+
+def _varied(value: Any) -> Any:
+    """Give every figure another value of as many digits."""
+    match value:
+        case float():
+            return value * random.uniform(0.5, 1.0)
+        case dict():
+            return {key: _varied(item) for key, item in value.items()}
+        case list() | tuple():
+            return [_varied(item) for item in value]
+        case _:
+            return value
+
+
+def _copy(
+    connection: Connection,
+    release_id: int,
+    said: Mapping[str, Any],
+    image_ids: Sequence[UUID],
+    chunk: int,
+) -> None:
+    """Write assessments by COPY over a staging table, a chunk a transaction."""
+    driver: Any = connection.connection.driver_connection
+    with driver.cursor() as cursor:
+        cursor.execute(
+            "CREATE TEMPORARY TABLE staged (LIKE assessments INCLUDING DEFAULTS)"
+            " ON COMMIT DELETE ROWS"
+        )
+        for first in range(0, len(image_ids), chunk):
+            with cursor.copy(f"COPY staged ({_COLUMNS}) FROM STDIN") as copy:
+                for image_id in image_ids[first : first + chunk]:
+                    probabilities = _varied(said["probabilities"])
+                    copy.write_row(
+                        (
+                            release_id,
+                            image_id,
+                            SMALL,
+                            [probabilities[name] for name in CLASSES],
+                            SMALL,
+                            said["out_of_scope"],
+                            Jsonb(_varied(said["members"])),
+                            Jsonb(_varied(said["quality"])),
+                            Jsonb(said["inputs"]),
+                            "cpu",
+                        )
+                    )
+            cursor.execute("INSERT INTO assessments SELECT * FROM staged ON CONFLICT DO NOTHING")
+            driver.commit()

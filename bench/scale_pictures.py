@@ -1,0 +1,71 @@
+"""What a photograph takes of the image store and of a worker's cores: measured, for bench.scale."""
+
+import io
+import time
+from dataclasses import asdict
+from statistics import mean
+from typing import Any
+
+import numpy as np
+from PIL import Image
+
+from bench.photographs import SEED
+from dermtriage import imaging
+from dermtriage.settings import Settings
+from dermtriage_cli.samples import generate
+from dermtriage_worker.ensemble.ensemble import Ensemble
+from dermtriage_worker.ensemble.preprocessing import prepare
+
+PHONE = (4000, 3000)
+"""A phone's twelve megapixels."""
+
+NOISE = 3.0
+"""Standard deviation of a sensor's noise, of 255."""
+
+
+def measure(drawn: int, phones: int) -> dict[str, float]:
+    """Measure what a photograph takes; see `bench.scale.Taken`.
+
+    Parameters
+    ----------
+    drawn
+        How many to draw at 600x450 pixels.
+    phones
+        How many of these to enlarge to a phone's size.
+    """
+    originals = [sample.jpeg for sample in generate(drawn, SEED)]
+    figures: dict[str, float] = {}
+    for kind, photographs in (
+        ("drawn", originals),
+        ("phone", [_as_by_a_phone(original) for original in originals[:phones]]),
+    ):
+        renditions = [imaging.make_rendition(photograph) for photograph in photographs]
+        start = time.thread_time()
+        for rendition in renditions:
+            prepare(imaging.open_rendition(rendition))
+        figures |= {
+            f"{kind}_bytes": mean(len(photograph) for photograph in photographs),
+            f"{kind}_rendition_bytes": mean(len(rendition) for rendition in renditions),
+            f"{kind}_decode_seconds": (time.thread_time() - start) / len(renditions),
+        }
+    return figures
+
+
+def prediction(settings: Settings) -> dict[str, Any]:
+    """Return the fields of what the shipped release says of a drawn photograph."""
+    ensemble = Ensemble.load(settings.releases_dir / settings.default_release)
+    (sample,) = generate(1, SEED)
+    rendition = imaging.open_rendition(imaging.make_rendition(sample.jpeg))
+    (said,) = ensemble.predict([ensemble.prepare(rendition)])
+    return asdict(said)
+
+
+def _as_by_a_phone(original: bytes) -> bytes:
+    """Enlarge a drawn photograph to a phone's size, with a sensor's noise."""
+    # Without noise an enlarged drawing compresses far better than a photograph.
+    noise = np.random.default_rng(SEED).normal(0, NOISE, (PHONE[1], PHONE[0], 1))
+    large = imaging.open_rendition(original).resize(PHONE, Image.Resampling.BICUBIC)
+    noisy = np.clip(np.asarray(large, dtype=np.float32) + noise, 0, 255).astype(np.uint8)
+    out = io.BytesIO()
+    Image.fromarray(noisy).save(out, "JPEG", quality=90)
+    return out.getvalue()

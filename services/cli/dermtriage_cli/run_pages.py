@@ -1,0 +1,28 @@
+"""The report of a rescore run as a page that needs nothing beside it."""
+
+from uuid import UUID
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+
+from dermtriage.rescore_reports import BINS, RunReport
+from dermtriage_cli.views import SEVERITIES
+
+
+def run_page(report: RunReport, run_id: UUID) -> str:
+    """Return the page as HTML."""
+    environment = Environment(
+        loader=PackageLoader("dermtriage_cli"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    moves = {(move.before, move.after): move.cases for move in report.transitions}
+    return environment.get_template("run.html.j2").render(
+        report=report,
+        run_id=run_id,
+        severities=SEVERITIES,
+        moves=moves,
+        most=max(report.drift.histogram, default=0),
+        edges=[2 * index / BINS - 1 for index in range(BINS + 1)],
+    )

@@ -1,0 +1,63 @@
+"""Watch a rescore run: photographs a second, time left, upgrades so far."""
+
+import time
+from uuid import UUID
+
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+)
+from sqlalchemy.orm import Session, sessionmaker
+
+from dermtriage import rescore_reports, runs
+from dermtriage.db import utcnow
+from dermtriage.models import RescoreRun
+from dermtriage.settings import Settings
+from dermtriage.states import GOING
+from dermtriage_cli.output import err
+
+_SECONDS = 0.5
+"""Between two looks."""
+
+
+def watch_run(sessions: sessionmaker[Session], settings: Settings, run_id: UUID) -> RescoreRun:
+    """Show a run's progress until it ends or stands still, and return it.
+
+    Each look is a transaction of its own.
+    """
+    with Progress(
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TextColumn("{task.fields[rate]}"),
+        TextColumn("{task.fields[changes]}"),
+        TimeElapsedColumn(),
+        TimeRemainingColumn(elapsed_when_finished=False),
+        console=err,
+    ) as bars:
+        task = bars.add_task("Rescoring", total=None, rate="", changes="")
+        began, scored_before = time.monotonic(), None
+        while True:
+            with sessions.begin() as session:
+                rescore_reports.finish_done(session, now=utcnow())
+                run = runs.find_run(session, run_id)
+                progress = runs.progress(session, run)
+            done = progress.scored + progress.failed
+            if scored_before is None:
+                scored_before = done
+            seconds = time.monotonic() - began
+            rate = (done - scored_before) / seconds if seconds > _SECONDS else 0.0
+            bars.update(
+                task,
+                total=run.images,
+                completed=done,
+                rate=f"{rate:,.1f} a second",
+                changes=f"{progress.upgrades:,} upgrades, {progress.recalls:,} recalls",
+            )
+            if run.state not in GOING:
+                return run
+            time.sleep(min(_SECONDS, settings.recovery_seconds))

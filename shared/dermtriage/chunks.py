@@ -1,0 +1,262 @@
+"""Workers' leases on chunks of rescore runs: take, keep, give back, close.
+
+A chunk is bounds of some images. What is left of it is asked of the images themselves, so that
+whoever takes up the chunk of a dead worker does nothing twice and leaves nothing out. All times
+are the database's.
+"""
+
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+from uuid import UUID
+
+from sqlalchemy import ColumnElement, and_, delete, exists, func, or_, select, update
+from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.orm import Session
+
+from dermtriage.claims import MAX_ERROR, Lease, inputs_of
+from dermtriage.models import (
+    Assessment,
+    Case,
+    Image,
+    RescoreChunk,
+    RescoreFailure,
+    RescoreRun,
+    lease_tokens,
+)
+from dermtriage.scopes import Scope, unscored_by, within
+from dermtriage.states import GOING, RunState
+
+
+@dataclass(frozen=True, slots=True)
+class Chunk:
+    """A chunk lent to one worker; `token` fences what a slower one writes later."""
+
+    run_id: UUID
+    number: int
+    release_id: int
+    scope: Scope
+    first_image_id: UUID
+    last_image_id: UUID
+    token: int
+    attempts: int
+    """How often it was taken, this time included; outages do not count."""
+
+
+@dataclass(frozen=True, slots=True)
+class Work:
+    """One image that a run has still to do."""
+
+    lease: Lease
+    assessed: bool
+    """Whether the release's assessment is stored already, so that nothing has to be scored."""
+
+
+def claimable() -> ColumnElement[bool]:
+    """Return the condition that a chunk may be taken now, of a run that goes on."""
+    return and_(
+        RescoreChunk.done_at.is_(None),
+        or_(RescoreChunk.lease_expires_at.is_(None), RescoreChunk.lease_expires_at <= func.now()),
+        or_(RescoreChunk.not_before.is_(None), RescoreChunk.not_before <= func.now()),
+    )
+
+
+def waiting(session: Session, limit: int) -> int:
+    """Return how many chunks could be taken now, but no more than `limit`."""
+    found = (
+        select(RescoreChunk.number)
+        .join(RescoreRun, RescoreRun.id == RescoreChunk.run_id)
+        .where(RescoreRun.state.in_(GOING), claimable())
+        .limit(limit)
+        .subquery()
+    )
+    return session.scalar(select(func.count()).select_from(found)) or 0
+
+
+def take(session: Session, *, worker_id: UUID, lease_seconds: float) -> Chunk | None:
+    """Claim the next chunk of the oldest run that has one."""
+    going = select(RescoreRun).where(RescoreRun.state.in_(GOING)).order_by(RescoreRun.created_at)
+    for run in session.scalars(going).all():
+        chunk = session.scalar(
+            select(RescoreChunk)
+            .where(RescoreChunk.run_id == run.id, claimable())
+            .order_by(RescoreChunk.number)
+            .limit(1)
+            .with_for_update(skip_locked=True)
+        )
+        if chunk is None:
+            continue
+        token = session.scalar(
+            update(RescoreChunk)
+            .where(RescoreChunk.run_id == run.id, RescoreChunk.number == chunk.number)
+            .values(
+                lease_token=lease_tokens.next_value(),
+                lease_expires_at=func.now() + timedelta(seconds=lease_seconds),
+                worker_id=worker_id,
+                attempts=RescoreChunk.attempts + 1,
+            )
+            .returning(RescoreChunk.lease_token)
+        )
+        session.execute(
+            update(RescoreRun)
+            .where(RescoreRun.id == run.id, RescoreRun.state == RunState.PLANNED)
+            .values(state=RunState.RUNNING, started_at=func.now())
+        )
+        return Chunk(
+            run.id,
+            chunk.number,
+            run.release_id,
+            Scope.model_validate(run.scope),
+            chunk.first_image_id,
+            chunk.last_image_id,
+            token or 0,
+            chunk.attempts,
+        )
+    return None
+
+
+def remaining(session: Session, chunk: Chunk, limit: int) -> list[Work] | None:
+    """Return the next images of a chunk; none once it is done.
+
+    Returns
+    -------
+    list of Work, or None
+        None if the run does not go on, or the lease is lost.
+    """
+    if not session.scalar(select(_held(chunk))):
+        return None
+    assessed = exists().where(
+        Assessment.release_id == chunk.release_id, Assessment.image_id == Image.id
+    )
+    given_up = exists().where(
+        RescoreFailure.run_id == chunk.run_id, RescoreFailure.image_id == Image.id
+    )
+    rows = session.execute(
+        select(Image.id, Image.case_id, assessed)
+        .join(Case, Case.id == Image.case_id)
+        .where(
+            Image.id.between(chunk.first_image_id, chunk.last_image_id),
+            unscored_by(chunk.release_id),
+            within(chunk.scope),
+            ~given_up,
+        )
+        .order_by(Image.id)
+        .limit(limit)
+    ).all()
+    inputs = inputs_of(session, {case_id for _, case_id, _ in rows})
+    return [
+        Work(Lease(image_id, case_id, chunk.token, chunk.attempts, inputs[case_id]), known)
+        for image_id, case_id, known in rows
+    ]
+
+
+def hold(session: Session, chunk: Chunk) -> bool:
+    """Lock the chunk, if its lease still holds, until the caller's transaction ends."""
+    locked = session.scalar(
+        select(RescoreChunk.number)
+        .where(
+            RescoreChunk.run_id == chunk.run_id,
+            RescoreChunk.number == chunk.number,
+            RescoreChunk.lease_token == chunk.token,
+        )
+        .with_for_update()
+    )
+    return locked is not None
+
+
+def keep(session: Session, *, tokens: Collection[int], lease_seconds: float) -> None:
+    """Prolong running leases; those being written at this moment need it no more."""
+    held = (
+        select(RescoreChunk.run_id, RescoreChunk.number)
+        .where(RescoreChunk.lease_token.in_(tokens))
+        .with_for_update(skip_locked=True)
+        .subquery()
+    )
+    session.execute(
+        update(RescoreChunk)
+        .where(RescoreChunk.run_id == held.c.run_id, RescoreChunk.number == held.c.number)
+        .values(lease_expires_at=func.now() + timedelta(seconds=lease_seconds))
+        .execution_options(synchronize_session=False)
+    )
+
+
+def give_back(session: Session, chunk: Chunk, *, delay: float = 0.0, counts: bool = False) -> None:
+    """Return a chunk that is not done.
+
+    Parameters
+    ----------
+    delay
+        Seconds for which nobody is to take it.
+    counts
+        Whether one of its images may be to blame: whoever takes it then does one at a time.
+    """
+    session.execute(
+        update(RescoreChunk)
+        .where(RescoreChunk.lease_token == chunk.token)
+        .values(
+            lease_token=None,
+            lease_expires_at=None,
+            worker_id=None,
+            attempts=RescoreChunk.attempts - (0 if counts else 1),
+            not_before=func.now() + timedelta(seconds=delay),
+        )
+    )
+
+
+def close(session: Session, chunk: Chunk) -> None:
+    """Mark a chunk as done, of which nothing remains."""
+    session.execute(
+        update(RescoreChunk)
+        .where(RescoreChunk.lease_token == chunk.token)
+        .values(lease_token=None, lease_expires_at=None, worker_id=None, done_at=func.now())
+    )
+
+
+def count(session: Session, chunk: Chunk, *, scored: int, upgrades: int, recalls: int) -> None:
+    """Add to the figures of a chunk."""
+    session.execute(
+        update(RescoreChunk)
+        .where(RescoreChunk.run_id == chunk.run_id, RescoreChunk.number == chunk.number)
+        .values(
+            scored=RescoreChunk.scored + scored,
+            upgrades=RescoreChunk.upgrades + upgrades,
+            recalls=RescoreChunk.recalls + recalls,
+        )
+    )
+
+
+def give_up(session: Session, chunk: Chunk, image_ids: Sequence[UUID], *, reason: str) -> None:
+    """Leave images out of the run; what they were scored before stands."""
+    rows = [
+        {"run_id": chunk.run_id, "image_id": image_id, "reason": reason[:MAX_ERROR]}
+        for image_id in image_ids
+    ]
+    statement = insert(RescoreFailure)
+    session.execute(
+        statement.on_conflict_do_update(
+            index_elements=["run_id", "image_id"], set_={"reason": statement.excluded.reason}
+        ),
+        rows,
+    )
+
+
+def take_up(session: Session, chunk: Chunk, image_ids: Collection[UUID]) -> None:
+    """Have images in the run again that had been given up."""
+    session.execute(
+        delete(RescoreFailure).where(
+            RescoreFailure.run_id == chunk.run_id, RescoreFailure.image_id.in_(image_ids)
+        )
+    )
+
+
+def _held(chunk: Chunk) -> ColumnElement[bool]:
+    return exists(
+        select(RescoreChunk.number)
+        .join(RescoreRun, RescoreRun.id == RescoreChunk.run_id)
+        .where(
+            RescoreChunk.run_id == chunk.run_id,
+            RescoreChunk.number == chunk.number,
+            RescoreChunk.lease_token == chunk.token,
+            RescoreRun.state.in_(GOING),
+        )
+    )

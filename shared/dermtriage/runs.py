@@ -1,0 +1,135 @@
+"""Where rescore runs stand: find them, let them stand still and go on, and see how far they are."""
+
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from uuid import UUID
+
+from sqlalchemy import func, select
+from sqlalchemy.orm import Session
+
+from dermtriage.errors import Conflict, NotFound
+from dermtriage.models import RescoreChunk, RescoreFailure, RescoreRun
+from dermtriage.states import GOING, RunState
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """How far a run is."""
+
+    images: int
+    """In scope when it was planned."""
+    scored: int
+    failed: int
+    upgrades: int
+    recalls: int
+    chunks: int
+    chunks_done: int
+
+
+def find_run(session: Session, run_id: UUID, *, lock: bool = False) -> RescoreRun:
+    """Return a run as the database has it now.
+
+    Raises
+    ------
+    NotFound
+        If there is none.
+    """
+    statement = (
+        select(RescoreRun).where(RescoreRun.id == run_id).execution_options(populate_existing=True)
+    )
+    run = session.scalar(statement.with_for_update() if lock else statement)
+    if run is None:
+        raise NotFound(
+            "There is no such run.", remedy="See `dermtriage rescore list`.", code="run_not_found"
+        )
+    return run
+
+
+def list_runs(session: Session, *, limit: int) -> Sequence[RescoreRun]:
+    """Return the newest runs, the newest first."""
+    return session.scalars(
+        select(RescoreRun).order_by(RescoreRun.created_at.desc(), RescoreRun.id.desc()).limit(limit)
+    ).all()
+
+
+def pause(session: Session, run_id: UUID, *, reason: str) -> RescoreRun:
+    """Have workers take no more of a run; batches that are on their way are still written."""
+    return _become(session, run_id, GOING, RunState.PAUSED, reason)
+
+
+def resume(session: Session, run_id: UUID) -> RescoreRun:
+    """Let a paused run go on, and confirm the recalls that may have stopped it."""
+    run = _become(session, run_id, (RunState.PAUSED,), RunState.RUNNING, None)
+    run.recalls_confirmed = True
+    return run
+
+
+def _become(
+    session: Session,
+    run_id: UUID,
+    before: Collection[RunState],
+    after: RunState,
+    reason: str | None,
+) -> RescoreRun:
+    run = find_run(session, run_id, lock=True)
+    require_state(run, before)
+    run.state, run.reason = after, reason
+    return run
+
+
+def require_state(run: RescoreRun, states: Collection[RunState]) -> None:
+    """Refuse what does not fit the state of a run.
+
+    Raises
+    ------
+    Conflict
+        If the run is in none of these states.
+    """
+    if run.state not in states:
+        wanted = " or ".join(state.value for state in states)
+        raise Conflict(
+            f"The run is {run.state.value}, not {wanted}.",
+            remedy="See `dermtriage rescore list`.",
+            code="run_state",
+        )
+
+
+def require_ended(run: RescoreRun) -> None:
+    """Refuse a run that has no report yet.
+
+    Raises
+    ------
+    Conflict
+        If it has not ended.
+    """
+    if run.report is None:
+        raise Conflict(
+            f"The run is {run.state.value}: it has no report yet.",
+            remedy="Watch it with `dermtriage rescore watch`.",
+            code="run_state",
+        )
+
+
+def progress(session: Session, run: RescoreRun) -> Progress:
+    """Return how far a run is."""
+    scored, upgrades, recalls, count, done = session.execute(
+        select(
+            func.coalesce(func.sum(RescoreChunk.scored), 0),
+            func.coalesce(func.sum(RescoreChunk.upgrades), 0),
+            func.coalesce(func.sum(RescoreChunk.recalls), 0),
+            func.count(),
+            func.count(RescoreChunk.done_at),
+        ).where(RescoreChunk.run_id == run.id)
+    ).one()
+    failed = session.scalar(
+        select(func.count()).select_from(RescoreFailure).where(RescoreFailure.run_id == run.id)
+    )
+    return Progress(
+        images=run.images,
+        scored=int(scored),
+        failed=failed or 0,
+        upgrades=int(upgrades),
+        recalls=int(recalls),
+        chunks=count,
+        chunks_done=done,
+    )

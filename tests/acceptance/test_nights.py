@@ -1,0 +1,122 @@
+"""Kill whatever scores in bulk: nothing is left out, nothing is done twice, uploads go on."""
+
+from uuid import UUID
+
+from sqlalchemy import func, select, text
+from tests.acceptance.conftest import System, wait_for
+from tests.acceptance.upload import upload_many
+
+from dermtriage import invariants, rescoring, runs
+from dermtriage.activations import activate_release
+from dermtriage.models import Assessment, RescoreChunk, TriageEvent
+from dermtriage.releases import active_release
+from dermtriage.scopes import OPEN
+from dermtriage.states import RunState
+from dermtriage_cli.release_folders import introduce_release
+from dermtriage_worker.ensemble.tiny import build_tiny_release
+
+SECOND = "acceptance-second"
+
+
+def _plan(system: System) -> UUID:
+    """Activate a second release, and plan a run in small chunks."""
+    folder = system.settings.releases_dir / SECOND
+    if not folder.exists():
+        build_tiny_release(folder, seed=5)
+    with system.sessions.begin() as session:
+        introduce_release(session, folder)
+        activate_release(
+            session, name=SECOND, minimum_sensitivity=0.0, actor="tests", override_reason="a test"
+        )
+        run = rescoring.plan_run(
+            session,
+            release=active_release(session),
+            scope=OPEN,
+            actor="tests",
+            chunk_images=8,
+        )
+        assert run is not None
+        return run.id
+
+
+def _done(system: System, run_id: UUID) -> int:
+    with system.sessions() as session:
+        return runs.progress(session, runs.find_run(session, run_id)).scored
+
+
+def _state(system: System, run_id: UUID) -> RunState:
+    with system.sessions() as session:
+        return runs.find_run(session, run_id).state
+
+
+def test_a_run_survives_the_death_of_its_worker_and_of_redis(system: System) -> None:
+    system.settings = system.settings.model_copy(update={"scoring_threads": 1, "scoring_batch": 1})
+    system.start_api()
+    with system.client() as client:
+        images = upload_many(client, 60)
+    worker = system.start_worker()
+    system.start_upkeep()
+    system.all_scored_once(images)
+    run_id = _plan(system)
+    wait_for(lambda: _done(system, run_id) > 0, "a run under way")
+    worker.kill()
+    before = _done(system, run_id)
+    assert before < len(images), "the worker was killed too late to leave anything"
+    system.redis.kill()
+    system.redis.start()
+    with system.client() as client:
+        late = upload_many(client, 3)
+    system.start_worker("second")
+    wait_for(lambda: _state(system, run_id) is RunState.FINISHED, "the end of the run")
+    wait_for(lambda: system.scored() == len(images) + len(late), "the uploads")
+    with system.sessions.begin() as session:
+        release = active_release(session)
+        assessed = session.scalars(
+            select(Assessment.image_id).where(Assessment.release_id == release.id)
+        ).all()
+        assert sorted(assessed) == sorted(images | late)
+        # Each image was done once: the counts are written with the assessments.
+        assert session.scalar(select(func.sum(RescoreChunk.scored))) == len(images)
+        report = runs.find_run(session, run_id).report
+        assert report is not None
+        assert (report["scored"], report["failed"]) == (len(images), 0)
+        twice = (
+            select(TriageEvent.case_id)
+            .where(TriageEvent.run_id == run_id)
+            .group_by(TriageEvent.case_id)
+            .having(func.count() > 1)
+        )
+        assert session.scalars(twice).all() == []
+        behind = text("SELECT count(*) FROM images WHERE release_id <> :release")
+        assert session.scalar(behind, {"release": release.id}) == 0
+        assert invariants.check_invariants(session) == {}
+
+
+def test_the_night_is_planned_and_worked_off_by_itself(system: System) -> None:
+    system.start_api()
+    with system.client() as client:
+        images = upload_many(client, 5)
+    system.start_worker()
+    system.start_upkeep()
+    system.all_scored_once(images)
+    # As if the first release had been installed long before the last night.
+    with system.sessions.begin() as session:
+        session.execute(text("UPDATE release_activations SET created_at = '2026-01-01'"))
+    wait_for(lambda: _nights(system) == [0], "the run of a night without a new release")
+    with system.sessions.begin() as session:
+        session.execute(text("DELETE FROM rescore_runs"))
+        folder = system.settings.releases_dir / SECOND
+        if not folder.exists():
+            build_tiny_release(folder, seed=5)
+        introduce_release(session, folder)
+        activate_release(
+            session, name=SECOND, minimum_sensitivity=0.0, actor="tests", override_reason="a test"
+        )
+    wait_for(lambda: _nights(system) == [len(images)], "the night's run")
+
+
+def _nights(system: System) -> list[int]:
+    """Photographs that each finished run of a night has scored."""
+    with system.sessions() as session:
+        found = runs.list_runs(session, limit=10)
+        return [run.report["scored"] for run in found if run.night is not None and run.report]

@@ -1,0 +1,728 @@
+"""Rescore runs: nothing is done twice or left out, severity only rises, a run can be stopped."""
+
+from collections.abc import Callable, Iterator, Sequence
+from datetime import date, datetime, timedelta
+from pathlib import Path
+from typing import Any
+from uuid import UUID, uuid4
+from zoneinfo import ZoneInfo
+
+import hypothesis
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from sqlalchemy import Engine, func, select, text, update
+from sqlalchemy.orm import Session, sessionmaker
+from tests import factories
+from tests.conftest import RELEASE
+from tests.factories import LOW, MONDAY, SEVERE, photograph
+
+from dermtriage import chunks, invariants, rescore_reports, rescoring, runs
+from dermtriage.activations import activate_release, add_release
+from dermtriage.chunks import Chunk, Work
+from dermtriage.db import make_sessions
+from dermtriage.errors import Conflict, NotFound
+from dermtriage.models import (
+    Assessment,
+    Case,
+    Image,
+    Release,
+    RescoreChunk,
+    RescoreFailure,
+    RescoreRun,
+    TriageEvent,
+)
+from dermtriage.releases import active_release, find_release
+from dermtriage.rescore_reports import RunReport
+from dermtriage.rescoring import Changes, last_night
+from dermtriage.scopes import OPEN, Scope, received_since
+from dermtriage.settings import Settings
+from dermtriage.states import CaseState, Outcome, Priority, RunState, Severity
+from dermtriage.storage import ImageStore
+from dermtriage_worker.ensemble.manifest import manifest_sha256, read_manifest
+from dermtriage_worker.ensemble.tiny import build_tiny_release
+from dermtriage_worker.rescoring import rescore
+from dermtriage_worker.runtime import Runtime
+
+NEXT = "next"
+"""A second release; its scores in these tests are what the tests say."""
+
+
+def know(session: Session, name: str = NEXT) -> Release:
+    """Have a release in the database that has no folder."""
+    manifest = find_release(session, RELEASE).manifest | {"name": name}
+    return add_release(session, name=name, manifest=manifest, sha256=name.encode().ljust(32))
+
+
+def activate(session: Session, name: str = NEXT) -> Release:
+    release = know(session, name)
+    activate_release(
+        session, name=name, minimum_sensitivity=0.0, actor="tests", override_reason="a test"
+    )
+    return release
+
+
+def scored(
+    session: Session, clinic_id: UUID, *scores: float, now: datetime = MONDAY, **fields: Any
+) -> UUID:
+    """Add a case of scored images."""
+    receipt = factories.receive(session, clinic_id, images=len(scores), now=now, **fields)
+    for image_id, score in zip(receipt.pending_image_ids, scores, strict=True):
+        factories.score(session, image_id, score, now)
+    return receipt.case_id
+
+
+def plan(session: Session, scope: Scope = OPEN, size: int = 512, name: str = NEXT) -> RescoreRun:
+    run = rescoring.plan_run(
+        session,
+        release=find_release(session, name),
+        scope=scope,
+        actor="tests",
+        chunk_images=size,
+    )
+    assert run is not None
+    return run
+
+
+def take(session: Session) -> Chunk:
+    chunk = chunks.take(session, worker_id=uuid4(), lease_seconds=60)
+    assert chunk is not None
+    return chunk
+
+
+def left(session: Session, chunk: Chunk) -> list[Work]:
+    work = chunks.remaining(session, chunk, 1000)
+    assert work is not None
+    return work
+
+
+def say(
+    session: Session,
+    chunk: Chunk,
+    p_severe: float | Callable[[UUID], float],
+    *,
+    now: datetime = MONDAY + timedelta(days=1),
+    share: float = 1.0,
+) -> Changes:
+    """Record the same score of all that is left of a chunk."""
+    work = left(session, chunk)
+    results = [
+        factories.result(one.lease, p_severe(one.lease.case_id) if callable(p_severe) else p_severe)
+        for one in work
+        if not one.assessed
+    ]
+    return rescoring.record(
+        session,
+        chunk,
+        results,
+        [one for one in work if one.assessed],
+        device="cpu",
+        now=now,
+        recall_share=share,
+    )
+
+
+def work_off(session: Session, p_severe: float | Callable[[UUID], float]) -> int:
+    """Take chunk after chunk to the end of all runs."""
+    done = 0
+    while (chunk := chunks.take(session, worker_id=uuid4(), lease_seconds=60)) is not None:
+        done += say(session, chunk, p_severe).images
+        chunks.close(session, chunk)
+    return done
+
+
+def finish(session: Session, run: RescoreRun) -> RunReport:
+    assert rescore_reports.finish_done(session, now=MONDAY + timedelta(days=2)) == [run.id]
+    assert run.report is not None
+    return RunReport.model_validate(run.report)
+
+
+def get(session: Session, case_id: UUID) -> Case:
+    return session.get_one(Case, case_id, populate_existing=True)
+
+
+def of_run(session: Session, run: RescoreRun) -> Sequence[TriageEvent]:
+    return session.scalars(select(TriageEvent).where(TriageEvent.run_id == run.id)).all()
+
+
+# Planning
+
+
+def test_a_run_is_cut_into_chunks_that_cover_its_images_once(
+    session: Session, clinic_id: UUID
+) -> None:
+    cases = [scored(session, clinic_id, LOW, LOW) for _ in range(4)]
+    activate(session)
+    run = plan(session, size=3)
+    rows = session.scalars(select(RescoreChunk).order_by(RescoreChunk.number)).all()
+    assert [row.images for row in rows] == [3, 3, 2]
+    assert run.images == 8
+    images = session.scalars(select(Image.id).where(Image.case_id.in_(cases))).all()
+    for image_id in images:
+        within = [row for row in rows if row.first_image_id <= image_id <= row.last_image_id]
+        assert len(within) == 1
+
+
+def test_what_the_release_has_scored_is_not_in_a_run(session: Session, clinic_id: UUID) -> None:
+    scored(session, clinic_id, LOW)
+    assert plan(session, name=RELEASE).images == 0
+
+
+def test_scopes(session: Session, clinic_id: UUID, clinician_id: UUID) -> None:
+    other = factories.clinic(session, "Elsewhere")
+    standing = scored(session, clinic_id, LOW)
+    late = scored(session, other, LOW, now=MONDAY + timedelta(days=3))
+    decided = scored(session, clinic_id, LOW)
+    factories.decide(session, decided, clinician_id)
+    retake = scored(session, clinic_id, LOW)
+    factories.decide(session, retake, clinician_id, Outcome.RETAKE)
+    withdrawn = scored(session, clinic_id, LOW)
+    session.execute(update(Case).where(Case.id == withdrawn).values(state=CaseState.WITHDRAWN))
+    factories.receive(session, clinic_id)  # waits for its first score
+    release = activate(session)
+
+    def cases(scope: Scope) -> set[UUID]:
+        run = plan(session, scope)
+        chunk = take(session) if run.images else None
+        found = {one.lease.case_id for one in left(session, chunk)} if chunk else set()
+        assert rescoring.count_images(session, release_id=release.id, scope=scope) == len(found)
+        rescore_reports.cancel(session, run.id, reason="tests", now=MONDAY)
+        return found
+
+    assert cases(OPEN) == {standing, late, retake}
+    assert cases(Scope(kind="all")) == {standing, late, retake, decided}
+    assert cases(received_since(MONDAY + timedelta(days=2))) == {late}
+    assert cases(Scope(kind="clinic", clinic_id=clinic_id)) == {standing, retake, decided}
+
+
+def test_a_night_is_planned_once_and_made_up_when_it_was_missed(
+    sessions: sessionmaker[Session], clinic_id: UUID, settings: Settings
+) -> None:
+    with sessions.begin() as session:
+        scored(session, clinic_id, LOW)
+        activate(session)
+        session.execute(text("UPDATE release_activations SET created_at = '2026-01-01'"))
+    late_in_the_morning = datetime(2026, 3, 4, 11, 7, tzinfo=ZoneInfo("UTC"))
+
+    def look() -> UUID | None:
+        with sessions.begin() as session:
+            run = rescoring.plan_night(session, settings, now=late_in_the_morning)
+            return run.id if run else None
+
+    planned = factories.together([look] * 4)
+    assert len([one for one in planned if one]) == 1
+    assert look() is None
+    with sessions() as session:
+        (run,) = session.scalars(select(RescoreRun))
+        assert (run.night, run.images, run.actor) == (date(2026, 3, 4), 1, "beat")
+    off = settings.model_copy(update={"rescore_at": ""})
+    with sessions.begin() as session:
+        tomorrow = late_in_the_morning + timedelta(days=1)
+        assert rescoring.plan_night(session, off, now=tomorrow) is None
+        assert rescoring.plan_night(session, settings, now=tomorrow) is not None
+
+
+def test_a_new_database_has_missed_no_night(session: Session, settings: Settings) -> None:
+    now = session.scalar(select(func.now()))
+    assert now is not None
+    assert rescoring.plan_night(session, settings, now=now) is None
+    assert rescoring.plan_night(session, settings, now=now + timedelta(days=1)) is not None
+
+
+@given(
+    now=st.datetimes(
+        datetime(2026, 1, 1), datetime(2027, 1, 1), timezones=st.just(ZoneInfo("UTC"))
+    ),
+    zone=st.sampled_from(["UTC", "Europe/Berlin", "America/Lima", "Asia/Kolkata"]),
+    at=st.sampled_from(["00:00", "01:00", "02:30", "23:59"]),
+)
+def test_the_last_night_has_begun_within_a_day(now: datetime, zone: str, at: str) -> None:
+    night, began = last_night(at, zone, now)
+    # A day may have an hour more or less, and a time that the clock skips is an hour off.
+    assert timedelta(hours=-1) <= now - began <= timedelta(hours=26)
+    assert began.astimezone(ZoneInfo(zone)).date() - night <= timedelta(days=1)
+
+
+# What a run does to cases
+
+
+def test_worse_scores_rise_and_better_ones_change_nothing(
+    session: Session, clinic_id: UUID
+) -> None:
+    worse, better = scored(session, clinic_id, LOW), scored(session, clinic_id, SEVERE)
+    before = {case_id: get(session, case_id).changed_at for case_id in (worse, better)}
+    old = active_release(session).id
+    new = activate(session)
+    run = plan(session)
+    assert work_off(session, lambda case_id: SEVERE if case_id == worse else LOW) == 2
+    risen, stayed = get(session, worse), get(session, better)
+    assert (risen.severity, risen.lane, risen.state) == (Severity.SEVERE, 0, CaseState.OPEN)
+    assert (stayed.severity, stayed.latest_severity) == (Severity.SEVERE, Severity.LOW)
+    assert stayed.lane == 0
+    # To the clinic of the case that stayed nothing has happened.
+    assert stayed.changed_at == before[better]
+    assert risen.changed_at > before[worse]
+    (event,) = of_run(session, run)
+    assert (event.case_id, event.kind, event.release_id) == (worse, "upgraded", new.id)
+    (image_id,) = event.image_ids
+    assert event.detail == {"previous_release_ids": {image_id: old}}
+    for release_id in (old, new.id):
+        assert session.get(Assessment, (release_id, UUID(image_id))) is not None
+
+
+def test_a_decided_case_is_recalled_with_its_history(
+    session: Session, clinic_id: UUID, clinician_id: UUID
+) -> None:
+    case_id = scored(session, clinic_id, LOW)
+    factories.decide(session, case_id, clinician_id, Outcome.DISCHARGE_WITH_ADVICE)
+    urgent = scored(session, clinic_id, LOW)
+    factories.decide(session, urgent, clinician_id, Outcome.REFER_URGENT)
+    activate(session)
+    run = plan(session, Scope(kind="all"))
+    work_off(session, SEVERE)
+    recalled = get(session, case_id)
+    assert (recalled.state, recalled.lane) == (CaseState.OPEN, 0)
+    assert recalled.recalled_at is not None
+    assert get(session, urgent).state is CaseState.DECIDED
+    assert [event.kind for event in of_run(session, run)] == ["recalled"]
+    assert (run.recalls, run.state) == (1, RunState.RUNNING)
+
+
+def test_the_same_run_again_changes_nothing(session: Session, clinic_id: UUID) -> None:
+    for score in (LOW, SEVERE):
+        scored(session, clinic_id, score)
+    activate(session)
+    plan(session)
+    work_off(session, SEVERE)
+    again = plan(session)
+    assert (again.images, work_off(session, SEVERE)) == (0, 0)
+    assert finish_all(session)[again.id].scored == 0
+
+
+def finish_all(session: Session) -> dict[UUID, RunReport]:
+    ended = rescore_reports.finish_done(session, now=MONDAY + timedelta(days=2))
+    return {
+        run_id: RunReport.model_validate(runs.find_run(session, run_id).report) for run_id in ended
+    }
+
+
+def test_a_release_that_does_not_triage_only_says_its_scores(
+    session: Session, clinic_id: UUID
+) -> None:
+    case_id = scored(session, clinic_id, LOW)
+    know(session)
+    run = plan(session)
+    work_off(session, SEVERE)
+    assert get(session, case_id).severity is Severity.LOW
+    assert not of_run(session, run)
+    report = finish(session, run)
+    assert (report.scored, report.triaged, report.upgrades) == (1, False, 0)
+    assert report.drift.photographs == 1
+
+
+def test_what_a_shadow_has_said_triages_without_being_scored_again(
+    session: Session, clinic_id: UUID
+) -> None:
+    case_id = scored(session, clinic_id, LOW)
+    know(session)
+    plan(session)
+    work_off(session, SEVERE)
+    activate(session)
+    run = plan(session)
+    chunk = take(session)
+    assert [one.assessed for one in left(session, chunk)] == [True]
+    assert say(session, chunk, LOW).upgrades == 1
+    assert get(session, case_id).severity is Severity.SEVERE
+    assert run.images == 1
+
+
+SCORES = st.sampled_from([0.1, 0.4, 0.9])
+
+
+@hypothesis.settings(max_examples=15, deadline=None)
+@given(
+    cases=st.lists(
+        st.tuples(
+            st.lists(st.tuples(SCORES, SCORES), min_size=1, max_size=3),
+            st.sampled_from(list(Priority)),
+            st.sampled_from([None, *Outcome]),
+        ),
+        min_size=1,
+        max_size=5,
+    ),
+    size=st.integers(1, 4),
+)
+def test_a_run_moves_nothing_down_and_leaves_nothing_out(
+    shared_engine: Engine, cases: Any, size: int
+) -> None:
+    with make_sessions(shared_engine)() as session:
+        clinic_id, clinician_id = factories.clinic(session), factories.clinician(session)
+        after: dict[UUID, float] = {}
+        before: dict[UUID, tuple[CaseState, int, datetime]] = {}
+        for images, priority, outcome in cases:
+            case_id = scored(session, clinic_id, *(old for old, _ in images), priority=priority)
+            if outcome is not None:
+                factories.decide(session, case_id, clinician_id, outcome)
+            ids = session.scalars(
+                select(Image.id).where(Image.case_id == case_id).order_by(Image.position)
+            )
+            after |= dict(zip(ids, (new for _, new in images), strict=True))
+            case = get(session, case_id)
+            before[case_id] = (case.state, case.lane, case.due_at)
+        new = activate(session)
+        run = plan(session, Scope(kind="all"), size=size)
+        while (chunk := chunks.take(session, worker_id=uuid4(), lease_seconds=60)) is not None:
+            for one in left(session, chunk):
+                results = [factories.result(one.lease, after[one.lease.image_id])]
+                rescoring.record(
+                    session, chunk, results, [], device="cpu", now=MONDAY, recall_share=1.0
+                )
+            chunks.close(session, chunk)
+        report = finish(session, run)
+        assert report.scored == len(after)
+        assert set(
+            session.scalars(select(Assessment.image_id).where(Assessment.release_id == new.id))
+        ) == set(after)
+        for case_id, (state, lane, due_at) in before.items():
+            case = get(session, case_id)
+            if state is CaseState.OPEN:
+                assert case.lane <= lane
+                assert case.due_at <= due_at
+            elif case.state is CaseState.OPEN:
+                assert case.severity is Severity.SEVERE
+        assert invariants.check_invariants(session) == {}
+        session.rollback()
+
+
+# Stopping and going on
+
+
+def test_a_dead_worker_s_chunk_is_taken_up_where_it_stood(
+    session: Session, clinic_id: UUID
+) -> None:
+    for _ in range(3):
+        scored(session, clinic_id, LOW)
+    activate(session)
+    run = plan(session)
+    dead = take(session)
+    assert chunks.take(session, worker_id=uuid4(), lease_seconds=60) is None
+    first, *rest = left(session, dead)
+    rescoring.record(
+        session,
+        dead,
+        [factories.result(first.lease, SEVERE)],
+        [],
+        device="cpu",
+        now=MONDAY,
+        recall_share=1.0,
+    )
+    session.execute(text("UPDATE rescore_chunks SET lease_expires_at = now()"))
+    heir = take(session)
+    assert (heir.number, heir.attempts) == (dead.number, 2)
+    assert [one.lease.image_id for one in left(session, heir)] == [
+        one.lease.image_id for one in rest
+    ]
+    # What the dead one writes after all is not wanted any more.
+    assert chunks.remaining(session, dead, 10) is None
+    late = [factories.result(rest[0].lease, LOW)]
+    written = rescoring.record(session, dead, late, [], device="cpu", now=MONDAY, recall_share=1.0)
+    assert written == Changes()
+    say(session, heir, SEVERE)
+    chunks.close(session, heir)
+    assert finish(session, run).scored == 3
+
+
+def test_a_paused_run_waits_and_goes_on(session: Session, clinic_id: UUID) -> None:
+    scored(session, clinic_id, LOW)
+    activate(session)
+    run = plan(session)
+    chunk = take(session)
+    runs.pause(session, run.id, reason="asked for")
+    assert chunks.remaining(session, chunk, 10) is None
+    chunks.give_back(session, chunk)
+    assert chunks.waiting(session, 10) == 0
+    assert chunks.take(session, worker_id=uuid4(), lease_seconds=60) is None
+    assert rescore_reports.finish_done(session, now=MONDAY) == []
+    with pytest.raises(Conflict, match="is paused"):
+        runs.pause(session, run.id, reason="again")
+    runs.resume(session, run.id)
+    assert chunks.waiting(session, 10) == 1
+    again = take(session)
+    assert again.attempts == 1
+    assert say(session, again, LOW).images == 1
+
+
+def test_a_cancelled_run_keeps_what_it_did(session: Session, clinic_id: UUID) -> None:
+    case_ids = [scored(session, clinic_id, LOW) for _ in range(2)]
+    activate(session)
+    run = plan(session, size=1)
+    chunk = take(session)
+    say(session, chunk, SEVERE)
+    chunks.close(session, chunk)
+    rescore_reports.cancel(session, run.id, reason="asked for", now=MONDAY)
+    assert [get(session, case_id).severity for case_id in case_ids] == ["severe", "low"]
+    assert chunks.take(session, worker_id=uuid4(), lease_seconds=60) is None
+    report = RunReport.model_validate(run.report)
+    assert (report.state, report.scored, report.images) == (RunState.CANCELLED, 1, 2)
+    with pytest.raises(Conflict, match="is cancelled"):
+        runs.resume(session, run.id)
+    with pytest.raises(Conflict, match="is cancelled"):
+        rescore_reports.cancel(session, run.id, reason="again", now=MONDAY)
+
+
+def test_many_recalls_stop_a_run_until_someone_confirms(
+    session: Session, clinic_id: UUID, clinician_id: UUID
+) -> None:
+    for _ in range(14):
+        factories.decide(session, scored(session, clinic_id, LOW), clinician_id)
+    activate(session)
+    run = plan(session, Scope(kind="all"), size=12)
+    chunk = take(session)
+    assert say(session, chunk, SEVERE, share=0.02).recalls == 12
+    chunks.close(session, chunk)
+    session.refresh(run)
+    assert run.state is RunState.PAUSED
+    assert "12 of at most 14" in str(run.reason)
+    assert chunks.take(session, worker_id=uuid4(), lease_seconds=60) is None
+    runs.resume(session, run.id)
+    chunk = take(session)
+    assert say(session, chunk, SEVERE, share=0.02).recalls == 2
+    session.refresh(run)
+    assert run.state is RunState.RUNNING
+
+
+def test_an_unknown_run_is_told(session: Session) -> None:
+    with pytest.raises(NotFound, match="no such run"):
+        runs.find_run(session, uuid4())
+
+
+# The report
+
+
+def test_the_report_counts_what_happened(
+    session: Session, clinic_id: UUID, clinician_id: UUID
+) -> None:
+    low = [scored(session, clinic_id, LOW) for _ in range(3)]
+    middle = scored(session, clinic_id, 0.4)
+    decided = scored(session, clinic_id, LOW)
+    factories.decide(session, decided, clinician_id)
+    activate(session)
+    session.execute(text("UPDATE assessments SET created_at = '2026-01-01'"))
+    run = plan(session, Scope(kind="all"))
+    chunk = take(session)
+    broken = left(session, chunk)[2].lease.image_id
+    chunks.give_up(session, chunk, [broken], reason="It cannot be decoded.")
+    scores = {low[0]: 0.4, low[1]: SEVERE, middle: SEVERE, decided: SEVERE}
+    say(session, chunk, lambda case_id: scores[case_id])
+    chunks.close(session, chunk)
+    report = finish(session, run)
+    assert (report.images, report.scored, report.failed) == (5, 4, 1)
+    assert (report.upgrades, report.recalls) == (3, 1)
+    moves = {(one.before, one.after): one.cases for one in report.transitions}
+    assert moves == {
+        ("low", "indeterminate"): 1,
+        ("low", "severe"): 2,
+        ("indeterminate", "severe"): 1,
+    }
+    assert [(one.reason, one.images) for one in report.failures] == [("It cannot be decoded.", 1)]
+    assert report.drift.photographs == 4
+    assert report.drift.mean == pytest.approx((0.3 + 0.8 + 0.5 + 0.8) / 4, abs=1e-6)
+    assert sum(report.drift.histogram) == 4
+    assert get(session, low[2]).severity is Severity.LOW
+
+
+# With a worker
+
+
+@pytest.fixture
+def start(settings: Settings) -> Iterator[Callable[..., Runtime]]:
+    started = []
+
+    def run(**changes: Any) -> Runtime:
+        asked = {"outage_delay": 1e-6, "scoring_threads": 1, "rescore_chunk": 3} | changes
+        started.append(Runtime(settings.model_copy(update=asked)))
+        return started[-1]
+
+    yield run
+    for runtime in started:
+        runtime.sessions.kw["bind"].dispose()
+
+
+@pytest.fixture
+def second(settings: Settings, sessions: sessionmaker[Session]) -> str:
+    """A second real release, known to the database."""
+    name = f"second-{uuid4().hex[:8]}"
+    folder = settings.releases_dir / name
+    build_tiny_release(folder, seed=7)
+    with sessions.begin() as session:
+        add_release(
+            session,
+            name=name,
+            manifest=read_manifest(folder).model_dump(mode="json"),
+            sha256=bytes.fromhex(manifest_sha256(folder)),
+        )
+    return name
+
+
+def sent_and_scored(
+    sessions: sessionmaker[Session],
+    store: ImageStore,
+    clinic_id: UUID,
+    runtime: Runtime,
+    count: int,
+) -> list[UUID]:
+    from dermtriage_worker.scoring import score_pending
+
+    images: list[UUID] = []
+    with sessions.begin() as session:
+        for number in range(count):
+            receipt = factories.receive(session, clinic_id, store=store, files=[photograph(number)])
+            images += receipt.pending_image_ids
+    assert score_pending(runtime, None) == count
+    return images
+
+
+def begin(sessions: sessionmaker[Session], name: str, size: int = 3) -> UUID:
+    with sessions.begin() as session:
+        activate_release(
+            session, name=name, minimum_sensitivity=0.0, actor="tests", override_reason="a test"
+        )
+        return plan(session, size=size, name=name).id
+
+
+def test_a_worker_works_a_run_off(
+    sessions: sessionmaker[Session],
+    store: ImageStore,
+    clinic_id: UUID,
+    start: Callable[..., Runtime],
+    second: str,
+) -> None:
+    runtime = start(scoring_batch=2)
+    images = sent_and_scored(sessions, store, clinic_id, runtime, 7)
+    run_id = begin(sessions, second)
+    assert rescore(runtime) == 7
+    assert rescore(runtime) == 0
+    with sessions() as session:
+        run = runs.find_run(session, run_id)
+        assert run.state is RunState.FINISHED
+        release = find_release(session, second)
+        for image_id in images:
+            assert factories.image(session, image_id).release_id == release.id
+            assert session.get(Assessment, (release.id, image_id)) is not None
+        assert invariants.check_invariants(session) == {}
+
+
+def test_uploads_go_first(
+    sessions: sessionmaker[Session],
+    store: ImageStore,
+    clinic_id: UUID,
+    start: Callable[..., Runtime],
+    second: str,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    runtime = start(scoring_batch=2)
+    sent_and_scored(sessions, store, clinic_id, runtime, 6)
+    begin(sessions, second, size=6)
+    seen: list[int] = []
+    record = rescoring.record
+
+    def record_and_send(session: Session, *arguments: Any, **named: Any) -> Changes:
+        changes = record(session, *arguments, **named)
+        waiting = session.scalar(text("SELECT count(*) FROM pending_images"))
+        seen.append(int(waiting or 0))
+        # While this batch was on the device, a clinic sent another photograph.
+        files = [photograph(100 + len(seen))]
+        factories.receive(session, clinic_id, store=store, files=files)
+        return changes
+
+    monkeypatch.setattr(rescoring, "record", record_and_send)
+    assert rescore(runtime) == 6
+    assert seen == [0, 0, 0]
+
+
+def test_an_image_that_cannot_be_scored_is_left_out_with_its_reason(
+    sessions: sessionmaker[Session],
+    store: ImageStore,
+    clinic_id: UUID,
+    start: Callable[..., Runtime],
+    second: str,
+    settings: Settings,
+) -> None:
+    runtime = start()
+    images = sent_and_scored(sessions, store, clinic_id, runtime, 3)
+    folder = Path(settings.store_url.removeprefix("file://"))
+    for path in folder.rglob(f"*{images[1]}*"):
+        path.write_bytes(b"no photograph")
+    with sessions() as session:
+        before = factories.image(session, images[1]).severity
+    run_id = begin(sessions, second)
+    assert rescore(runtime) == 2
+    with sessions() as session:
+        run = runs.find_run(session, run_id)
+        assert run.state is RunState.FINISHED
+        (failure,) = session.scalars(select(RescoreFailure))
+        assert (failure.run_id, failure.image_id) == (run_id, images[1])
+        assert factories.image(session, images[1]).severity is before
+
+
+def test_what_killed_a_worker_is_found_and_its_neighbours_are_scored(
+    sessions: sessionmaker[Session],
+    store: ImageStore,
+    clinic_id: UUID,
+    start: Callable[..., Runtime],
+    second: str,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    runtime = start()
+    images = sent_and_scored(sessions, store, clinic_id, runtime, 3)
+    run_id = begin(sessions, second)
+
+    class Death(BaseException):
+        """Stands for the process's end."""
+
+    from dermtriage_worker import rescoring as worker
+
+    def deadly(store: ImageStore, image_id: UUID) -> bytes:
+        if image_id == images[1]:
+            raise Death
+        return store.get_rendition(image_id)
+
+    monkeypatch.setattr(worker, "rendition_of", deadly)
+    for _ in range(2):
+        with pytest.raises(Death):
+            rescore(runtime)
+        with sessions.begin() as session:
+            session.execute(
+                text("UPDATE rescore_chunks SET lease_expires_at = now() WHERE done_at IS NULL")
+            )
+    rescore(runtime)
+    with sessions() as session:
+        run = runs.find_run(session, run_id)
+        assert run.state is RunState.FINISHED
+        (failure,) = session.scalars(select(RescoreFailure))
+        assert failure.image_id == images[1]
+        assert "did not come back" in failure.reason
+        release = find_release(session, second)
+        done = session.scalars(
+            select(Assessment.image_id).where(Assessment.release_id == release.id)
+        )
+        assert set(done) == {images[0], images[2]}
+
+
+def test_a_release_whose_folder_is_gone_fails_its_run(
+    sessions: sessionmaker[Session],
+    store: ImageStore,
+    clinic_id: UUID,
+    start: Callable[..., Runtime],
+    settings: Settings,
+) -> None:
+    runtime = start()
+    sent_and_scored(sessions, store, clinic_id, runtime, 1)
+    with sessions.begin() as session:
+        know(session)
+        run_id = plan(session).id
+    assert rescore(runtime) == 0
+    with sessions() as session:
+        run = runs.find_run(session, run_id)
+        assert run.state is RunState.FAILED
+        assert NEXT in str(run.reason)
