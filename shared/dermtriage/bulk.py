@@ -226,6 +226,4 @@ def _copy(
                 copy.write_row(row)
     except psycopg.OperationalError as error:
         # SQLAlchemy turns the driver's errors into its own, but knows nothing of this call.
-        raise Unavailable(
-            "The database connection was lost.", code="database_unavailable"
-        ) from error
+        raise Unavailable("The database cannot be reached.", code="database_unavailable") from error

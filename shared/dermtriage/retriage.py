@@ -182,7 +182,7 @@ def adopt_policy(
         raise Conflict(
             f"The policy would lower {lowered} open {'case' if lowered == 1 else 'cases'};"
             " nothing was changed.",
-            remedy="See which with --dry-run. To lower them, repeat with --allow-down and a"
+            remedy="See how with --dry-run. To lower them, repeat with --allow-down and a"
             " --reason, which is kept.",
             code="cases_would_be_lowered",
         )

@@ -8,18 +8,19 @@ from functools import partial
 from typing import Any
 from uuid import UUID
 
+import psycopg
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from sqlalchemy import func, select, update
+from sqlalchemy import func, select, text, update
 from sqlalchemy.orm import Session, sessionmaker
 from tests import factories
 from tests.factories import INDETERMINATE, LOW, MONDAY, SEVERE
 
-from dermtriage import assessments, retriage
+from dermtriage import assessments, bulk, retriage
 from dermtriage.activations import activate_release, add_release
-from dermtriage.db import new_id
-from dermtriage.errors import Conflict, RequestRejected
+from dermtriage.db import new_id, outage_as_unavailable
+from dermtriage.errors import Conflict, RequestRejected, Unavailable
 from dermtriage.invariants import check_invariants
 from dermtriage.models import (
     Assessment,
@@ -554,6 +555,30 @@ def test_a_score_under_way_is_waited_for_and_not_lowered_without_leave(
         assert check_invariants(session) == {}
 
 
+def test_a_connection_that_is_lost_while_rows_are_copied_is_an_outage(
+    sessions: sessionmaker[Session], janitor: psycopg.Connection
+) -> None:
+    def copy_and_lose(session: Session) -> None:
+        pid = session.scalar(select(func.pg_backend_pid()))
+        session.execute(text("CREATE TEMPORARY TABLE lost (n int)"))
+
+        def rows() -> Iterator[list[int]]:
+            yield [1]
+            janitor.execute("SELECT pg_terminate_backend(%s, 5000)", [pid])
+            yield [2]
+
+        with pytest.raises(Unavailable):
+            bulk._copy(session, "lost", ["n"], rows())
+
+    def run() -> None:
+        with outage_as_unavailable(), sessions() as session:
+            copy_and_lose(session)
+
+    # Its transaction cannot even be rolled back.
+    with pytest.raises(Unavailable):
+        run()
+
+
 # Whatever the cases, whatever the policy
 
 shares = st.integers(0, 20).map(lambda twentieth: twentieth / 20)
@@ -799,7 +824,7 @@ def check_lowered(session: Session, stood: Stood) -> set[UUID]:
 
 
 @settings(
-    max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+    max_examples=30, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
 @given(st.lists(drawn_cases, min_size=1, max_size=5), policy_changes())
 def test_what_holds_of_every_policy(

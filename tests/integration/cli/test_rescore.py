@@ -158,4 +158,17 @@ def test_a_run_stands_still_goes_on_and_ends(runtime: Runtime) -> None:
 
 def test_an_unknown_run_or_release_is_told() -> None:
     assert "There is no such run" in refuse("report", str(UUID(int=0)))
-    assert "knows no release nobody" in refuse("--release", "nobody")
+    assert "Release nobody has no readable manifest.json" in refuse("--release", "nobody")
+
+
+def test_a_release_that_the_database_does_not_know_is_made_known(
+    runtime: Runtime, settings: Settings
+) -> None:
+    third = f"{SECOND}-third"
+    if not (settings.releases_dir / third).exists():
+        build_tiny_release(settings.releases_dir / third, seed=9)
+    run_id = planned("--release", third)
+    assert rescore(runtime) == PHOTOGRAPHS
+    report = json.loads(succeed("report", run_id, "--json"))
+    assert (report["release"], report["triaged"]) == (third, False)
+    assert "not the active one" in succeed("report", run_id)

@@ -94,11 +94,11 @@ def test_a_dry_run_shows_the_matrix_and_changes_nothing(
     }
     words = " ".join(shown)
     assert "6 open cases" in words
-    assert "Of 7 cases, 5 would change: 1 decided ones would be recalled" in words
+    assert "5 of 7 cases would change. Decided, and recalled: 1. Open, and lowered: 0." in words
     assert "Nothing was changed." in words
     assert "--allow-down" not in words
     words = " ".join(succeed(policy, LAXER, "--dry-run").split())
-    assert "4 open ones would be lowered" in words
+    assert "Open, and lowered: 4." in words
     assert "--allow-down and a --reason" in words
     assert severities(sessions) == before
     with sessions() as session:
@@ -134,7 +134,7 @@ def test_a_run_does_what_the_dry_run_shows(sessions: sessionmaker[Session], poli
 
     again = " ".join(succeed(policy, STRICTER).split())
     assert f"Policy {policy_id} was the active one already." in again
-    assert "Of 7 cases, 0 changed: 0 decided ones recalled, 0 open ones lowered." in again
+    assert "0 of 7 cases changed. Decided, and recalled: 0. Open, and lowered: 0." in again
 
 
 def test_lowering_needs_leave_and_a_reason(sessions: sessionmaker[Session], policy: Path) -> None:

@@ -63,8 +63,11 @@ def start(
         return
     from dermtriage import rescoring, runs
     from dermtriage.releases import active_release, find_release
+    from dermtriage_cli.release_folders import introduce_release
 
     with open_session(data_dir) as (session, settings):
+        if release is not None:
+            introduce_release(session, settings.releases_dir / release)
         chosen = find_release(session, release) if release else active_release(session)
         wanted = _scope(scope, session, settings)
         if dry_run:

@@ -172,10 +172,10 @@ def _show(adopted: "Adopted | None", tally: "Tally") -> None:
         counts = (str(tally.transitions[before, after]) for after in Severity)
         table.add_row(coloured(before), *counts)
     out.print(table)
-    would = "would be " if adopted is None else ""
+    change = "would change" if adopted is None else "changed"
     out.print(
-        f"Of {tally.cases} cases, {tally.changed} {'would change' if would else 'changed'}:"
-        f" {tally.recalled} decided ones {would}recalled, {tally.lowered} open ones {would}lowered."
+        f"{tally.changed} of {tally.cases} cases {change}."
+        f" Decided, and recalled: {tally.recalled}. Open, and lowered: {tally.lowered}."
     )
     if adopted is None:
         if tally.lowered:
