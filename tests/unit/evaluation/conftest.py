@@ -11,7 +11,8 @@ from dermtriage_cli.samples import generate
 from dermtriage_worker.ensemble.ensemble import Ensemble, Prediction
 from dermtriage_worker.ensemble.manifest import write_manifest
 from dermtriage_worker.ensemble.tiny import build_tiny_release
-from dermtriage_worker.evaluation.labelled import Labelled
+from dermtriage_worker.evaluation.labelled import Labelled, read_labelled
+from dermtriage_worker.evaluation.measure import Measurement, measure
 
 # Tests run beside each other; threads that wait for each other make tiny networks slow.
 torch.set_num_threads(1)
@@ -52,6 +53,21 @@ def folded(tmp_path_factory: pytest.TempPathFactory) -> Ensemble:
     )
     write_manifest(folder, manifest.model_copy(update={"members": members}))
     return Ensemble.load(folder, "cpu")
+
+
+@pytest.fixture(scope="session")
+def measurement(folded: Ensemble, drawn: Path) -> Measurement:
+    """What the folded release says of the drawn photographs, also under all shifts."""
+    photographs = read_labelled(drawn / "images", drawn / "truth.csv")
+    return measure(
+        folded,
+        photographs,
+        seen=KnownFolds({one.image_id: index % 2 for index, one in enumerate(photographs)}),
+        out_of_fold=True,
+        with_shifts=True,
+        sample=7,
+        on_progress=lambda step, done, total: None,
+    )
 
 
 def labelled(diagnoses: Sequence[str], **fields: Sequence[object]) -> list[Labelled]:

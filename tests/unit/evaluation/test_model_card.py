@@ -5,32 +5,15 @@ import re
 from pathlib import Path
 
 import pytest
-from tests.unit.evaluation.conftest import KnownFolds
 
-from dermtriage_worker.ensemble.ensemble import Ensemble
 from dermtriage_worker.evaluation.explanations import (
     ExplanationFigures,
     MapFigures,
     SampleFigures,
 )
-from dermtriage_worker.evaluation.labelled import read_labelled
-from dermtriage_worker.evaluation.measure import Measurement, measure
+from dermtriage_worker.evaluation.measure import Measurement
 from dermtriage_worker.evaluation.model_card import CardRefused, write_model_card
 from dermtriage_worker.evaluation.report import Report, write_report
-
-
-@pytest.fixture(scope="module")
-def measurement(folded: Ensemble, drawn: Path) -> Measurement:
-    labelled = read_labelled(drawn / "images", drawn / "truth.csv")
-    return measure(
-        folded,
-        labelled,
-        seen=KnownFolds({one.image_id: index % 2 for index, one in enumerate(labelled)}),
-        out_of_fold=True,
-        with_shifts=True,
-        sample=7,
-        on_progress=lambda step, done, total: None,
-    )
 
 
 @pytest.fixture(scope="module")

@@ -43,20 +43,6 @@ class Page(HTMLParser):
 
 
 @pytest.fixture(scope="module")
-def measurement(folded: Ensemble, drawn: Path) -> Measurement:
-    labelled = read_labelled(drawn / "images", drawn / "truth.csv")
-    return measure(
-        folded,
-        labelled,
-        seen=KnownFolds({one.image_id: index % 2 for index, one in enumerate(labelled)}),
-        out_of_fold=True,
-        with_shifts=True,
-        sample=7,
-        on_progress=lambda step, done, total: None,
-    )
-
-
-@pytest.fixture(scope="module")
 def written(
     measurement: Measurement, drawn: Path, tmp_path_factory: pytest.TempPathFactory
 ) -> Written:
