@@ -44,7 +44,6 @@ def measure(sessions: sessionmaker[Session], settings: Settings) -> float:
         run = rescoring.plan_run(
             session, release=release, scope=Scope(kind="all"), actor="bench", chunk_images=64
         )
-        assert run is not None
         images, release_id = run.images, release.id
     send_rescores(make_celery(settings), settings.scoring_threads)
     rows = select(func.count()).select_from(Assessment).where(Assessment.release_id == release_id)

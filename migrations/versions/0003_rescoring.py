@@ -23,7 +23,7 @@ def upgrade() -> None:
         sa.Column("actor", sa.String(length=100), nullable=False),
         sa.Column("images", sa.BigInteger(), nullable=False),
         sa.Column("recalls", sa.Integer(), nullable=False),
-        sa.Column("recalls_confirmed", sa.Boolean(), nullable=False),
+        sa.Column("recalls_confirmed", sa.Boolean(), nullable=True),
         sa.Column("reason", sa.String(length=500), nullable=True),
         sa.Column(
             "created_at",

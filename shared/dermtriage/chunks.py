@@ -99,7 +99,7 @@ def take(session: Session, *, worker_id: UUID, lease_seconds: float) -> Chunk | 
         )
         session.execute(
             update(RescoreRun)
-            .where(RescoreRun.id == run.id, RescoreRun.state == RunState.PLANNED)
+            .where(RescoreRun.id == run.id, RescoreRun.started_at.is_(None))
             .values(state=RunState.RUNNING, started_at=func.now())
         )
         return Chunk(

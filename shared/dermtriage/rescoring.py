@@ -14,6 +14,7 @@ from dermtriage import assessments, chunks, runs
 from dermtriage.assessments import Result
 from dermtriage.chunks import Chunk, Work
 from dermtriage.db import new_id
+from dermtriage.errors import Conflict
 from dermtriage.models import (
     Case,
     Image,
@@ -66,7 +67,7 @@ def plan_run(
     actor: str,
     chunk_images: int,
     night: date | None = None,
-) -> RescoreRun | None:
+) -> RescoreRun:
     """Plan a run: count its images, and cut them into chunks.
 
     Parameters
@@ -80,10 +81,10 @@ def plan_run(
     night
         The local date whose run this is.
 
-    Returns
-    -------
-    RescoreRun or None
-        None if the run of that night has been planned already.
+    Raises
+    ------
+    Conflict
+        If the run of that night has been planned already.
     """
     run_id = new_id()
     planned = session.execute(
@@ -97,13 +98,16 @@ def plan_run(
             actor=actor,
             images=0,
             recalls=0,
-            recalls_confirmed=False,
         )
         .on_conflict_do_nothing(index_elements=["night"])
         .returning(RescoreRun.id)
     ).first()
     if planned is None:
-        return None
+        raise Conflict(
+            "The run of this night has been planned already.",
+            remedy="See `dermtriage rescore list`.",
+            code="night_planned",
+        )
     position = func.row_number().over(order_by=Image.id) - 1
     numbered = (
         select(Image.id.label("id"), (position // chunk_images).label("number"))
@@ -149,14 +153,18 @@ def plan_night(session: Session, settings: Settings, *, now: datetime) -> Rescor
     # A database that is younger than the night has missed nothing.
     if known is not None or installed is None or installed > began:
         return None
-    return plan_run(
-        session,
-        release=active_release(session),
-        scope=OPEN,
-        actor=BEAT,
-        chunk_images=settings.rescore_chunk,
-        night=night,
-    )
+    try:
+        return plan_run(
+            session,
+            release=active_release(session),
+            scope=OPEN,
+            actor=BEAT,
+            chunk_images=settings.rescore_chunk,
+            night=night,
+        )
+    except Conflict:
+        # Another beat looked at the same moment, and was first.
+        return None
 
 
 def last_night(at: str, timezone: str, now: datetime) -> tuple[date, datetime]:
@@ -234,8 +242,8 @@ def _count_recalls(session: Session, chunk: Chunk, recalls: int, share: float) -
         .execution_options(populate_existing=True)
     ).one()
     many = run.recalls > max(FEW_RECALLS, share * run.images)
-    if many and not run.recalls_confirmed and run.state is RunState.RUNNING:
-        run.state = RunState.PAUSED
+    if many and run.recalls_confirmed is None and run.state is RunState.RUNNING:
+        run.state, run.recalls_confirmed = RunState.PAUSED, False
         run.reason = (
             f"{run.recalls} of at most {run.images} images have recalled a case:"
             " someone has to confirm that this is right."

@@ -58,9 +58,13 @@ def pause(session: Session, run_id: UUID, *, reason: str) -> RescoreRun:
 
 
 def resume(session: Session, run_id: UUID) -> RescoreRun:
-    """Let a paused run go on, and confirm the recalls that may have stopped it."""
+    """Let a paused run go on; if its recalls stopped it, this confirms them.
+
+    A run that was paused for another reason is still stopped by many recalls.
+    """
     run = _become(session, run_id, (RunState.PAUSED,), RunState.RUNNING, None)
-    run.recalls_confirmed = True
+    if run.recalls_confirmed is False:
+        run.recalls_confirmed = True
     return run
 
 

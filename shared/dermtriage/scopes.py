@@ -1,6 +1,5 @@
 """Which images a rescore run is about, and which of them it has still to score."""
 
-from datetime import datetime
 from typing import Literal
 from uuid import UUID
 
@@ -39,11 +38,6 @@ class Scope(BaseModel):
 
 
 OPEN = Scope()
-
-
-def received_since(moment: datetime) -> Scope:
-    """Return the scope of cases received from a moment on."""
-    return Scope(kind="since", since=moment)
 
 
 def within(scope: Scope) -> ColumnElement[bool]:

@@ -35,7 +35,6 @@ def _plan(system: System) -> UUID:
             actor="tests",
             chunk_images=8,
         )
-        assert run is not None
         return run.id
 
 

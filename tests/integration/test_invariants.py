@@ -109,7 +109,6 @@ def _rescore(session: Session) -> None:
         ]
         rescoring.record(session, chunk, results, [], device="cpu", now=MONDAY, recall_share=1.0)
         chunks.close(session, chunk)
-    assert run is not None
     assert rescore_reports.finish_done(session, now=MONDAY) == [run.id]
 
 

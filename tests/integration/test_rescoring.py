@@ -35,7 +35,7 @@ from dermtriage.models import (
 from dermtriage.releases import active_release, find_release
 from dermtriage.rescore_reports import RunReport
 from dermtriage.rescoring import Changes, last_night
-from dermtriage.scopes import OPEN, Scope, received_since
+from dermtriage.scopes import OPEN, Scope
 from dermtriage.settings import Settings
 from dermtriage.states import CaseState, Outcome, Priority, RunState, Severity
 from dermtriage.storage import ImageStore
@@ -73,15 +73,13 @@ def scored(
 
 
 def plan(session: Session, scope: Scope = OPEN, size: int = 512, name: str = NEXT) -> RescoreRun:
-    run = rescoring.plan_run(
+    return rescoring.plan_run(
         session,
         release=find_release(session, name),
         scope=scope,
         actor="tests",
         chunk_images=size,
     )
-    assert run is not None
-    return run
 
 
 def take(session: Session) -> Chunk:
@@ -191,7 +189,7 @@ def test_scopes(session: Session, clinic_id: UUID, clinician_id: UUID) -> None:
 
     assert cases(OPEN) == {standing, late, retake}
     assert cases(Scope(kind="all")) == {standing, late, retake, decided}
-    assert cases(received_since(MONDAY + timedelta(days=2))) == {late}
+    assert cases(Scope(kind="since", since=MONDAY + timedelta(days=2))) == {late}
     assert cases(Scope(kind="clinic", clinic_id=clinic_id)) == {standing, retake, decided}
 
 
@@ -450,6 +448,36 @@ def test_a_paused_run_waits_and_goes_on(session: Session, clinic_id: UUID) -> No
     again = take(session)
     assert again.attempts == 1
     assert say(session, again, LOW).images == 1
+
+
+def test_a_run_that_was_paused_before_it_began_has_a_beginning(
+    session: Session, clinic_id: UUID
+) -> None:
+    scored(session, clinic_id, LOW)
+    activate(session)
+    run = plan(session)
+    runs.pause(session, run.id, reason="asked for")
+    runs.resume(session, run.id)
+    take(session)
+    session.refresh(run)
+    assert (run.state, run.started_at is not None) == (RunState.RUNNING, True)
+
+
+def test_going_on_after_another_pause_confirms_no_recalls(
+    session: Session, clinic_id: UUID, clinician_id: UUID
+) -> None:
+    for _ in range(12):
+        factories.decide(session, scored(session, clinic_id, LOW), clinician_id)
+    activate(session)
+    run = plan(session, Scope(kind="all"))
+    runs.pause(session, run.id, reason="maintenance")
+    runs.resume(session, run.id)
+    assert say(session, take(session), SEVERE, share=0.02).recalls == 12
+    session.flush()
+    session.refresh(run)
+    assert (run.state, run.recalls_confirmed) == (RunState.PAUSED, False)
+    runs.resume(session, run.id)
+    assert (run.state, run.recalls_confirmed) == (RunState.RUNNING, True)
 
 
 def test_a_cancelled_run_keeps_what_it_did(session: Session, clinic_id: UUID) -> None:

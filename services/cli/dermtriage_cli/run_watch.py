@@ -43,6 +43,7 @@ def watch_run(sessions: sessionmaker[Session], settings: Settings, run_id: UUID)
         began, scored_before = time.monotonic(), None
         while True:
             with sessions.begin() as session:
+                # Upkeep ends a run as well, but a while after its last chunk.
                 rescore_reports.finish_done(session, now=utcnow())
                 run = runs.find_run(session, run_id)
                 progress = runs.progress(session, run)

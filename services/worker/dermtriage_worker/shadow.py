@@ -16,6 +16,7 @@ from dermtriage.db import outage_as_unavailable
 from dermtriage.errors import DermtriageError, Unavailable
 from dermtriage.models import Release
 from dermtriage.releases import shadow_of
+from dermtriage_worker.batches import reason_of
 from dermtriage_worker.claimed import Ready, result_of
 from dermtriage_worker.ensemble.device import DeviceLost
 from dermtriage_worker.ensemble.ensemble import Ensemble
@@ -71,7 +72,7 @@ def score_shadow(
             extra={
                 "release": release.name,
                 "images": len(ready),
-                "reason": str(error) if ours else type(error).__name__,
+                "reason": reason_of(error),
             },
             exc_info=None if ours else error,
         )

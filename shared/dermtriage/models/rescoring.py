@@ -46,8 +46,8 @@ class RescoreRun(Base):
     images: Mapped[int] = mapped_column(BigInteger)
     """In scope when the run was planned."""
     recalls: Mapped[int] = mapped_column(default=0)
-    recalls_confirmed: Mapped[bool] = mapped_column(default=False)
-    """Whether someone has let the run go on in spite of its many recalls."""
+    recalls_confirmed: Mapped[bool | None]
+    """Whether someone has let the run go on in spite of its many recalls; empty: none was asked."""
     reason: Mapped[str | None] = mapped_column(String(500))
     """Why it stands still or has failed."""
     created_at: Mapped[CreatedAt]

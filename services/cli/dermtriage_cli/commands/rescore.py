@@ -84,8 +84,6 @@ def start(
             actor=user(),
             chunk_images=settings.rescore_chunk,
         )
-        if run is None:  # only a night's run can be planned already
-            raise AssertionError
         run_id, images, chunks = run.id, run.images, runs.progress(session, run).chunks
     _wake(settings, chunks)
     if not as_json:
@@ -246,7 +244,7 @@ def _scope(text: str, session: "Session", settings: "Settings") -> "Scope":
     from zoneinfo import ZoneInfo
 
     from dermtriage import accounts
-    from dermtriage.scopes import OPEN, Scope, received_since
+    from dermtriage.scopes import OPEN, Scope
 
     kind, _, value = text.partition(":")
     if text == "open":
@@ -258,7 +256,8 @@ def _scope(text: str, session: "Session", settings: "Settings") -> "Scope":
             day = datetime.strptime(value, "%Y-%m-%d")  # noqa: DTZ007 - the zone comes next
         except ValueError as error:
             raise typer.BadParameter("The date is written as 2026-11-01.") from error
-        return received_since(day.replace(tzinfo=ZoneInfo(settings.timezone)).astimezone(UTC))
+        began = day.replace(tzinfo=ZoneInfo(settings.timezone)).astimezone(UTC)
+        return Scope(kind="since", since=began)
     if kind == "clinic" and value:
         return Scope(kind="clinic", clinic_id=accounts.find_clinic(session, name=value).id)
     raise typer.BadParameter("It is open, all, since:DATE or clinic:NAME.", param_hint="--scope")
