@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from dermtriage_worker.ensemble.skin import GREY, inside_border, skin_cells
+from dermtriage_worker.ensemble.skin import GREY, box_sum, inside_border, skin_cells, widened
 
 _CLIPPED_DARK, _CLIPPED_BRIGHT = 0.06, 0.97
 _FLAT = 1e-4
@@ -37,27 +37,33 @@ def measure_quality(square: Tensor) -> dict[str, float]:
     values = square.float() / 255.0
     grey = torch.tensordot(torch.tensor(GREY), values, dims=1)
     inside = inside_border(grey)
-    levels = grey[inside]
+    levels = _where(grey, inside)
     figures = {
         "sharpness": _sharpness(grey, inside),
         "brightness": float(levels.mean()),
         "contrast": float(levels.std(correction=0)),
         "dark_share": float((levels < _CLIPPED_DARK).float().mean()),
-        "bright_share": float((values.amin(0)[inside] > _CLIPPED_BRIGHT).float().mean()),
+        "bright_share": float((_where(values.amin(0), inside) > _CLIPPED_BRIGHT).float().mean()),
     }
     return figures | _framing(values, inside)
 
 
 def _sharpness(grey: Tensor, inside: Tensor) -> float:
-    padded = functional.pad(grey[None, None], (2, 2, 2, 2), mode="reflect")
+    padded = functional.pad(grey[None], (2, 2, 2, 2), mode="reflect")[0]
     before = _gradient(grey)
-    after = _gradient(functional.avg_pool2d(padded, 5, 1)[0, 0])
-    # The blur carries a border's edge three pixels inwards.
-    near = functional.max_pool2d((~inside).float()[None], 7, 1, 3)[0]
-    kept = near[1:-1, 1:-1] == 0
+    after = _gradient(box_sum(padded, 5) / 25)
+    kept = inside[1:-1, 1:-1]
+    if not kept.all():
+        # The blur carries a border's edge three pixels inwards.
+        kept = ~widened(~inside, 3)[1:-1, 1:-1]
     # What has no variation at all has nothing sharp in it.
-    variation = float(before[kept].mean())
-    return 1 - float(after[kept].mean()) / variation if variation > _FLAT else 0.0
+    variation = float(_where(before, kept).mean())
+    return 1 - float(_where(after, kept).mean()) / variation if variation > _FLAT else 0.0
+
+
+def _where(values: Tensor, chosen: Tensor) -> Tensor:
+    # Most photographs have no border, and picking out all pixels one by one costs ten times this.
+    return values if chosen.all() else values[chosen]
 
 
 def _gradient(grey: Tensor) -> Tensor:
