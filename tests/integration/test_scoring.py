@@ -29,10 +29,13 @@ from dermtriage.settings import Settings
 from dermtriage.states import CLASSES, ImageType, Scoring, Severity
 from dermtriage.storage import ImageStore
 from dermtriage.triage import triage_image
+from dermtriage_cli.offline import score_photographs
 from dermtriage_worker.ensemble.device import DeviceLost, DeviceOutOfMemory
 from dermtriage_worker.ensemble.ensemble import Ensemble, Prediction
 from dermtriage_worker.ensemble.manifest import MANIFEST_NAME, manifest_sha256
 from dermtriage_worker.ensemble.tiny import build_tiny_release
+from dermtriage_worker.evaluation.labelled import Labelled
+from dermtriage_worker.evaluation.scoring import score_labelled
 from dermtriage_worker.photographs import prepare_photograph
 from dermtriage_worker.runtime import Runtime
 from dermtriage_worker.scoring import score_pending
@@ -161,6 +164,43 @@ def test_a_backlog_is_scored_in_full_batches(
     assert sound(sessions)
     assert score_pending(runtime, images[0]) == 0
     assert score_pending(runtime, None) == 0
+
+
+def test_worker_score_and_evaluation_say_the_same(
+    sessions: sessionmaker[Session],
+    store: ImageStore,
+    clinic_id: UUID,
+    settings: Settings,
+    start: Callable[..., Runtime],
+    tmp_path: Path,
+) -> None:
+    known = {"age_approx": 70, "sex": "male"}
+    (image_id,) = send(sessions, store, clinic_id, 1, **known)
+    score_pending(start(), None)
+    with sessions() as session:
+        stored = session.scalars(select(Assessment).where(Assessment.image_id == image_id)).one()
+    path = tmp_path / "A.jpg"
+    path.write_bytes(store.get_original(image_id))
+    ensemble = Ensemble.load(settings.releases_dir / RELEASE, "cpu")
+    (scored,) = score_photographs([path], ensemble, batch=4, inputs={"A": known})
+    labelled = Labelled("A", path, "nv", "L1", inputs=known)
+    (evaluated,) = score_labelled(
+        ensemble, [labelled], seen=Nothing(), out_of_fold=False, on_progress=lambda _: None
+    )
+    assert scored.prediction == evaluated
+    assert stored.inputs == evaluated.inputs == known
+    assert stored.p_severe == pytest.approx(evaluated.p_severe, abs=1e-6)
+    assert stored.disagreement == pytest.approx(evaluated.disagreement, abs=1e-6)
+    by_class = dict(zip(CLASSES, stored.probabilities, strict=True))
+    assert by_class == pytest.approx(evaluated.probabilities, abs=1e-6)
+    assert stored.quality == pytest.approx(evaluated.quality, abs=1e-6)
+
+
+class Nothing:
+    """A training set without photographs."""
+
+    def fold_of(self, image_id: str) -> None:
+        """None of them was learnt from."""
 
 
 def test_an_overview_is_neither_scored_nor_rendered(

@@ -2,7 +2,7 @@
 
 import os
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import islice
@@ -19,6 +19,7 @@ from dermtriage.triage import Finding, Policy, triage_image
 from dermtriage_cli.photographs import name_of
 from dermtriage_worker.ensemble.device import DeviceOutOfMemory
 from dermtriage_worker.ensemble.ensemble import Ensemble, Prediction
+from dermtriage_worker.ensemble.metadata import Inputs
 from dermtriage_worker.overlay import overlay
 from dermtriage_worker.photographs import Photograph, prepare_photograph
 
@@ -68,7 +69,11 @@ def release_folder(settings: Settings, name: str | None) -> Path:
 
 
 def score_photographs(
-    photographs: Sequence[Path], ensemble: Ensemble, *, batch: int
+    photographs: Sequence[Path],
+    ensemble: Ensemble,
+    *,
+    batch: int,
+    inputs: Mapping[str, Inputs] | None = None,
 ) -> Iterator[Scored]:
     """Score photographs and yield each in its order; an unreadable one stops no other.
 
@@ -82,7 +87,10 @@ def score_photographs(
         A loaded release; its proposed thresholds judge.
     batch
         Photographs a device batch.
+    inputs
+        What is known beside the photographs, by their names.
     """
+    known = inputs or {}
     policy = ensemble.manifest.thresholds.policy()
 
     def prepare(path: Path) -> Photograph | Scored:
@@ -108,9 +116,8 @@ def score_photographs(
                 if not waiting:
                     return
                 taken = [waiting.popleft() for _ in range(min(batch, len(waiting)))]
-                yield from _judge(
-                    [(path, decoded.result()) for path, decoded in taken], ensemble, policy
-                )
+                prepared = [(path, decoded.result()) for path, decoded in taken]
+                yield from _judge(prepared, ensemble, policy, known)
         finally:
             decoders.shutdown(wait=False, cancel_futures=True)
 
@@ -132,10 +139,17 @@ def heat_map(path: Path, ensemble: Ensemble) -> bytes:
 
 
 def _judge(
-    prepared: Sequence[tuple[Path, Photograph | Scored]], ensemble: Ensemble, policy: Policy
+    prepared: Sequence[tuple[Path, Photograph | Scored]],
+    ensemble: Ensemble,
+    policy: Policy,
+    inputs: Mapping[str, Inputs],
 ) -> Iterator[Scored]:
-    squares = [found.prepared for _, found in prepared if isinstance(found, Photograph)]
-    predictions = iter(_predict(ensemble, squares))
+    items = [
+        (found.prepared, inputs.get(name_of(path), {}))
+        for path, found in prepared
+        if isinstance(found, Photograph)
+    ]
+    predictions = iter(_predict(ensemble, items))
     for path, found in prepared:
         if isinstance(found, Scored):
             yield found
@@ -153,11 +167,11 @@ def _judge(
         )
 
 
-def _predict(ensemble: Ensemble, squares: Sequence[Tensor]) -> list[Prediction]:
+def _predict(ensemble: Ensemble, items: Sequence[tuple[Tensor, Inputs]]) -> list[Prediction]:
     try:
-        return ensemble.predict(squares)
+        return ensemble.predict([square for square, _ in items], [known for _, known in items])
     except DeviceOutOfMemory:
-        if len(squares) == 1:
+        if len(items) == 1:
             raise
-        middle = len(squares) // 2
-        return _predict(ensemble, squares[:middle]) + _predict(ensemble, squares[middle:])
+        middle = len(items) // 2
+        return _predict(ensemble, items[:middle]) + _predict(ensemble, items[middle:])

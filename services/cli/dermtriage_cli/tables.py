@@ -28,6 +28,9 @@ _ISIC_IMAGE_TYPES = {
 }
 _NO_IMAGE_YET = "0" * 64
 
+OLDEST = 120
+"""Years; more is a slip of the pen."""
+
 
 @dataclass(frozen=True, slots=True)
 class Row:
@@ -82,6 +85,28 @@ def read_rows(path: Path) -> list[Row]:
             raise _wrong(path, row.line, f"{row.image} stands in line {seen[row.image]} already")
         seen[row.image] = row.line
     return rows
+
+
+def read_inputs(path: Path) -> dict[str, dict[str, str | int]]:
+    """Read what a table says of each photograph's patient, as far as an ensemble may use it.
+
+    Raises
+    ------
+    RequestRejected
+        If the table cannot be read, or an age is no number of years.
+    """
+    return {row.image: _inputs(path, row) for row in read_rows(path)}
+
+
+def _inputs(path: Path, row: Row) -> dict[str, str | int]:
+    known: dict[str, str | int] = {
+        field: row.values[field] for field in ("sex", "anatom_site") if field in row.values
+    }
+    if (age := row.values.get("age_approx")) is not None:
+        if not age.isdecimal() or int(age) > OLDEST:
+            raise _wrong(path, row.line, f"age_approx is {age!r}, no number of years")
+        known["age_approx"] = int(age)
+    return known
 
 
 def read_cases(path: Path, photographs: Iterable[str]) -> list[TableCase]:

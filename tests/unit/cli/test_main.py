@@ -165,6 +165,27 @@ def test_a_table_that_describes_other_photographs_is_refused(
     assert "1 of 3" in result.stderr
 
 
+def test_metadata_moves_the_score_of_the_photograph_it_describes(
+    photographs: Path, tmp_path: Path
+) -> None:
+    table = tmp_path / "table.csv"
+    table.write_text("image,sex,age_approx,anatom_site\nsample-0001,male,75,head/neck\n")
+    alone, informed = (
+        json.loads(run(app, ["score", str(photographs), "--json", *more]).stdout)
+        for more in ([], ["--metadata", str(table)])
+    )
+    changed = [
+        one["image"]
+        for one, other in zip(alone, informed, strict=True)
+        if one["p_severe"] != other["p_severe"]
+    ]
+    assert changed == ["sample-0001"]
+    table.write_text("image,age_approx\nsample-0001,old\n")
+    result = run(app, ["score", str(photographs), "--metadata", str(table)])
+    assert result.exit_code == 1
+    assert "line 2: age_approx is 'old'" in " ".join(result.stderr.split())
+
+
 def test_submit_prints_receipts_and_lists_failures(
     photographs: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

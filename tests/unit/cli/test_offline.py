@@ -16,6 +16,7 @@ from dermtriage_cli.offline import COLUMNS, heat_map, score_photographs
 from dermtriage_cli.samples import generate
 from dermtriage_worker.ensemble.device import DeviceOutOfMemory
 from dermtriage_worker.ensemble.ensemble import Ensemble, Prediction
+from dermtriage_worker.ensemble.metadata import Inputs
 
 
 @pytest.fixture
@@ -71,10 +72,10 @@ def test_a_small_device_gets_smaller_batches(
     whole = list(score_photographs(photographs, tiny, batch=5))
     predict = tiny.predict
 
-    def cramped(batch: Sequence[Tensor]) -> list[Prediction]:
+    def cramped(batch: Sequence[Tensor], inputs: Sequence[Inputs]) -> list[Prediction]:
         if len(batch) > 1:
             raise DeviceOutOfMemory("Full.")
-        return predict(batch)
+        return predict(batch, inputs)
 
     monkeypatch.setattr(tiny, "predict", cramped)
     assert [one.row() for one in score_photographs(photographs, tiny, batch=5)] == [

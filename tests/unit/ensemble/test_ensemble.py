@@ -154,8 +154,18 @@ def test_unknown_device_is_refused(tiny_folder: Path, name: str) -> None:
         Ensemble.load(tiny_folder, name)
 
 
+def test_metadata_moves_the_score_of_its_own_photograph_and_is_kept(tiny: Ensemble) -> None:
+    squares = _squares(2)
+    known = {"sex": "female", "age_approx": 70, "history": "none"}
+    first, second = tiny.predict(squares, [known, {}])
+    alone = tiny.predict(squares)
+    assert first.inputs == {"sex": "female", "age_approx": 70}
+    assert abs(first.p_severe - alone[0].p_severe) > 1e-4
+    assert (second.p_severe, second.inputs) == (alone[1].p_severe, {})
+
+
 def test_memory_running_out_is_told(tiny: Ensemble, monkeypatch: pytest.MonkeyPatch) -> None:
-    def exhausted(self: Network, squares: Tensor) -> Tensor:
+    def exhausted(self: Network, squares: Tensor, patients: Tensor) -> Tensor:
         raise torch.OutOfMemoryError("out of memory")
 
     monkeypatch.setattr(Network, "__call__", exhausted)

@@ -5,56 +5,59 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dermtriage_worker.ensemble.manifest import Calibration
-from dermtriage_worker.ensemble.metadata import groups, metadata_shift, used_inputs
+from dermtriage_worker.ensemble.members import PatientBranch
+from dermtriage_worker.ensemble.metadata import AGE_FLOOR, COLUMNS, WIDTH, encode, used_inputs
 
-OLD = (0.5, 0.2, 0.0, 0.0, 0.3, -0.6, 0.0)
-WOMAN = (0.0, 0.1, 0.0, 0.0, -0.1, 0.0, 0.0)
-CALIBRATION = Calibration(
-    temperature=1.0, metadata={"age_approx": {"75+": OLD}, "sex": {"female": WOMAN}}
-)
+REGIONS = {
+    "head/neck": ["face", "head/neck", "scalp"],
+    "torso": ["posterior torso", "back", "abdomen", "trunk"],
+    "upper extremity": ["upper extremity"],
+    "lower extremity": ["lower extremity"],
+    "acral": ["palms/soles", "foot", "acral"],
+    "genital": ["oral/genital", "genital"],
+}
+
+
+def test_sites_of_both_vocabularies_are_six_regions() -> None:
+    rows = [encode([{"anatom_site": site} for site in sites]) for sites in REGIONS.values()]
+    for same in rows:
+        assert len(same.unique(dim=0)) == 1
+        assert same[0].sum() == 1
+    assert len(torch.cat(rows).unique(dim=0)) == len(REGIONS)
 
 
 @pytest.mark.parametrize(
-    ("site", "region"),
-    [
-        ("face", "head/neck"),
-        ("head/neck", "head/neck"),
-        ("posterior torso", "torso"),
-        ("back", "torso"),
-        ("palms/soles", "acral"),
-        ("foot", "acral"),
-        ("lower extremity", "lower extremity"),
-        ("oral/genital", "genital"),
-    ],
+    "nothing",
+    [{}, {"anatom_site": "elsewhere", "sex": "", "age_approx": ""}, {"onset_date": "2020-01-01"}],
 )
-def test_sites_of_both_vocabularies_are_regions(site: str, region: str) -> None:
-    assert groups({"anatom_site": site}) == {"anatom_site": region}
+def test_what_says_nothing_is_all_zero_and_adds_nothing(nothing: dict[str, str]) -> None:
+    torch.manual_seed(0)
+    encoded = encode([nothing])
+    assert not encoded.any()
+    assert not PatientBranch(7)(encoded).any()
+    assert used_inputs(nothing) == {}
 
 
-def test_what_says_nothing_is_no_group() -> None:
-    assert groups({"anatom_site": "elsewhere", "sex": "", "onset_date": "2020-01-01"}) == {}
+@given(st.integers(0, AGE_FLOOR))
+def test_the_young_are_not_made_harmless_by_their_age(age: int) -> None:
+    assert torch.equal(encode([{"age_approx": age}]), encode([{"age_approx": AGE_FLOOR}]))
 
 
-@given(st.integers(0, 85))
-def test_every_age_has_its_band(age: int) -> None:
-    (band,) = groups({"age_approx": age}).values()
-    low, _, high = band.partition("-")
-    assert int(low.rstrip("+")) <= age
-    assert not high or age <= int(high)
+@given(st.integers(AGE_FLOOR, 84))
+def test_from_there_on_every_year_counts(age: int) -> None:
+    younger, older = encode([{"age_approx": age}, {"age_approx": age + 1}])
+    assert younger[0] == older[0] == 1
+    assert younger[1] < older[1]
 
 
-def test_known_fields_add_up_and_unknown_ones_add_nothing() -> None:
-    shift = metadata_shift(
-        [{"age_approx": 80, "sex": "female"}, {"age_approx": 30}, {}], CALIBRATION
-    )
-    assert shift is not None
-    expected = torch.tensor(OLD).double() + torch.tensor(WOMAN).double()
-    torch.testing.assert_close(shift[0], expected, atol=1e-6, rtol=0)
-    assert not shift[1:].any()
-    assert metadata_shift([{"sex": "female"}], Calibration(temperature=1.0)) is None
-
-
-def test_only_what_changed_something_is_kept() -> None:
+def test_each_field_has_columns_of_its_own() -> None:
     known = {"age_approx": 80, "sex": "male", "anatom_site": "face"}
-    assert used_inputs(known, CALIBRATION) == {"age_approx": 80}
+    alone = [encode([{field: known[field]}])[0] for field in COLUMNS]
+    assert torch.equal(sum(alone), encode([known])[0])
+    taken = sorted(i for columns in COLUMNS.values() for i in range(WIDTH)[columns])
+    assert taken == list(range(WIDTH))
+
+
+def test_only_what_says_something_is_kept() -> None:
+    known = {"age_approx": 80, "sex": "unknown", "anatom_site": "face", "onset_date": "2020-01-01"}
+    assert used_inputs(known) == {"age_approx": 80, "anatom_site": "face"}

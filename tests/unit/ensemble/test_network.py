@@ -7,11 +7,13 @@ from torch import nn
 from dermtriage.states import CLASSES
 from dermtriage_worker.ensemble.device import Compute
 from dermtriage_worker.ensemble.manifest import Member
-from dermtriage_worker.ensemble.members import create_network
+from dermtriage_worker.ensemble.members import create_network, patient_branch
+from dermtriage_worker.ensemble.metadata import encode
 from dermtriage_worker.ensemble.network import Network
 from dermtriage_worker.ensemble.preprocessing import normalise
 
 MEAN, STD = (0.5, 0.5, 0.5), (0.25, 0.25, 0.25)
+COMPUTE = Compute(torch.device("cpu"), torch.float32, chunk=1)
 
 
 def _trained_like(architecture: str) -> nn.Module:
@@ -30,16 +32,42 @@ def _trained_like(architecture: str) -> nn.Module:
 )
 def test_folded_network_equals_the_trained_one(architecture: str) -> None:
     network = _trained_like(architecture)
-    member = Member(
+    member = _member(architecture)
+    squares = torch.randint(0, 256, (2, 3, 150, 150), dtype=torch.uint8)
+    with torch.inference_mode():
+        expected = network(normalise(squares, 64, MEAN, STD))
+        served = Network(member, network.state_dict(), COMPUTE)
+        alone = served(squares, encode([{}, {}]))
+        torch.testing.assert_close(alone, expected, atol=1e-4, rtol=1e-4)
+        # No batch norm is left to be computed at serving.
+        assert not any(isinstance(m, nn.BatchNorm2d) for m in served._network.modules())
+
+
+def test_metadata_adds_what_its_branch_says_whatever_the_views() -> None:
+    network = _trained_like("lesionnet_tiny")
+    branch = patient_branch(network)
+    assert branch is not None
+    member = _member("lesionnet_tiny").model_copy(update={"views": 4})
+    squares = torch.randint(0, 256, (2, 3, 150, 150), dtype=torch.uint8)
+    known = encode([{"age_approx": 70, "sex": "male"}, {}])
+    with torch.inference_mode():
+        served = Network(member, network.state_dict(), COMPUTE)
+        added = served(squares, known) - served(squares, encode([{}, {}]))
+        torch.testing.assert_close(added, branch(known), atol=1e-5, rtol=1e-4)
+    assert added[0].abs().max() > 1e-3
+    assert not added[1].any()
+
+
+def test_most_networks_see_photographs_alone() -> None:
+    network = create_network("mobilenet_v2", len(CLASSES))
+    served = Network(_member("mobilenet_v2"), network.state_dict(), COMPUTE)
+    assert not served.reads_metadata
+    assert not served.of_patients(encode([{"sex": "male"}])).any()
+
+
+def _member(architecture: str) -> Member:
+    return Member(
         name="m", kind="m", fold=None, architecture=architecture, file="m", sha256="0" * 64,
         input_size=64,
         mean=MEAN, std=STD, views=1, weight=1, temperature=1, bias=(0.0,) * len(CLASSES),
     )  # fmt: skip
-    compute = Compute(torch.device("cpu"), torch.float32, chunk=1)
-    squares = torch.randint(0, 256, (2, 3, 150, 150), dtype=torch.uint8)
-    with torch.inference_mode():
-        expected = network(normalise(squares, 64, MEAN, STD))
-        served = Network(member, network.state_dict(), compute)
-        torch.testing.assert_close(served(squares), expected, atol=1e-4, rtol=1e-4)
-        # No batch norm is left to be computed at serving.
-        assert not any(isinstance(m, nn.BatchNorm2d) for m in served._network.modules())

@@ -12,6 +12,7 @@ from torch import Tensor
 from dermtriage.errors import ReleaseInvalid
 from dermtriage_worker.ensemble.ensemble import Ensemble
 from dermtriage_worker.ensemble.manifest import FileRef, Manifest, read_manifest, write_manifest
+from dermtriage_worker.ensemble.metadata import encode
 from dermtriage_worker.ensemble.scope import NEUTRAL, Judge, Scope, join
 from dermtriage_worker.ensemble.tiny import build_tiny_release
 
@@ -86,7 +87,7 @@ def judged(tmp_path: Path) -> Path:
     ensemble = Ensemble.load(folder, "cpu")
     judges = {}
     for network in ensemble.networks:
-        _, tap = network.tapped(square()[None])
+        _, tap = network.tapped(square()[None], encode([{}]))
         size = tap.shape[1] + 2
         seen = torch.cat([tap[0], torch.zeros(2)])
         judges[network.member.name] = replace(judge(size), centre=seen)

@@ -73,9 +73,9 @@ def test_manifest_says_what_it_was_made_of(built: tuple[Path, Manifest]) -> None
         "small_0", "small_1", "other_0", "other_1",
     ]  # fmt: skip
     assert manifest.figures["auc"].value > 0.8
-    assert {"auc_small", "auc_other", "sensitivity_lower", "auc_crossfitted"} <= set(
-        manifest.figures
-    )
+    assert {
+        "auc_small", "auc_other", "sensitivity_lower", "auc_crossfitted", "auc_photograph_alone",
+    } <= set(manifest.figures)  # fmt: skip
     expected = sum(m.views * gmac("lesionnet_tiny", 32) for m in manifest.members)
     assert manifest.gmac == pytest.approx(expected, abs=1e-3)
     for kind in ("small", "other"):

@@ -10,6 +10,7 @@ from PIL import Image
 from dermtriage_worker.ensemble.device import choose_compute
 from dermtriage_worker.ensemble.manifest import Member
 from dermtriage_worker.ensemble.members import create_network
+from dermtriage_worker.ensemble.metadata import encode
 from dermtriage_worker.ensemble.network import Network
 from dermtriage_worker.ensemble.quality import measure_quality
 from dermtriage_worker.ensemble.scope import Scope
@@ -89,7 +90,10 @@ def test_a_fitted_judge_tells_lesions_from_the_rest(
     def judge(squares: torch.Tensor) -> np.ndarray:
         figures = [measure_quality(square) for square in squares]
         with torch.inference_mode():
-            taps = {member.name: net.tapped(squares)[1] for member, net in members}
+            taps = {
+                member.name: net.tapped(squares, encode([{}] * len(squares)))[1]
+                for member, net in members
+            }
         return np.array(scope.out_of_scope(taps, figures))
 
     strange = torch.zeros(3, 3, 150, 150, dtype=torch.uint8)

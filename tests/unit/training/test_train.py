@@ -9,6 +9,8 @@ import torch
 from safetensors.torch import load_file
 from torch import nn
 
+from dermtriage_worker.ensemble.members import create_network, patient_branch
+from dermtriage_worker.ensemble.metadata import COLUMNS, WIDTH, encode
 from dermtriage_worker.evaluation.squares import load_squares
 from dermtriage_worker.training.checkpoint import TrainingMismatch
 from dermtriage_worker.training.config import AugmentConfig, MemberConfig, Phase, TrainConfig
@@ -19,6 +21,7 @@ from dermtriage_worker.training.data import (
     read_records,
 )
 from dermtriage_worker.training.fit import Progress, Sample, train_member
+from dermtriage_worker.training.patients import some_fields
 from dermtriage_worker.training.pretrained import load_pretrained
 from dermtriage_worker.training.train import train
 
@@ -58,8 +61,9 @@ def test_a_network_learns_a_handful_by_heart(data: Path, tmp_path: Path) -> None
     config = TrainConfig(seed=5, folds=2, threads=1, members=(member,), augment=nothing)
     records = read_records(data)
     handful = [next(r for r in records if r.diagnosis == kind) for kind in ("mel", "nv")] * 8
-    sample = Sample(load_frames(handful), labels(handful))
-    watched = Sample(load_squares(handful), labels(handful))
+    known = encode([record.inputs for record in handful])
+    sample = Sample(load_frames(handful), known, labels(handful))
+    watched = Sample(load_squares(handful), known, labels(handful))
     train_member(
         member, config, 0, sample, watched, tmp_path,
         imagenet={}, device=torch.device("cpu"), on_progress=_ignore,
@@ -67,6 +71,37 @@ def test_a_network_learns_a_handful_by_heart(data: Path, tmp_path: Path) -> None
     last = json.loads((tmp_path / "curves.jsonl").read_text().splitlines()[-1])
     assert last["loss"] < 0.1
     assert last["watched_auc"] == 1.0
+
+
+def test_metadata_that_tells_is_learnt_where_photographs_do_not(tmp_path: Path) -> None:
+    member = MemberConfig(
+        name="m", architecture="lesionnet_tiny", pretrained=False, batch_size=8, average_decay=0.0,
+        phases=(Phase(epochs=12, input_size=32, learning_rate=2e-2),),
+    )  # fmt: skip
+    config = TrainConfig(seed=5, folds=2, threads=1, members=(member,))
+    inputs = [{"sex": "female"}, {"sex": "male"}] * 8
+    grey = torch.full((16, 3, 150, 200), 128, dtype=torch.uint8)
+    same = Sample(grey, encode(inputs), torch.tensor([0, 4] * 8))
+    train_member(
+        member, config, 0, same, Sample(grey[..., :150], same.patients, same.labels), tmp_path,
+        imagenet={}, device=torch.device("cpu"), on_progress=_ignore,
+    )  # fmt: skip
+    network = create_network("lesionnet_tiny", 7)
+    network.load_state_dict(load_file(tmp_path / "weights.safetensors"))
+    branch = patient_branch(network)
+    assert branch is not None
+    women, men = branch(encode(inputs[:2])).detach()
+    assert women[0] - women[4] > 0.5
+    assert men[4] - men[0] > 0.5
+
+
+def test_fields_are_left_out_by_the_row_and_one_by_one() -> None:
+    whole = torch.ones(4000, WIDTH)
+    kept = some_fields(whole, torch.Generator().manual_seed(0))
+    fields = torch.stack([kept[:, columns].amax(1) for columns in COLUMNS.values()], dim=1)
+    assert all(kept[:, c].unique(dim=0).shape[0] == 2 for c in COLUMNS.values())
+    assert (fields.sum(1) == 0).float().mean() == pytest.approx(0.30 + 0.7 * 0.2**3, abs=0.03)
+    assert (fields.sum(1) == 3).float().mean() == pytest.approx(0.7 * 0.8**3, abs=0.03)
 
 
 def test_folds_are_written_and_keep_siblings_together(

@@ -3,7 +3,7 @@
 
 import csv
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -18,6 +18,7 @@ from dermtriage_cli.output import complain, err, out, print_json, progress
 if TYPE_CHECKING:
     from dermtriage_cli.offline import Scored
     from dermtriage_worker.ensemble.ensemble import Ensemble
+    from dermtriage_worker.ensemble.metadata import Inputs
 
 
 def score(
@@ -49,6 +50,9 @@ def score(
     explanation. A photograph that cannot be read has the severity `unscored` and its reason, and
     the others go on. Exits 1 only if none could be scored.
 
+    With --metadata, what the columns `age_approx`, `sex` and `anatom_site` say of a photograph's
+    patient counts as well.
+
     Example: dermtriage score photos/ --csv scores.csv
     """
     from dermtriage.settings import get_settings
@@ -59,15 +63,18 @@ def score(
 
     settings = get_settings()
     found = find_photographs(photographs)
-    if metadata is not None:
-        _check_table(metadata, found)
+    inputs = _read_inputs(metadata, found) if metadata is not None else {}
     if explain is not None:
         _check_folder(explain, found)
     ensemble = Ensemble.load(release_folder(settings, release), device)
+    if metadata is not None and not ensemble.reads_metadata:
+        err.print("This release judges by the photographs alone.")
     results = []
     with progress() as bars, _csv_writer(csv_file) as write:
         scoring = bars.add_task(f"Scoring on {ensemble.device}", total=len(found))
-        for scored in score_photographs(found, ensemble, batch=settings.scoring_batch):
+        for scored in score_photographs(
+            found, ensemble, batch=settings.scoring_batch, inputs=inputs
+        ):
             write(scored.row())
             results.append(scored)
             if scored.complaint:
@@ -119,22 +126,20 @@ def _write_heat_maps(
     err.print(f"{len(severe)} severe photographs are explained in {escape(str(folder))}.")
 
 
-def _check_table(path: Path, found: Iterable[Path]) -> None:
+def _read_inputs(path: Path, found: Iterable[Path]) -> "Mapping[str, Inputs]":
     from dermtriage.errors import RequestRejected
     from dermtriage_cli.photographs import by_name
-    from dermtriage_cli.tables import read_rows
+    from dermtriage_cli.tables import read_inputs
 
     names = set(by_name(found))
-    known = {row.image for row in read_rows(path)} & names
+    known = {name: inputs for name, inputs in read_inputs(path).items() if name in names}
     if not known:
         raise RequestRejected(
             f"{path} has no row for any of these photographs.",
             remedy="Its column `image` holds the file's name without the ending.",
         )
-    err.print(
-        f"{escape(str(path))} describes {len(known)} of {len(names)} photographs. This release"
-        " judges by the photograph alone and does not use metadata."
-    )
+    err.print(f"{escape(str(path))} describes {len(known)} of {len(names)} photographs.")
+    return known
 
 
 @contextmanager

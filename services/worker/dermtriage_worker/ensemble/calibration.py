@@ -21,7 +21,6 @@ def combine(
     log_probabilities: Sequence[Tensor],
     weights: Sequence[float],
     temperature: float,
-    shift: Tensor | None = None,
 ) -> Tensor:
     """Combine members: the softmax of their weighted mean log-probabilities over a temperature.
 
@@ -31,8 +30,6 @@ def combine(
         A tensor of shape (n, 7) a member.
     weights
         One a member; they sum to one.
-    shift
-        What is known beside the photograph adds to the logits, shape (n, 7).
 
     Returns
     -------
@@ -43,8 +40,7 @@ def combine(
         (weight * member for weight, member in zip(weights, log_probabilities, strict=True)),
         start=torch.zeros_like(log_probabilities[0]),
     )
-    logits = mean / temperature
-    return (logits if shift is None else logits + shift).softmax(-1)
+    return (mean / temperature).softmax(-1)
 
 
 def severe_probability(probabilities: Tensor) -> Tensor:
@@ -56,14 +52,8 @@ def calibrated(
     logits: Sequence[Tensor],
     members: Sequence[Member],
     calibration: Calibration,
-    shift: Tensor | None = None,
 ) -> tuple[Tensor, list[Tensor]]:
     """Probabilities of the ensemble, and each member's own, from the members' logits.
-
-    Parameters
-    ----------
-    shift
-        See `combine`.
 
     Returns
     -------
@@ -75,7 +65,7 @@ def calibrated(
         for values, member in zip(logits, members, strict=True)
     ]
     weights = [member.weight for member in members]
-    return combine(logs, weights, calibration.temperature, shift), [log.exp() for log in logs]
+    return combine(logs, weights, calibration.temperature), [log.exp() for log in logs]
 
 
 def disagreement(severe: Sequence[Tensor], members: Sequence[Member]) -> Tensor:

@@ -15,7 +15,7 @@ from dermtriage_worker.ensemble.calibration import calibrated, disagreement, sev
 from dermtriage_worker.ensemble.device import Compute, DeviceOutOfMemory, choose_compute
 from dermtriage_worker.ensemble.manifest import MANIFEST_NAME, Manifest, Member, read_manifest
 from dermtriage_worker.ensemble.members import is_architecture
-from dermtriage_worker.ensemble.metadata import Inputs, metadata_shift, used_inputs
+from dermtriage_worker.ensemble.metadata import Inputs, encode, used_inputs
 from dermtriage_worker.ensemble.network import Network
 from dermtriage_worker.ensemble.packing import read_verified
 from dermtriage_worker.ensemble.preprocessing import prepare
@@ -113,6 +113,11 @@ class Ensemble:
         networks = [load_member(folder, member, manifest, compute) for member in manifest.members]
         return cls(manifest, networks, compute, _load_scope(folder, manifest))
 
+    @property
+    def reads_metadata(self) -> bool:
+        """Whether any member takes more than the photograph."""
+        return any(network.reads_metadata for network in self.networks)
+
     def prepare(self, image: Image.Image) -> Tensor:
         """Prepare an upright photograph as this release wants it: uint8, shape (3, s, s)."""
         return prepare(image, self.manifest.preprocessing.size)
@@ -173,8 +178,9 @@ class Ensemble:
                 )
         if not batch:
             return []
+        inputs = inputs or [{}] * len(batch)
         try:
-            logits, taps = self._forward(torch.stack(list(batch)))
+            logits, taps = self._forward(torch.stack(list(batch)), encode(inputs))
         except torch.OutOfMemoryError as error:
             torch.cuda.empty_cache()
             raise DeviceOutOfMemory(
@@ -182,24 +188,28 @@ class Ensemble:
             ) from error
         quality = [measure_quality(square) for square in batch]
         judged = self._scope.out_of_scope(taps, quality) if self._scope else None
-        return self._predictions(
-            logits, quality, judged or [None] * len(batch), inputs or [{}] * len(batch)
-        )
+        return self._predictions(logits, quality, judged or [None] * len(batch), inputs)
 
-    def _forward(self, squares: Tensor) -> tuple[list[Tensor], dict[str, Tensor]]:
+    def _forward(self, squares: Tensor, patients: Tensor) -> tuple[list[Tensor], dict[str, Tensor]]:
         """Logits of each member, shape (n, 7), and what was tapped of each, all on the CPU."""
         count = len(squares)
         padding = -count % self._compute.chunk
         if padding:
             squares = torch.cat([squares, squares.new_zeros(padding, *squares.shape[1:])])
+            patients = torch.cat([patients, patients.new_zeros(padding, *patients.shape[1:])])
         if self.device.type == "cuda":
             squares = squares.pin_memory().to(self.device, non_blocking=True)
+        patients = patients.to(self.device)
         # TF32 rounds as coarsely as the half precision that some parts must not have. Every pass
         # is queued before the first result is waited for.
         with torch.backends.cudnn.flags(enabled=True, deterministic=True, allow_tf32=False):
             passes = [
-                [network.tapped(chunk) for network in self.networks]
-                for chunk in torch.split(squares, self._compute.chunk)
+                [network.tapped(*chunk) for network in self.networks]
+                for chunk in zip(
+                    torch.split(squares, self._compute.chunk),
+                    torch.split(patients, self._compute.chunk),
+                    strict=True,
+                )
             ]
             said = [torch.stack([logits for logits, _ in one]) for one in passes]
             logits = list(torch.cat(said, dim=1)[:, :count].cpu())
@@ -221,13 +231,13 @@ class Ensemble:
             [values.double() for values in logits],
             manifest.members,
             manifest.calibration,
-            metadata_shift(inputs, manifest.calibration),
         )
         severe = severe_probability(probabilities).tolist()
         own_severe = [severe_probability(own) for own in by_member]
         apart = disagreement(own_severe, manifest.members).tolist()
         member_severe = [own.tolist() for own in own_severe]
         names = [member.name for member in manifest.members]
+        informed = self.reads_metadata
         predictions = []
         for index, measured in enumerate(quality):
             own = {name: values[index] for name, values in zip(names, member_severe, strict=True)}
@@ -245,7 +255,7 @@ class Ensemble:
                     disagreement=apart[index],
                     out_of_scope=out_of_scope[index],
                     quality=measured,
-                    inputs=used_inputs(inputs[index], manifest.calibration),
+                    inputs=used_inputs(inputs[index]) if informed else {},
                 )
             )
         return predictions

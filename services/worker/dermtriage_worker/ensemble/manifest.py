@@ -78,10 +78,6 @@ class Calibration(_Strict):
     """How the members' log-probabilities, averaged by weight, become probabilities."""
 
     temperature: float = Field(gt=0)
-    metadata: dict[str, dict[str, PerClass]] = Field(
-        default={},
-        description="What a field's value adds to the log-probabilities; see `metadata.groups`",
-    )
 
 
 class Thresholds(_Strict):

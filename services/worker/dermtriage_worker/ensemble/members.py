@@ -6,6 +6,7 @@ import torch
 import torchvision
 from torch import Tensor, nn
 
+from dermtriage_worker.ensemble import metadata
 from dermtriage_worker.ensemble.headless import EfficientNetLite0, MobileNetV2
 
 
@@ -39,19 +40,43 @@ class _ResidualBlock(nn.Module):
         return torch.relu(self.second(inner) + self.shortcut(values))
 
 
+class PatientBranch(nn.Module):
+    """What age, sex and site add to the logits of a photograph.
+
+    Nothing has a bias, so what is not known adds exactly nothing, and a photograph that comes
+    alone is judged as if the branch were not there.
+
+    Input (n, f) as `metadata.encode` makes it; output (n, classes).
+    """
+
+    def __init__(self, classes: int, width: int = 16) -> None:
+        super().__init__()
+        self.layers = nn.Sequential(
+            nn.Linear(metadata.WIDTH, width, bias=False),
+            nn.Tanh(),
+            nn.Linear(width, classes, bias=False),
+        )
+
+    def forward(self, patients: Tensor) -> Tensor:
+        """Compute what is added to the logits, shape (n, classes)."""
+        added: Tensor = self.layers(patients)
+        return added
+
+
 class LesionNet(nn.Module):
-    """A small residual network for lesions, trained from scratch.
+    """A small residual network for lesions and their bearers, trained from scratch.
 
     Dense 3x3 convolutions only: on CPUs and GPUs alike they reach far more of the arithmetic
     peak than depthwise ones. The head sees the mean and the maximum of each feature map, because
     a lesion's danger may sit in one corner of it (a blue-white veil, a network's rim) that a mean
     alone dilutes.
 
-    Input (n, 3, s, s) with s a multiple of 16; output (n, classes) logits.
+    Input (n, 3, s, s) with s a multiple of 16; output (n, classes) logits, to which the branch
+    `patient` adds what is known of the patient; see `patient_branch`.
     """
 
     def __init__(
-        self, classes: int, widths: tuple[int, int, int] = (48, 96, 192), dropout: float = 0.2
+        self, classes: int, widths: tuple[int, int, int] = (40, 72, 96), dropout: float = 0.2
     ) -> None:
         super().__init__()
         self.stem = nn.Sequential(_convolution(3, 32, stride=2), nn.ReLU(inplace=True))
@@ -63,17 +88,14 @@ class LesionNet(nn.Module):
         self.blocks = nn.Sequential(*blocks)
         self.dropout = nn.Dropout(dropout)
         self.classifier = nn.Linear(2 * inputs, classes)
+        self.patient = PatientBranch(classes)
 
     def forward(self, values: Tensor) -> Tensor:
-        """Compute logits, shape (n, classes)."""
+        """Compute the photographs' logits, shape (n, classes)."""
         maps = self.blocks(self.stem(values))
         pooled = torch.cat([maps.mean((2, 3)), maps.amax((2, 3))], dim=1)
         logits: Tensor = self.classifier(self.dropout(pooled))
         return logits
-
-
-def _lesionnet_narrow(classes: int) -> nn.Module:
-    return LesionNet(classes, widths=(40, 72, 96))
 
 
 def _lesionnet_tiny(classes: int) -> nn.Module:
@@ -83,7 +105,6 @@ def _lesionnet_tiny(classes: int) -> nn.Module:
 _OWN: dict[str, Callable[[int], nn.Module]] = {
     "efficientnet_lite0_headless": EfficientNetLite0,
     "lesionnet": LesionNet,
-    "lesionnet_narrow": _lesionnet_narrow,
     "lesionnet_tiny": _lesionnet_tiny,
     "mobilenet_v2_headless": MobileNetV2,
 }
@@ -91,7 +112,6 @@ _OWN: dict[str, Callable[[int], nn.Module]] = {
 FULL_PRECISION: dict[str, tuple[str, ...]] = {
     "efficientnet_lite0_headless": tuple(f"features.{stage}." for stage in range(9)),
     "lesionnet": ("stem.",),
-    "lesionnet_narrow": ("stem.",),
     "lesionnet_tiny": ("stem.",),
     "mobilenet_v2": tuple(f"features.{stage}." for stage in range(9)),
     "mobilenet_v2_headless": tuple(f"features.{stage}." for stage in range(9)),
@@ -108,6 +128,11 @@ TAPS: dict[str, tuple[str, ...]] = {
 }
 """Middle stages that tell whether a photograph shows a lesion at all; see `scope`. The last ones
 know nothing but lesions, and the first ones nothing but edges."""
+
+
+def patient_branch(network: nn.Module) -> PatientBranch | None:
+    """Return what a network makes of the metadata; None if it sees photographs alone."""
+    return network.patient if isinstance(network, LesionNet) else None
 
 
 def is_architecture(name: str) -> bool:

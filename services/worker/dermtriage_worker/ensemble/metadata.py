@@ -1,18 +1,21 @@
-"""What is known of the patient beside the photograph, as the ensemble takes it."""
+"""What is known of the patient beside the photograph, as networks take it."""
 
 from collections.abc import Mapping, Sequence
 
 import torch
 from torch import Tensor
 
-from dermtriage.states import CLASSES
-from dermtriage_worker.ensemble.manifest import Calibration
-
 FIELDS = ("age_approx", "sex", "anatom_site")
 """Named as in the ISIC archive's metadata."""
 
-_AGE_BAND = 15
-_OLDEST_BAND = 75
+SEXES = ("female", "male")
+
+AGE_FLOOR = 40
+"""Years. Most melanomas are of the old, so an age alone makes the young look harmless; they count
+as being this old."""
+
+_AGE_CENTRE = 50
+_AGE_SPREAD = 20
 
 _REGIONS = {
     "head/neck": ("head", "neck", "face", "scalp", "ear"),
@@ -24,54 +27,56 @@ _REGIONS = {
 }
 """Regions, and the words in a site's name that tell them: ISIC's names and HAM10000's."""
 
+COLUMNS = {
+    "age_approx": slice(0, 3),
+    "sex": slice(3, 3 + len(SEXES)),
+    "anatom_site": slice(3 + len(SEXES), 3 + len(SEXES) + len(_REGIONS)),
+}
+"""Where each field stands in what `encode` returns."""
+
+WIDTH = max(columns.stop for columns in COLUMNS.values())
+
 Inputs = Mapping[str, str | int | float]
 
 
-def groups(inputs: Inputs) -> dict[str, str]:
-    """Group of each field that is known: an age band of 15 years, a sex, a region of the body.
+def encode(inputs: Sequence[Inputs]) -> Tensor:
+    """Write metadata as numbers; a field that is absent or says nothing is all zero.
 
     Parameters
     ----------
     inputs
-        Any of `FIELDS`; other fields are left out. Ages are in years.
+        Any of `FIELDS` for each photograph; other fields are left out. Ages are in years.
+
+    Returns
+    -------
+    Tensor
+        float32, shape (n, `WIDTH`), columns as in `COLUMNS`: that an age is known, the age from
+        `AGE_FLOOR` on (centred, in units of 20 years) and its square; a column a sex; a column a
+        region of the body.
     """
-    known: dict[str, str] = {}
-    for field in FIELDS:
-        value = inputs.get(field)
-        if value is None or value == "":
-            continue
-        if field == "age_approx":
-            known[field] = _age_band(float(value))
-        elif field == "sex":
-            known[field] = str(value)
-        elif region := _region(str(value)):
-            known[field] = region
-    return known
-
-
-def metadata_shift(inputs: Sequence[Inputs], calibration: Calibration) -> Tensor | None:
-    """Return what the known fields add to the logits: float64, (n, 7); None if it is nothing.
-
-    A field that is absent, and a value that the release does not know, add nothing.
-    """
-    if not calibration.metadata:
-        return None
-    shift = torch.zeros(len(inputs), len(CLASSES), dtype=torch.float64)
+    encoded = torch.zeros(len(inputs), WIDTH)
     for row, known in enumerate(inputs):
-        for field, group in groups(known).items():
-            added = calibration.metadata.get(field, {}).get(group)
-            if added is not None:
-                shift[row] += torch.tensor(added, dtype=torch.float64)
-    return shift
+        for field, values in _encoded(known).items():
+            encoded[row, COLUMNS[field]] = torch.tensor(values)
+    return encoded
 
 
-def used_inputs(inputs: Inputs, calibration: Calibration) -> dict[str, str | int | float]:
-    """Return those fields that change something in this release: what an assessment keeps."""
-    return {
-        field: inputs[field]
-        for field, group in groups(inputs).items()
-        if group in calibration.metadata.get(field, {})
-    }
+def used_inputs(inputs: Inputs) -> dict[str, str | int | float]:
+    """Return those fields that say something to a network: what an assessment keeps."""
+    return {field: inputs[field] for field in _encoded(inputs)}
+
+
+def _encoded(inputs: Inputs) -> dict[str, list[float]]:
+    found: dict[str, list[float]] = {}
+    age = inputs.get("age_approx")
+    if age is not None and age != "":
+        years = (max(float(age), AGE_FLOOR) - _AGE_CENTRE) / _AGE_SPREAD
+        found["age_approx"] = [1.0, years, years**2]
+    if (sex := inputs.get("sex")) in SEXES:
+        found["sex"] = [float(sex == other) for other in SEXES]
+    if region := _region(str(inputs.get("anatom_site", ""))):
+        found["anatom_site"] = [float(region == other) for other in _REGIONS]
+    return found
 
 
 def _region(site: str) -> str | None:
@@ -79,8 +84,3 @@ def _region(site: str) -> str | None:
     return next(
         (region for region, tells in _REGIONS.items() if any(tell in words for tell in tells)), None
     )
-
-
-def _age_band(age: float) -> str:
-    low = min(int(age) // _AGE_BAND * _AGE_BAND, _OLDEST_BAND)
-    return f"{low}+" if low == _OLDEST_BAND else f"{low}-{low + _AGE_BAND - 1}"

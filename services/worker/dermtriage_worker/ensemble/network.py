@@ -10,7 +10,12 @@ from torch.nn.utils.fusion import fuse_conv_bn_eval
 from dermtriage.states import CLASSES
 from dermtriage_worker.ensemble.device import Compute
 from dermtriage_worker.ensemble.manifest import Member
-from dermtriage_worker.ensemble.members import FULL_PRECISION, TAPS, create_network
+from dermtriage_worker.ensemble.members import (
+    FULL_PRECISION,
+    TAPS,
+    create_network,
+    patient_branch,
+)
 from dermtriage_worker.ensemble.preprocessing import normalise
 from dermtriage_worker.ensemble.views import dihedral_view
 
@@ -43,27 +48,42 @@ class Network:
         # Explanations ask for gradients, but never for those of weights.
         network.requires_grad_(False)
         self._network = network.to(compute.device).to(memory_format=torch.channels_last)
+        self._patient = patient_branch(network)
         # Threads may share a network, and each keeps what it tapped for itself.
         self._tapped = threading.local()
         for stage in TAPS.get(member.architecture, ()):
             network.get_submodule(stage).register_forward_hook(self._keep)
 
-    def __call__(self, squares: Tensor) -> Tensor:
+    @property
+    def reads_metadata(self) -> bool:
+        """Whether it takes more than the photograph."""
+        return self._patient is not None
+
+    def __call__(self, squares: Tensor, patients: Tensor) -> Tensor:
         """Logits of prepared squares on the device, averaged over the member's views.
 
         Parameters
         ----------
         squares
             uint8, shape (n, 3, s, s).
+        patients
+            What is known beside them: see `metadata.encode`.
 
         Returns
         -------
         Tensor
             float32, shape (n, classes).
         """
-        return self.by_view(squares, self.member.views).mean(0)
+        return self.by_view(squares, self.member.views).mean(0) + self.of_patients(patients)
 
-    def tapped(self, squares: Tensor) -> tuple[Tensor, Tensor]:
+    def of_patients(self, patients: Tensor) -> Tensor:
+        """Return what the metadata adds to the logits: float32, shape (n, classes)."""
+        if self._patient is None:
+            return patients.new_zeros(len(patients), len(CLASSES))
+        added: Tensor = self._patient(patients)
+        return added
+
+    def tapped(self, squares: Tensor, patients: Tensor) -> tuple[Tensor, Tensor]:
         """Compute logits, and what the middle stages see of the upright view.
 
         Returns
@@ -74,7 +94,7 @@ class Network:
         """
         self._tapped.maps = []
         try:
-            logits = self(squares)
+            logits = self(squares, patients)
             count = len(squares)
             maps = [maps[:count].float().flatten(2) for maps in self._tapped.maps]
         finally:

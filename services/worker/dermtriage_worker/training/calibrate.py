@@ -1,7 +1,7 @@
 """Set temperatures, biases, weights and thresholds on photographs that were not learnt from."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -23,11 +23,6 @@ RAISED_SHARE = 0.10
 """Share of low photographs that disagreement may raise to indeterminate."""
 
 _BIAS_PENALTY = 0.01
-
-_DROPPED_COPIES = 3
-_FIELD_KEPT = 0.5
-_METADATA_PENALTY = 2.0
-"""Of a row's squared additions, in photographs: rare groups stay near nothing."""
 
 
 def fit_member(logits: Tensor, labels: Tensor, log_prior: Tensor) -> tuple[float, list[float]]:
@@ -81,7 +76,7 @@ def fit_combination(
 
 @dataclass(frozen=True)
 class Fit:
-    """A calibration: of each kind of member, of their combination, and of the metadata.
+    """A calibration: of each kind of member, and of their combination.
 
     Attributes
     ----------
@@ -89,15 +84,12 @@ class Fit:
         By kind; the weights sum to one.
     temperature
         Of the combination.
-    metadata
-        See `Calibration.metadata`.
     """
 
     temperatures: Mapping[str, float]
     biases: Mapping[str, Sequence[float]]
     weights: Mapping[str, float]
     temperature: float
-    metadata: Mapping[str, Mapping[str, Sequence[float]]] = field(default_factory=dict)
 
     def logs(self, logits: Mapping[str, Tensor]) -> dict[str, Tensor]:
         """Calibrated log-probabilities of each kind, shape (n, 7)."""
@@ -106,7 +98,7 @@ class Fit:
             for kind, bias in self.biases.items()
         }
 
-    def probabilities(self, logits: Mapping[str, Tensor], shift: Tensor | None = None) -> Tensor:
+    def probabilities(self, logits: Mapping[str, Tensor]) -> Tensor:
         """Probabilities of the ensemble, shape (n, 7)."""
         logs = self.logs(logits)
         kinds = sorted(logs)
@@ -114,12 +106,11 @@ class Fit:
             [logs[kind] for kind in kinds],
             [self.weights[kind] for kind in kinds],
             self.temperature,
-            shift,
         )
 
 
 def fit_ensemble(logits: Mapping[str, Tensor], labels: Tensor, log_prior: Tensor) -> Fit:
-    """Fit all but the metadata.
+    """Fit each kind of member, and their combination.
 
     Parameters
     ----------
@@ -146,57 +137,6 @@ def kinds_disagreement(fit: Fit, logits: Mapping[str, Tensor]) -> Tensor:
     """Greatest minus smallest p_severe of the kinds of members, shape (n,)."""
     severe = torch.stack([severe_probability(log.exp()) for log in fit.logs(logits).values()])
     return severe.amax(0) - severe.amin(0)
-
-
-def fit_metadata(
-    log_probabilities: Tensor, known: Sequence[Mapping[str, str]], labels: Tensor, *, seed: int
-) -> dict[str, dict[str, list[float]]]:
-    """Fit what each field's value adds to the ensemble's logits, by penalised likelihood.
-
-    Each row is seen several times with fields left out at random, so that every field is worth
-    what it says by itself and a missing one costs no more than its knowledge.
-
-    Parameters
-    ----------
-    log_probabilities
-        Of the ensemble without metadata, shape (n, 7).
-    known
-        Group of each known field; see `metadata.groups`.
-
-    Returns
-    -------
-    dict
-        See `Calibration.metadata`.
-    """
-    columns = sorted({(name, group) for row in known for name, group in row.items()})
-    index = {column: position for position, column in enumerate(columns)}
-    present = torch.zeros(len(known), len(columns), dtype=torch.float64)
-    for row, fields_known in enumerate(known):
-        for column in fields_known.items():
-            present[row, index[column]] = 1
-    generator = torch.Generator().manual_seed(seed)
-    names = sorted({name for name, _ in columns})
-    of_field = torch.tensor([names.index(name) for name, _ in columns])
-    copies = []
-    for _ in range(_DROPPED_COPIES):
-        kept = torch.rand(len(known), len(names), generator=generator) < _FIELD_KEPT
-        copies.append(present * kept[:, of_field])
-    seen = torch.cat([present, *copies])
-    base = log_probabilities.double().repeat(_DROPPED_COPIES + 1, 1)
-    truth = labels.repeat(_DROPPED_COPIES + 1)
-    added = torch.zeros(
-        len(columns), log_probabilities.shape[1], dtype=torch.float64, requires_grad=True
-    )
-
-    def loss() -> Tensor:
-        penalty = _METADATA_PENALTY / len(known) * added.square().sum()
-        return functional.cross_entropy(base + seen @ added, truth) + penalty
-
-    _minimise(loss, [added])
-    table: dict[str, dict[str, list[float]]] = {name: {} for name in names}
-    for (name, group), values in zip(columns, added.detach().tolist(), strict=True):
-        table[name][group] = [round(value, 4) for value in values]
-    return table
 
 
 def log_loss(probabilities: Tensor, labels: Tensor) -> float:

@@ -4,20 +4,16 @@ The shipped ones are set on all out-of-fold scores. Here each fold gets those th
 the other folds, so that what is measured owes nothing to the lesions it is measured on.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
 from dermtriage_worker.ensemble.calibration import severe_probability
-from dermtriage_worker.ensemble.manifest import Calibration
-from dermtriage_worker.ensemble.metadata import Inputs, groups, metadata_shift
 from dermtriage_worker.training.calibrate import (
-    Fit,
     choose_thresholds,
     fit_ensemble,
-    fit_metadata,
     kinds_disagreement,
 )
 
@@ -46,17 +42,15 @@ class CrossFitted:
         """Shape (n,)."""
         return severe_probability(self.probabilities)
 
+    def rows(self, chosen: slice) -> "CrossFitted":
+        """Return some of the photographs."""
+        return CrossFitted(
+            self.probabilities[chosen], self.lower[chosen], self.upper[chosen], self.raised[chosen]
+        )
+
 
 def crossfit(
-    logits: Mapping[str, Tensor],
-    truth: Tensor,
-    severe: Tensor,
-    folds: Tensor,
-    inputs: Sequence[Inputs],
-    log_prior: Tensor,
-    *,
-    with_metadata: bool,
-    seed: int,
+    logits: Mapping[str, Tensor], truth: Tensor, severe: Tensor, folds: Tensor, log_prior: Tensor
 ) -> CrossFitted:
     """Calibrate and set thresholds on the other folds of each photograph.
 
@@ -66,10 +60,6 @@ def crossfit(
         Out of fold, of each kind of member, averaged over its views, shape (n, 7).
     truth, severe, folds
         Class index, whether that class is severe, and fold of each photograph, shape (n,).
-    inputs
-        What is known beside each photograph.
-    with_metadata
-        Whether that is used.
     """
     count = len(truth)
     probabilities = torch.empty(count, logits[next(iter(logits))].shape[-1], dtype=torch.float64)
@@ -80,53 +70,10 @@ def crossfit(
         of_others = {kind: values[others] for kind, values in logits.items()}
         of_own = {kind: values[own] for kind, values in logits.items()}
         fit = fit_ensemble(of_others, truth[others], log_prior)
-        metadata: Mapping[str, Mapping[str, Sequence[float]]] = {}
-        if with_metadata:
-            metadata = fit_metadata(
-                fit.probabilities(of_others).log(),
-                [groups(inputs[i]) for i in torch.nonzero(others).flatten().tolist()],
-                truth[others],
-                seed=seed,
-            )
-        seen = _scores(fit, of_others, inputs, others, metadata)
         apart = kinds_disagreement(fit, of_others)
-        limits = choose_thresholds(
-            severe_probability(seen).numpy(), severe[others].numpy(), apart.numpy()
-        )
-        probabilities[own] = _scores(fit, of_own, inputs, own, metadata)
+        seen = severe_probability(fit.probabilities(of_others))
+        limits = choose_thresholds(seen.numpy(), severe[others].numpy(), apart.numpy())
+        probabilities[own] = fit.probabilities(of_own)
         lower[own], upper[own] = limits.lower, limits.upper
         raised[own] = kinds_disagreement(fit, of_own) > limits.disagreement
     return CrossFitted(probabilities, lower, upper, raised)
-
-
-def metadata_helps(plain: CrossFitted, informed: CrossFitted, truth: Tensor, young: Tensor) -> bool:
-    """Whether metadata earns its place: likelier classes, and no harm to the young.
-
-    Age tells much by itself, and a model that leans on it overlooks the melanomas of the young:
-    among them no more severe photographs may fall below the lower threshold than without it.
-
-    Parameters
-    ----------
-    plain, informed
-        Without and with metadata.
-    young
-        Severe photographs of patients under 40: bool, shape (n,).
-    """
-    losses = [
-        float(-c.probabilities[torch.arange(len(truth)), truth].clamp(min=1e-12).log().mean())
-        for c in (plain, informed)
-    ]
-    missed = [int(((c.p_severe < c.lower) & young).sum()) for c in (plain, informed)]
-    return losses[1] < losses[0] and missed[1] <= missed[0]
-
-
-def _scores(
-    fit: Fit,
-    logits: Mapping[str, Tensor],
-    inputs: Sequence[Inputs],
-    rows: Tensor,
-    metadata: Mapping[str, Mapping[str, Sequence[float]]],
-) -> Tensor:
-    calibration = Calibration.model_validate({"temperature": fit.temperature, "metadata": metadata})
-    chosen = [inputs[index] for index in torch.nonzero(rows).flatten().tolist()]
-    return fit.probabilities(logits, metadata_shift(chosen, calibration))

@@ -13,12 +13,13 @@ from torch.nn import functional
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from dermtriage.states import CLASSES
-from dermtriage_worker.ensemble.members import create_network
+from dermtriage_worker.ensemble.members import create_network, patient_branch
 from dermtriage_worker.ensemble.preprocessing import normalise
 from dermtriage_worker.evaluation.figures import auc, balanced_accuracy, severe_mask
 from dermtriage_worker.training.augment import Augmentation
 from dermtriage_worker.training.checkpoint import Stateful, load_checkpoint, save_checkpoint
 from dermtriage_worker.training.config import MemberConfig, Phase, TrainConfig
+from dermtriage_worker.training.patients import some_fields
 from dermtriage_worker.training.pretrained import imagenet_weights, load_pretrained
 from dermtriage_worker.training.schedule import learning_rate, phase_of, square_size
 
@@ -45,9 +46,20 @@ class Progress:
 
 @dataclass(frozen=True)
 class Sample:
-    """Photographs in memory (uint8) with their class indices (int64)."""
+    """Photographs in memory.
+
+    Attributes
+    ----------
+    images
+        uint8, shape (n, 3, h, w).
+    patients
+        What is known beside them, as `metadata.encode` writes it.
+    labels
+        Class indices, int64, shape (n,).
+    """
 
     images: Tensor
+    patients: Tensor
     labels: Tensor
 
 
@@ -79,10 +91,9 @@ def train_member(
     fold
         The one that this member does not learn from.
     training
-        Whole frames (n, 3, h, w) of the other folds and their classes.
+        Whole frames of the other folds.
     validation
-        Prepared squares (m, 3, s, s) of this fold and their classes; only watched: nothing is
-        chosen by them.
+        Prepared squares of this fold; only watched: nothing is chosen by them.
     out
         Folder of this member: receives the checkpoint, the curves (a JSON object an epoch) and
         at the end the weights (safetensors, float32).
@@ -200,6 +211,7 @@ def _train_epoch(
     spread = torch.tensor(IMAGENET_STD).view(1, 3, 1, 1)
     device = next(network.parameters()).device
     log_prior = log_prior.to(device)
+    branch = patient_branch(network)
     total = 0.0
     for step in range(steps):
         rate = learning_rate(phase, epoch * steps + step, steps)
@@ -210,6 +222,9 @@ def _train_epoch(
         values = ((squares - centre) / spread).to(device, memory_format=torch.channels_last)
         with torch.autocast(device.type, torch.bfloat16, enabled=member.precision == "bf16"):
             logits = network(values)
+        if branch is not None:
+            known = some_fields(training.patients[picked], generator)
+            logits = logits.float() + branch(known.to(device))
         truth = training.labels[picked].to(device)
         loss = _loss(logits.float() + log_prior, truth, phase.severe_weight)
         optimizer.zero_grad()
@@ -239,7 +254,7 @@ def _watch(
     input_size: int,
     device: torch.device,
 ) -> dict[str, float]:
-    """Figures of one upright view on photographs that are not learnt from."""
+    """Figures of one upright view, by the photographs alone, on those not learnt from."""
     network.eval()
     parts = []
     with torch.inference_mode():

@@ -9,6 +9,7 @@ import numpy as np
 from dermtriage.states import CLASSES
 from dermtriage_worker.ensemble.ensemble import Ensemble
 from dermtriage_worker.ensemble.manifest import Figure, Manifest
+from dermtriage_worker.ensemble.metadata import AGE_FLOOR
 from dermtriage_worker.evaluation.bootstrap import Bootstrap, auc, calibration_error, share
 from dermtriage_worker.evaluation.figures import severe_mask
 from dermtriage_worker.evaluation.labelled import Labelled
@@ -54,12 +55,31 @@ def shipped_figures(
 
 
 def crossfitted_figures(scored: CrossFitted, records: Sequence[Labelled]) -> dict[str, Figure]:
-    """Measure what calibration and thresholds are worth on lesions that they were not set on."""
+    """Measure what calibration and thresholds are worth on lesions that they were not set on.
+
+    Parameters
+    ----------
+    scored
+        All photographs with what is known of their patients, and then all of them alone.
+
+    Returns
+    -------
+    dict
+        Figures named `..._crossfitted` and `..._photograph_alone`.
+    """
+    count = len(records)
+    return _crossfitted(scored.rows(slice(count)), records, "crossfitted") | _crossfitted(
+        scored.rows(slice(count, None)), records, "photograph_alone"
+    )
+
+
+def _crossfitted(scored: CrossFitted, records: Sequence[Labelled], what: str) -> dict[str, Figure]:
     truth = np.array([CLASSES.index(record.diagnosis) for record in records])
     severe = severe_mask()[truth]
     p_severe, lower, upper = (
         values.numpy() for values in (scored.p_severe, scored.lower, scored.upper)
     )
+    young = np.array([_is_young(record) for record in records])
     low = (p_severe < lower) & ~scored.raised.numpy()
     bootstrap = Bootstrap([record.lesion_id for record in records], seed=SEED)
     quantities = {
@@ -70,10 +90,16 @@ def crossfitted_figures(scored: CrossFitted, records: Sequence[Labelled]) -> dic
         "specificity_upper": share(p_severe < upper, ~severe),
         "severe_called_low": share(low, severe),
         "benign_called_low": share(low, ~severe),
+        "young_severe_called_low": share(low, severe & young),
     }
     return _figures(
-        {f"{name}_crossfitted": bootstrap.estimate(each) for name, each in quantities.items()}
+        {f"{name}_{what}": bootstrap.estimate(each) for name, each in quantities.items()}
     )
+
+
+def _is_young(record: Labelled) -> bool:
+    age = record.inputs.get("age_approx")
+    return isinstance(age, int) and age < AGE_FLOOR
 
 
 def _figures(estimates: Mapping[str, Estimate]) -> dict[str, Figure]:

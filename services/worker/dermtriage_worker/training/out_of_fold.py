@@ -69,6 +69,44 @@ def out_of_fold_logits(
     return said
 
 
+@torch.inference_mode()
+def with_and_without(
+    networks: Sequence[Network],
+    photographs: Mapping[str, Tensor],
+    patients: Tensor,
+    folds: Tensor,
+) -> dict[str, Tensor]:
+    """Lay the logits that know the metadata before those of the photographs alone.
+
+    What is set on both holds for photographs that come alone and for those that do not.
+
+    Parameters
+    ----------
+    networks
+        A member of each kind for each fold.
+    photographs
+        See `out_of_fold_logits`.
+    patients
+        See `metadata.encode`.
+    folds
+        Fold of each photograph, shape (n,).
+
+    Returns
+    -------
+    dict
+        For each kind the logits, float64, shape (views, 2n, 7).
+    """
+    both = {}
+    for kind, logits in photographs.items():
+        added = torch.zeros(logits.shape[1:], dtype=torch.float64)
+        for network in networks:
+            if network.member.kind == kind:
+                own = folds == network.member.fold
+                added[own] = network.of_patients(patients[own]).double().cpu()
+        both[kind] = torch.cat([logits + added, logits], dim=1)
+    return both
+
+
 @dataclass(frozen=True)
 class Choice:
     """How many views each kind gets, and the calibration that was fitted with them."""
@@ -86,7 +124,7 @@ def choose_views(
     Parameters
     ----------
     logits
-        See `out_of_fold_logits`.
+        Of each kind, shape (views, n, 7).
     members
         All members; what a photograph costs is the sum over them.
 

@@ -1,7 +1,7 @@
 """Make a release of trained members: choose views, calibrate, set thresholds, measure."""
 
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -20,22 +20,20 @@ from dermtriage_worker.ensemble.manifest import (
     Training,
     write_manifest,
 )
-from dermtriage_worker.ensemble.metadata import groups, metadata_shift
+from dermtriage_worker.ensemble.metadata import encode
 from dermtriage_worker.ensemble.network import Network
 from dermtriage_worker.ensemble.packing import pack_member, pack_tensors
 from dermtriage_worker.ensemble.preprocessing import CANONICAL_SIZE
 from dermtriage_worker.evaluation.figures import severe_mask
-from dermtriage_worker.evaluation.labelled import Labelled
 from dermtriage_worker.evaluation.squares import load_squares
 from dermtriage_worker.training.calibrate import (
     Fit,
     choose_thresholds,
-    fit_metadata,
     kinds_disagreement,
 )
 from dermtriage_worker.training.config import MemberConfig
 from dermtriage_worker.training.cost import gmac
-from dermtriage_worker.training.crossfit import crossfit, metadata_helps
+from dermtriage_worker.training.crossfit import crossfit
 from dermtriage_worker.training.data import (
     assign_folds,
     fingerprint,
@@ -49,13 +47,15 @@ from dermtriage_worker.training.fit import (
     class_log_prior,
 )
 from dermtriage_worker.training.measured import crossfitted_figures, shipped_figures
-from dermtriage_worker.training.out_of_fold import choose_views, out_of_fold_logits
+from dermtriage_worker.training.out_of_fold import (
+    choose_views,
+    out_of_fold_logits,
+    with_and_without,
+)
 from dermtriage_worker.training.run import ReleaseNotBuilt, code_commit, read_config, read_weights
 from dermtriage_worker.training.scope import SCOPE_FILE, fit_scope
 from dermtriage_worker.training.seen import pack_seen
 from dermtriage_worker.training.train import member_name
-
-YOUNG = 40
 
 
 def build_release(
@@ -103,7 +103,7 @@ def build_release(
     truth = labels(records)
     log_prior = class_log_prior(truth).double()
     severe = torch.from_numpy(severe_mask())[truth]
-    inputs = [record.inputs for record in records]
+    patients = encode([record.inputs for record in records])
     squares = load_squares(records)
 
     folder.mkdir(parents=True, exist_ok=True)
@@ -114,38 +114,22 @@ def build_release(
         for fold in range(config.folds)
     ]
     networks = [Network(m, load_file(folder / m.file), compute) for m in members]
-    all_views = out_of_fold_logits(
+    photographs = out_of_fold_logits(
         networks,
         squares,
         folds,
         compute.chunk,
         lambda done, whole: on_progress("Scoring out of fold", done, whole),
     )
-    choice = choose_views(all_views, members, truth, log_prior)
+    # From here on every photograph counts twice: with what is known of its patient, and alone.
+    all_views = with_and_without(networks, photographs, patients, folds)
+    twice, twice_severe = truth.repeat(2), severe.repeat(2)
+    choice = choose_views(all_views, members, twice, log_prior)
     logits = {kind: views[: choice.views[kind]].mean(0) for kind, views in all_views.items()}
-
-    plain, informed = (
-        crossfit(
-            logits, truth, severe, folds, inputs, log_prior, with_metadata=used, seed=config.seed
-        )
-        for used in (False, True)
-    )
-    young = torch.tensor([_is_young(record) for record in records]) & severe
-    metadata: Mapping[str, Mapping[str, Sequence[float]]] = {}
-    if metadata_helps(plain, informed, truth, young):
-        metadata = fit_metadata(
-            choice.fit.probabilities(logits).log(),
-            [groups(known) for known in inputs],
-            truth,
-            seed=config.seed,
-        )
-    calibration = Calibration.model_validate(
-        {"temperature": choice.fit.temperature, "metadata": metadata}
-    )
-    probabilities = choice.fit.probabilities(logits, metadata_shift(inputs, calibration))
+    crossfitted = crossfit(logits, twice, twice_severe, folds.repeat(2), log_prior)
     thresholds = choose_thresholds(
-        severe_probability(probabilities).numpy(),
-        severe.numpy(),
+        severe_probability(choice.fit.probabilities(logits)).numpy(),
+        twice_severe.numpy(),
         kinds_disagreement(choice.fit, logits).numpy(),
     )
     calibrated = [_calibrated(m, choice.fit, choice.views[m.kind], config.folds) for m in members]
@@ -168,7 +152,7 @@ def build_release(
         severe_classes=SEVERE_CLASSES,
         preprocessing=Preprocessing(size=CANONICAL_SIZE),
         members=tuple(calibrated),
-        calibration=calibration,
+        calibration=Calibration(temperature=choice.fit.temperature),
         scope=reference,
         thresholds=thresholds,
         gmac=round(sum(m.views * gmac(m.architecture, m.input_size) for m in calibrated), 3),
@@ -192,7 +176,7 @@ def build_release(
     manifest = manifest.model_copy(
         update={
             "figures": shipped_figures(folder, manifest, records, on_progress)
-            | crossfitted_figures(informed if metadata else plain, records)
+            | crossfitted_figures(crossfitted, records)
         }
     )
     write_manifest(folder, manifest)
@@ -228,8 +212,3 @@ def _calibrated(member: Member, fit: Fit, views: int, folds: int) -> Member:
             "bias": tuple(fit.biases[member.kind]),
         }
     )
-
-
-def _is_young(record: Labelled) -> bool:
-    age = record.inputs.get("age_approx")
-    return isinstance(age, int) and age < YOUNG

@@ -17,6 +17,7 @@ from torch import Tensor
 
 from dermtriage_worker.ensemble.manifest import Member
 from dermtriage_worker.ensemble.members import TAPS
+from dermtriage_worker.ensemble.metadata import encode
 from dermtriage_worker.ensemble.network import Network
 from dermtriage_worker.ensemble.preprocessing import CANONICAL_SIZE
 from dermtriage_worker.ensemble.quality import measure_quality
@@ -208,7 +209,10 @@ def _features(network: Network, squares: Tensor) -> Tensor:
     figures = [measure_quality(square) for square in squares]
     return torch.cat(
         [
-            join(network.tapped(chunk)[1], figures[start : start + len(chunk)])
+            join(
+                network.tapped(chunk, encode([{}] * len(chunk)))[1],
+                figures[start : start + len(chunk)],
+            )
             for start, chunk in zip(
                 range(0, len(squares), _CHUNK), torch.split(squares, _CHUNK), strict=True
             )

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import torch
 
+from dermtriage_worker.ensemble.metadata import encode
 from dermtriage_worker.evaluation.labelled import Labelled
 from dermtriage_worker.evaluation.squares import load_squares
 from dermtriage_worker.training.config import TrainConfig
@@ -74,11 +75,12 @@ def train(
     _write_folds(out / FOLDS_NAME, records, folds)
 
     frames, squares, truth = load_frames(records), load_squares(records), labels(records)
+    patients = encode([record.inputs for record in records])
     of_fold = torch.tensor(folds)
     for fold in range(config.folds):
         own, others = of_fold == fold, of_fold != fold
-        training = Sample(frames[others], truth[others])
-        validation = Sample(squares[own], truth[own])
+        training = Sample(frames[others], patients[others], truth[others])
+        validation = Sample(squares[own], patients[own], truth[own])
         for member in chosen:
             train_member(
                 member,
