@@ -9,10 +9,11 @@ import hmac
 import secrets
 from datetime import timedelta
 from functools import cache
+from uuid import UUID
 
 from argon2 import PasswordHasher
 from argon2.exceptions import InvalidHashError, VerificationError
-from sqlalchemy import select, update
+from sqlalchemy import bindparam, select, update
 from sqlalchemy.orm import Session, contains_eager, selectinload
 
 from dermtriage.db import utcnow
@@ -102,26 +103,29 @@ def revoke_clinic(session: Session, *, name: str) -> int:
     return len(revoked.all())
 
 
-def authenticate_clinic(session: Session, *, key: str, secret_key: str) -> Clinic:
-    """Return the clinic whose valid key this is.
+_CLINIC = (
+    select(Clinic.id, Clinic.name)
+    .join(ApiKey)
+    .where(ApiKey.key_hash == bindparam("key_hash"), ApiKey.revoked_at.is_(None))
+)
+
+
+def authenticate_clinic(session: Session, *, key: str, secret_key: str) -> tuple[UUID, str]:
+    """Return id and name of the clinic whose valid key this is.
 
     Raises
     ------
     NotAuthenticated
         If no valid key is like it.
     """
-    clinic = session.scalar(
-        select(Clinic)
-        .join(ApiKey)
-        .where(ApiKey.key_hash == _hash(key, secret_key), ApiKey.revoked_at.is_(None))
-    )
+    clinic = session.execute(_CLINIC, {"key_hash": _hash(key, secret_key)}).one_or_none()
     if clinic is None:
         raise NotAuthenticated(
             "The API key is not valid.",
             remedy="Send a key that an operator made with `dermtriage clinic add`.",
             code="invalid_api_key",
         )
-    return clinic
+    return clinic.id, clinic.name
 
 
 def add_clinician(

@@ -5,6 +5,7 @@ from uuid import UUID
 
 from sqlalchemy.orm import Session
 
+from dermtriage.db import insert_rows
 from dermtriage.models import AuditEntry
 
 
@@ -26,12 +27,11 @@ def record(
     detail
         Identifiers and counts only.
     """
-    session.add(
-        AuditEntry(
-            actor_kind=actor_kind,
-            actor_id=actor_id,
-            action=action,
-            case_id=case_id,
-            detail={key: str(value) for key, value in detail.items()},
-        )
+    entry = AuditEntry(
+        actor_kind=actor_kind,
+        actor_id=actor_id,
+        action=action,
+        case_id=case_id,
+        detail={key: str(value) for key, value in detail.items()},
     )
+    insert_rows(session, [entry])

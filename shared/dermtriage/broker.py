@@ -24,8 +24,9 @@ UPLOADS = "uploads"
 BULK = "bulk"
 UPKEEP = "upkeep"
 
-ENOUGH = 256
-"""Messages that wake every scoring thread of a large hospital, and a few more."""
+ENOUGH = 32
+"""Messages that wait while every thread is at work already: whoever is free takes one at once,
+and whoever is at work looks for more by itself. So that many are left for those that start anew."""
 
 SCORE = "dermtriage.score"
 RESCORE = "dermtriage.rescore"

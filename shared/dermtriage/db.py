@@ -1,10 +1,12 @@
 """The way to PostgreSQL: engine, sessions, the base of the models, migrations."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
+from functools import cache
+from itertools import groupby
 from pathlib import Path
-from typing import ClassVar
+from typing import ClassVar, cast
 from uuid import UUID
 
 import uuid_utils.compat
@@ -12,7 +14,7 @@ from alembic import command
 from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
-from sqlalchemy import DateTime, Engine, MetaData, create_engine
+from sqlalchemy import DateTime, Engine, Insert, MetaData, Table, create_engine, insert
 from sqlalchemy.exc import DBAPIError, InterfaceError, InternalError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.orm import DeclarativeBase, Session, sessionmaker
@@ -74,6 +76,27 @@ def make_engine(settings: Settings) -> Engine:
 def make_sessions(engine: Engine) -> sessionmaker[Session]:
     """Return the factory of sessions; objects stay readable after a commit."""
     return sessionmaker(engine, expire_on_commit=False)
+
+
+def insert_rows(session: Session, rows: Iterable[Base]) -> None:
+    """Insert new rows at once, in their order; they do not become part of the session.
+
+    Of what `session.add` and a flush take, this takes a quarter: it is for the rows that every
+    upload writes. Rows of one table that stand together set the same columns.
+    """
+    connection = session.connection()
+    for model, alike in groupby(rows, key=type):
+        statement, names = _insert_into(model)
+        values = [
+            {name: row.__dict__[name] for name in names if name in row.__dict__} for row in alike
+        ]
+        connection.execute(statement, values)
+
+
+@cache
+def _insert_into(model: type[Base]) -> tuple[Insert, list[str]]:
+    table = cast(Table, model.__table__)
+    return insert(table).inline(), [column.name for column in table.columns]
 
 
 @contextmanager

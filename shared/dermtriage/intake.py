@@ -8,11 +8,11 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import func, select
+from sqlalchemy import Text, bindparam, func, select
 from sqlalchemy.orm import Session, selectinload
 
 from dermtriage import audit, imaging
-from dermtriage.db import new_id
+from dermtriage.db import insert_rows, new_id
 from dermtriage.errors import (
     Conflict,
     IdempotencyMismatch,
@@ -29,6 +29,15 @@ from dermtriage.renditions import DECODERS
 from dermtriage.states import CaseState, ImageType, Outcome, Priority, Scoring
 from dermtriage.storage import ImageStore
 from dermtriage.triage import ImageStatus, place_new, retake_priority
+
+# What every upload asks is built once.
+_LOCK = select(
+    func.pg_try_advisory_xact_lock(func.hashtextextended(bindparam("name", type_=Text), 0))
+)
+_KNOWN = select(IntakeRequest.fingerprint, IntakeRequest.case_id).where(
+    IntakeRequest.clinic_id == bindparam("clinic_id"),
+    IntakeRequest.idempotency_key == bindparam("idempotency_key"),
+)
 
 
 def receive_case(
@@ -69,12 +78,9 @@ def receive_case(
     digests = [hashlib.sha256(data).digest() for data in files]
     fingerprint = _fingerprint(metadata, digests)
     _lock(session, clinic_id, idempotency_key)
-    known = session.get(IntakeRequest, (clinic_id, idempotency_key))
+    known = _known_case(session, clinic_id, idempotency_key, fingerprint)
     if known is not None:
-        if known.fingerprint != fingerprint:
-            raise IdempotencyMismatch("This Idempotency-Key was used for another referral.")
-        case = session.get_one(Case, known.case_id, options=[selectinload(Case.images)])
-        return Receipt.of(case, created=False)
+        return Receipt.of(known, created=False)
 
     images = [
         _inspect(position, data, digest, metadata)
@@ -89,18 +95,14 @@ def receive_case(
     case, policy_id = _new_case(session, clinic_id, fields, images, now)
     _store_all(store, images, files)
     try:
-        session.add(case)
-        session.flush()  # the rows below name the case without being related to it
-        session.add_all(_pending(case))
-        session.add(
-            IntakeRequest(
-                clinic_id=clinic_id,
-                idempotency_key=idempotency_key,
-                fingerprint=fingerprint,
-                case_id=case.id,
-            )
+        request = IntakeRequest(
+            clinic_id=clinic_id,
+            idempotency_key=idempotency_key,
+            fingerprint=fingerprint,
+            case_id=case.id,
         )
-        session.add(_event(case, "received", policy_id))
+        received = _event(case, "received", policy_id)
+        insert_rows(session, [case, *images, *_pending(case), request, received])
         if replaced is not None and replaced.state is CaseState.AWAITING_RETAKE:
             replaced.state, replaced.changed_at = CaseState.DECIDED, now
             session.add(
@@ -137,10 +139,23 @@ def _fingerprint(metadata: CaseMetadata, digests: Sequence[bytes]) -> bytes:
     return hashlib.sha256(canonical.encode() + b"".join(digests)).digest()
 
 
+def _known_case(
+    session: Session, clinic_id: UUID, idempotency_key: str, fingerprint: bytes
+) -> Case | None:
+    """Return the case that the same request has made before."""
+    known = session.execute(
+        _KNOWN, {"clinic_id": clinic_id, "idempotency_key": idempotency_key}
+    ).one_or_none()
+    if known is None:
+        return None
+    if known.fingerprint != fingerprint:
+        raise IdempotencyMismatch("This Idempotency-Key was used for another referral.")
+    return session.get_one(Case, known.case_id, options=[selectinload(Case.images)])
+
+
 def _lock(session: Session, clinic_id: UUID, idempotency_key: str) -> None:
     # A lock of the transaction is gone with its process, so no stale "in progress" can remain.
-    name = func.hashtextextended(f"{clinic_id}/{idempotency_key}", 0)
-    if not session.scalar(select(func.pg_try_advisory_xact_lock(name))):
+    if not session.scalar(_LOCK, {"name": f"{clinic_id}/{idempotency_key}"}):
         raise Conflict(
             "The same request is being handled at this moment.",
             remedy="Repeat it in a few seconds to get its receipt.",
@@ -210,8 +225,11 @@ def _new_case(
     policy_id, policy = active_policy(session)
     statuses = [ImageStatus(image.scoring) for image in images]
     place = place_new(statuses, fields["priority"], now, policy)
+    case_id = new_id()
+    for image in images:
+        image.case_id = case_id
     case = Case(
-        id=new_id(),
+        id=case_id,
         clinic_id=clinic_id,
         received_at=now,
         changed_at=now,

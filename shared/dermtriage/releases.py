@@ -32,6 +32,9 @@ def active_release(session: Session) -> Release:
     return release
 
 
+_ACTIVE_POLICY = select(PolicyVersion.id, PolicyVersion.body).where(PolicyVersion.active)
+
+
 def active_policy(session: Session) -> tuple[int, Policy]:
     """Return the version of the policy that triages, and the policy.
 
@@ -40,7 +43,7 @@ def active_policy(session: Session) -> tuple[int, Policy]:
     ConfigurationError
         If there is none.
     """
-    version = session.scalar(select(PolicyVersion).where(PolicyVersion.active))
+    version = session.execute(_ACTIVE_POLICY).one_or_none()
     if version is None:
         raise ConfigurationError("There is no policy.", remedy="Run `dermtriage db upgrade`.")
     return version.id, Policy.model_validate(version.body)

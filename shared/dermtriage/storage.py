@@ -52,6 +52,7 @@ class ImageStore:
     """
 
     def __init__(self, url: str, timeout: float) -> None:
+        self._durable: set[Path] = set()
         with _outage_as_unavailable():
             if url.startswith("file:"):
                 self._store = from_url(url, mkdir=True)
@@ -131,13 +132,12 @@ class ImageStore:
             if isinstance(self._store, LocalStore):
                 # An object store answers when the object is durable; a file system does not.
                 path = Path(str(self._store.prefix)) / key
-                # The folder of a prefix may be new, so its own parent is told too.
-                for target in (path, path.parent, path.parent.parent):
-                    descriptor = os.open(target, os.O_RDONLY)
-                    try:
-                        os.fsync(descriptor)
-                    finally:
-                        os.close(descriptor)
+                _to_disk(path)
+                _to_disk(path.parent)
+                # The folder of a prefix may be new, so once its own parent is told too.
+                if path.parent not in self._durable:
+                    _to_disk(path.parent.parent)
+                    self._durable.add(path.parent)
 
     def _get(self, key: str) -> bytes:
         with _outage_as_unavailable():
@@ -152,3 +152,11 @@ class ImageStore:
         # that is missing: a disk that is not mounted, or a bucket of another name.
         if not any(obstore.list(self._store, "originals")):
             raise Unavailable("The image store is empty.", code="store_unavailable")
+
+
+def _to_disk(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

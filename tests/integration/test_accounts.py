@@ -60,7 +60,10 @@ def stored(session: Session, table: str) -> str:
 def test_a_key_opens_the_door_of_its_clinic_alone(session: Session) -> None:
     clinic, key = add_clinic(session)
     _, other_key = add_clinic(session, "Costa Sur")
-    assert accounts.authenticate_clinic(session, key=key, secret_key=SECRET) is clinic
+    assert accounts.authenticate_clinic(session, key=key, secret_key=SECRET) == (
+        clinic.id,
+        clinic.name,
+    )
     assert key.startswith(f"dtc_{clinic.keys[0].prefix}_")
     assert not refused(session, other_key)
     for wrong in (key[:-1], key + "x", key.upper(), key.replace("dtc_", "dts_"), "", "dtc_"):

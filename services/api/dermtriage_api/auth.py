@@ -47,8 +47,10 @@ def authenticate(services: Services, authorization: str | None) -> Principal:
     secret_key = services.settings.secret_key.get_secret_value()
     with services.transaction() as session:
         if token.startswith(accounts.CLINIC_KEY):
-            clinic = accounts.authenticate_clinic(session, key=token, secret_key=secret_key)
-            return Principal("clinic", clinic.id, clinic.name, token)
+            clinic_id, name = accounts.authenticate_clinic(
+                session, key=token, secret_key=secret_key
+            )
+            return Principal("clinic", clinic_id, name, token)
         clinician = accounts.authenticate_clinician(session, token=token, secret_key=secret_key)
         return Principal("clinician", clinician.id, clinician.username, token)
 
