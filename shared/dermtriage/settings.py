@@ -61,7 +61,7 @@ class Settings(BaseSettings):
     )
     releases_dir: Path = Field(default=ROOT / "releases", description="Where the releases lie")
     default_release: str = Field(
-        default="2026.11", description="The release that a new database starts with"
+        default="2026.12", description="The release that a new database starts with"
     )
     minimum_sensitivity: float = Field(
         default=0.95,

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dermtriage_worker.ensemble.members import PatientBranch
-from dermtriage_worker.ensemble.metadata import AGE_FLOOR, COLUMNS, WIDTH, encode, used_inputs
+from dermtriage_worker.ensemble.metadata import COLUMNS, WIDTH, YOUNG, encode, used_inputs
 
 REGIONS = {
     "head/neck": ["face", "head/neck", "scalp"],
@@ -38,12 +38,14 @@ def test_what_says_nothing_is_all_zero_and_adds_nothing(nothing: dict[str, str])
     assert used_inputs(nothing) == {}
 
 
-@given(st.integers(0, AGE_FLOOR))
-def test_the_young_are_not_made_harmless_by_their_age(age: int) -> None:
-    assert torch.equal(encode([{"age_approx": age}]), encode([{"age_approx": AGE_FLOOR}]))
+@given(st.integers(0, YOUNG - 1))
+def test_the_young_are_judged_by_the_photograph_alone(age: int) -> None:
+    known = {"age_approx": age, "sex": "female", "anatom_site": "back"}
+    assert not encode([known]).any()
+    assert used_inputs(known) == {}
 
 
-@given(st.integers(AGE_FLOOR, 84))
+@given(st.integers(YOUNG, 84))
 def test_from_there_on_every_year_counts(age: int) -> None:
     younger, older = encode([{"age_approx": age}, {"age_approx": age + 1}])
     assert younger[0] == older[0] == 1

@@ -40,7 +40,7 @@ REVIEW_EXAMPLE: dict[str, Any] = {
             "severity": "severe",
             "failure": None,
             "assessment": {
-                "release": "2026.11",
+                "release": "2026.12",
                 "p_severe": 0.87,
                 "probabilities": {
                     "akiec": 0.03,

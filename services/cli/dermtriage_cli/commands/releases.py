@@ -143,7 +143,7 @@ def compare(
     Severities are those under the thresholds that each proposes. Nothing is scored here: the
     scores come from `release shadow`.
 
-    Example: dermtriage release compare 2026.11 2027.1
+    Example: dermtriage release compare 2026.12 2027.01
     """
     from dermtriage.comparison import compare as compare_releases
     from dermtriage.releases import find_release

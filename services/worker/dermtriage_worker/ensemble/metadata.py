@@ -10,9 +10,9 @@ FIELDS = ("age_approx", "sex", "anatom_site")
 
 SEXES = ("female", "male")
 
-AGE_FLOOR = 40
-"""Years. Most melanomas are of the old, so an age alone makes the young look harmless; they count
-as being this old."""
+YOUNG = 40
+"""Years. Most severe lesions are of the old, so what is known of younger patients makes theirs look
+harmless: they are judged by the photograph alone."""
 
 _AGE_CENTRE = 50
 _AGE_SPREAD = 20
@@ -50,9 +50,9 @@ def encode(inputs: Sequence[Inputs]) -> Tensor:
     Returns
     -------
     Tensor
-        float32, shape (n, `WIDTH`), columns as in `COLUMNS`: that an age is known, the age from
-        `AGE_FLOOR` on (centred, in units of 20 years) and its square; a column a sex; a column a
-        region of the body.
+        float32, shape (n, `WIDTH`), columns as in `COLUMNS`: that an age is known, the age
+        (centred, in units of 20 years) and its square; a column a sex; a column a region of the
+        body. All zero for patients under `YOUNG`.
     """
     encoded = torch.zeros(len(inputs), WIDTH)
     for row, known in enumerate(inputs):
@@ -70,7 +70,9 @@ def _encoded(inputs: Inputs) -> dict[str, list[float]]:
     found: dict[str, list[float]] = {}
     age = inputs.get("age_approx")
     if age is not None and age != "":
-        years = (max(float(age), AGE_FLOOR) - _AGE_CENTRE) / _AGE_SPREAD
+        if float(age) < YOUNG:
+            return {}
+        years = (float(age) - _AGE_CENTRE) / _AGE_SPREAD
         found["age_approx"] = [1.0, years, years**2]
     if (sex := inputs.get("sex")) in SEXES:
         found["sex"] = [float(sex == other) for other in SEXES]

@@ -9,7 +9,7 @@ import numpy as np
 from dermtriage.states import CLASSES
 from dermtriage_worker.ensemble.ensemble import Ensemble
 from dermtriage_worker.ensemble.manifest import Figure, Manifest
-from dermtriage_worker.ensemble.metadata import AGE_FLOOR
+from dermtriage_worker.ensemble.metadata import YOUNG
 from dermtriage_worker.evaluation.bootstrap import Bootstrap, auc, calibration_error, share
 from dermtriage_worker.evaluation.figures import severe_mask
 from dermtriage_worker.evaluation.labelled import Labelled
@@ -99,7 +99,7 @@ def _crossfitted(scored: CrossFitted, records: Sequence[Labelled], what: str) ->
 
 def _is_young(record: Labelled) -> bool:
     age = record.inputs.get("age_approx")
-    return isinstance(age, int) and age < AGE_FLOOR
+    return isinstance(age, int) and age < YOUNG
 
 
 def _figures(estimates: Mapping[str, Estimate]) -> dict[str, Figure]:

@@ -50,19 +50,28 @@ def out_of_fold_logits(
     Returns
     -------
     dict
-        For each kind the logits, float64, shape (views, n, 7).
+        For each kind the logits, float64, shape (views, n, 7), of as many views as it may get.
+
+    Raises
+    ------
+    TooCostly
+        If even one view a member is not affordable.
     """
+    most = affordable_views([network.member for network in networks])
     said: dict[str, Tensor] = {}
     for done, network in enumerate(networks):
         member = network.member
         own = torch.nonzero(folds.eq(-1 if member.fold is None else member.fold)).flatten()
         views = torch.cat(
-            [network.by_view(squares[part], MOST_VIEWS).cpu() for part in torch.split(own, chunk)],
+            [
+                network.by_view(squares[part], most[member.kind]).cpu()
+                for part in torch.split(own, chunk)
+            ],
             dim=1,
         )
         whole = said.setdefault(
             member.kind,
-            torch.full((MOST_VIEWS, len(squares), views.shape[-1]), float("nan")).double(),
+            torch.full((len(views), len(squares), views.shape[-1]), float("nan")).double(),
         )
         whole[:, own] = views.double()
         on_progress(done + 1, len(networks))
@@ -107,6 +116,29 @@ def with_and_without(
     return both
 
 
+def affordable_views(members: Sequence[Member]) -> dict[str, int]:
+    """Return how many views each kind may get while every other has one.
+
+    Raises
+    ------
+    TooCostly
+        If even one view a member is not affordable.
+    """
+    cost = _cost_of_a_view(members)
+    spare = MAX_GMAC - sum(cost.values())
+    if spare < 0:
+        raise TooCostly(f"With one view a member, a photograph costs over {MAX_GMAC} GMAC.")
+    return {kind: min(MOST_VIEWS, 1 + int(spare / own)) for kind, own in cost.items()}
+
+
+def _cost_of_a_view(members: Sequence[Member]) -> dict[str, float]:
+    """GMAC of one view by all members of each kind."""
+    return {
+        kind: sum(gmac(m.architecture, m.input_size) for m in members if m.kind == kind)
+        for kind in sorted({member.kind for member in members})
+    }
+
+
 @dataclass(frozen=True)
 class Choice:
     """How many views each kind gets, and the calibration that was fitted with them."""
@@ -131,24 +163,15 @@ def choose_views(
     Raises
     ------
     TooCostly
-        If no number of views is affordable.
+        If even one view a member is not affordable.
     """
-    kinds = sorted(logits)
-    cost = {
-        kind: sum(gmac(m.architecture, m.input_size) for m in members if m.kind == kind)
-        for kind in kinds
-    }
-    best: Choice | None = None
-    for numbers in product(range(1, MOST_VIEWS + 1), repeat=len(kinds)):
+    kinds, cost, most = sorted(logits), _cost_of_a_view(members), affordable_views(members)
+    choices = []
+    for numbers in product(*(range(1, most[kind] + 1) for kind in kinds)):
         views = dict(zip(kinds, numbers, strict=True))
         spent = sum(cost[kind] * views[kind] for kind in kinds)
-        if spent > MAX_GMAC:
-            continue
-        means = {kind: logits[kind][: views[kind]].mean(0) for kind in kinds}
-        fit = fit_ensemble(means, truth, log_prior)
-        loss = log_loss(fit.probabilities(means), truth)
-        if best is None or loss < best.loss:
-            best = Choice(views, fit, loss)
-    if best is None:
-        raise TooCostly(f"With one view a member, a photograph costs over {MAX_GMAC} GMAC.")
-    return best
+        if spent <= MAX_GMAC:
+            means = {kind: logits[kind][: views[kind]].mean(0) for kind in kinds}
+            fit = fit_ensemble(means, truth, log_prior)
+            choices.append(Choice(views, fit, log_loss(fit.probabilities(means), truth)))
+    return min(choices, key=lambda choice: choice.loss)
