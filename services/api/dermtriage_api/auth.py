@@ -45,7 +45,7 @@ def authenticate(services: Services, authorization: str | None) -> Principal:
             remedy="Send the header `Authorization: Bearer <API key or session token>`.",
         )
     secret_key = services.settings.secret_key.get_secret_value()
-    with services.transaction() as session:
+    with services.question() as session:
         if token.startswith(accounts.CLINIC_KEY):
             clinic_id, name = accounts.authenticate_clinic(
                 session, key=token, secret_key=secret_key
