@@ -1,4 +1,8 @@
-"""Run every measurement once, print the table, and write bench/results.json."""
+"""Measure, print the table, and write bench/results.json and bench/RESULTS.md.
+
+``python -m bench`` measures everything in one run; ``python -m bench PART...`` measures some parts
+again and keeps the others.
+"""
 
 import json
 import os
@@ -6,125 +10,137 @@ import platform
 import shutil
 import subprocess
 import sys
+from collections.abc import Callable
+from dataclasses import asdict
+from datetime import UTC, datetime
+from importlib.metadata import version
 from pathlib import Path
-from statistics import median
 from tempfile import TemporaryDirectory
 
 import torch
 from rich.console import Console
-from rich.table import Table
 
-from bench import forward, rescoring, whole_system, worklist
+from bench import acceptance, memory, phone, report, served, worklist
 from bench.photographs import draw
+from bench.releases import REFERENCE, add_reference
 from dermtriage.settings import get_settings
 
-RUSH = 500
 RESULTS = Path(__file__).parent / "results.json"
+ALIKE = 1000
+"""Photographs on which the ensemble as served is compared with the eager one."""
+
+PEERS = 200
+"""Photographs that each layout of each peer gets."""
 
 
-def _floor(folder: Path, release: Path) -> dict[str, float]:
-    command = [sys.executable, "-m", "bench.floor", str(folder), str(release)]
-    out = subprocess.run(command, check=True, capture_output=True, text=True).stdout
-    return json.loads(out)
+class Bench:
+    """The parts, each on the same releases and photographs in one temporary folder."""
+
+    def __init__(self, folder: Path, say: Callable[[str], None]) -> None:
+        self._folder = folder
+        self._say = say
+        self._releases = folder / "releases"
+        settings = get_settings()
+        self.name = settings.default_release
+        shutil.copytree(settings.releases_dir / self.name, self._releases / self.name)
+        add_reference(self._releases)
+        say(f"Drawing {ALIKE} photographs")
+        self._photographs = draw(folder / "drawn", ALIKE)
+
+    def shipped(self) -> object:
+        """Measure the shipped release in the whole system."""
+        return self._served(self.name)
+
+    def reference(self) -> object:
+        """Measure the reference member in the whole system."""
+        return self._served(REFERENCE)
+
+    def eager(self) -> object:
+        """Compare the ensemble as served with eager full precision."""
+        self._say("The ensemble as served and in eager full precision")
+        return self._other("bench.eager", self._folder / "drawn", self._releases / self.name)
+
+    def acceptance(self) -> object:
+        """Compare uploads with a bare route."""
+        return asdict(acceptance.measure(self._folder / "acceptance", on_step=self._say))
+
+    def phone(self) -> object:
+        """Measure photographs of 12 megapixels."""
+        return asdict(phone.measure(self._releases / self.name, on_step=self._say))
+
+    def worklist(self) -> object:
+        """Measure pages and claims over a small and a large backlog."""
+        return asdict(worklist.measure(on_step=self._say))
+
+    def peers(self) -> object:
+        """Measure others on the same members and photographs, with the reference member too."""
+        rush = self._folder / "peers"
+        rush.mkdir()
+        for path in self._photographs[:PEERS]:
+            os.link(path, rush / path.name)
+        found = {}
+        for name in (self.name, REFERENCE):
+            self._say(f"Peers with {name}")
+            found[name] = self._other("bench.peers", rush, self._releases / name)
+        return found
+
+    def memory(self) -> object:
+        """Measure resident memory over a small and a large run."""
+        return asdict(memory.measure(self._folder / "memory", on_step=self._say))
+
+    def _served(self, name: str) -> object:
+        folder = self._folder / f"served-{name}"
+        measured = served.measure(folder, self._releases, name, self._photographs, self._say)
+        return measured.figures()
+
+    def _other(self, module: str, *arguments: Path) -> object:
+        # In a process of its own: what it loads must not weigh on what is measured next.
+        command = [sys.executable, "-m", module, *map(str, arguments)]
+        return json.loads(subprocess.run(command, check=True, stdout=subprocess.PIPE).stdout)
+
+
+PARTS = [name for name in vars(Bench) if not name.startswith("_")]
 
 
 def main() -> None:
-    console = Console()
-    shipped = get_settings()
-    name = shipped.default_release
-
-    def say(step: str) -> None:
-        console.print(f"[dim]{step}[/dim]")
-
+    console = Console(stderr=True)
+    chosen = sys.argv[1:] or PARTS
+    if unknown := sorted(set(chosen) - set(PARTS)):
+        sys.exit(f"There is no part {unknown[0]}; there are {', '.join(PARTS)}.")
+    results = json.loads(RESULTS.read_text()) if sys.argv[1:] and RESULTS.exists() else {}
     with TemporaryDirectory(prefix="dermtriage-bench-") as temporary:
-        folder = Path(temporary)
-        release = folder / "releases" / name
-        shutil.copytree(shipped.releases_dir / name, release)
-        rescoring.add_twin(release.parent, name)
-        # The embedded stack hands its environment on to the processes that it starts.
-        os.environ["DERMTRIAGE_RELEASES_DIR"] = str(release.parent)
-        get_settings.cache_clear()
-        say("Drawing photographs")
-        drawn = draw(folder / "drawn", RUSH + whole_system.LONE_UPLOADS)
-        rush, lone = drawn[:RUSH], drawn[RUSH:]
-        # The floor sees the very photographs of the rush.
-        (folder / "rush").mkdir()
-        for path in rush:
-            os.link(path, folder / "rush" / path.name)
-        # The machine's speed drifts, so the floor is taken before and after.
-        say("Forward limit and floor, before")
-        limits = [forward.limits(release)]
-        floors = [_floor(folder / "rush", release)]
-        system = whole_system.measure(folder / "data", rush, lone, say)
-        say("Forward limit and floor, after")
-        limits.append(forward.limits(release))
-        floors.append(_floor(folder / "rush", release))
-    say("Worklist at 10,000 and 1,000,000 cases")
-    small, large, plan = worklist.measure()
+        bench = Bench(Path(temporary), lambda step: console.print(f"[dim]{step}[/dim]"))
+        for part in chosen:
+            environment = dict(os.environ)
+            results[part] = {"measured": _circumstances(bench.name), **getattr(bench, part)()}
+            os.environ.clear()
+            os.environ.update(environment)
+            get_settings.cache_clear()
+            # What was measured stays, also if a later part fails.
+            RESULTS.write_text(json.dumps(report.headed(results), indent=2) + "\n")
+            report.write(results)
+    report.show(results)
 
-    floor_rate = median(floor["images_per_second"] for floor in floors)
-    limit = max(median(one[layout] for one in limits) for layout in limits[0])
-    alone = median(floor["alone_seconds"] for floor in floors)
-    results = {
-        "rescoring_over_forward": round(system.rescored_per_second / limit, 3),
-        "uploads_over_forward": round(system.images_per_second / limit, 3),
-        "rescored_images_per_second": round(system.rescored_per_second, 2),
-        "forward_images_per_second": [
-            {layout: round(rate, 2) for layout, rate in one.items()} for one in limits
-        ],
-        "uploads_over_floor": round(system.images_per_second / floor_rate, 3),
-        "idle_latency_over_scoring": round(system.idle_latency / alone, 3),
-        "worklist_million_over_ten_thousand": round(large / small, 3),
-        "uploads_images_per_second": round(system.images_per_second, 2),
-        "floor_images_per_second": [round(floor["images_per_second"], 2) for floor in floors],
-        "mean_batch": round(system.mean_batch, 1),
-        "idle_latency_seconds": round(system.idle_latency, 4),
-        "scoring_alone_seconds": round(alone, 4),
-        "worklist_page_seconds": [round(small, 5), round(large, 5)],
-        "worklist_plan": plan.splitlines(),
-        "release": name,
-        "device": floors[0]["device"],
-        "machine": f"{platform.machine()}, {os.cpu_count()} cores",
+
+def _circumstances(release: str) -> dict[str, str]:
+    return {
+        "at": datetime.now(UTC).isoformat(timespec="seconds"),
+        "release": release,
+        "machine": f"{_processor()}, {os.cpu_count()} cores",
         "python": platform.python_version(),
         "torch": torch.__version__,
+        "celery": version("celery"),
+        "sqlalchemy": version("sqlalchemy"),
     }
-    RESULTS.write_text(json.dumps(results, indent=2) + "\n")
 
-    table = Table("measured", "against", "ratio", "goal", title="One run on this machine")
-    table.add_row(
-        f"rescoring {RUSH + whole_system.LONE_UPLOADS} photographs:"
-        f" {system.rescored_per_second:.1f} images/s",
-        f"the ensemble alone, best layout: {limit:.1f} images/s",
-        f"{results['rescoring_over_forward']:.2f}",
-        "≥ 0.90",
-    )
-    table.add_row(
-        f"{RUSH} uploads: {system.images_per_second:.1f} images/s",
-        f"the ensemble alone, best layout: {limit:.1f} images/s",
-        f"{results['uploads_over_forward']:.2f}",
-        "≥ 0.80",
-    )
-    table.add_row(
-        f"{RUSH} uploads, first POST to last assessment: {system.images_per_second:.1f} images/s",
-        f"one process, no system: {floor_rate:.1f} images/s",
-        f"{results['uploads_over_floor']:.2f}",
-        "≥ 0.80",
-    )
-    table.add_row(
-        f"idle, 202 to worklist: {system.idle_latency * 1000:.0f} ms",
-        f"scoring one photograph alone: {alone * 1000:.0f} ms",
-        f"{results['idle_latency_over_scoring']:.2f}",
-        "≤ 3",
-    )
-    table.add_row(
-        f"worklist page at {worklist.LARGE:,} cases: {large * 1000:.2f} ms",
-        f"at {worklist.SMALL:,} cases: {small * 1000:.2f} ms",
-        f"{results['worklist_million_over_ten_thousand']:.2f}",
-        "≤ 2",
-    )
-    console.print(table)
-    console.print(plan, style="dim")
-    console.print(f"Written to {RESULTS.relative_to(Path.cwd())}")
+
+def _processor() -> str:
+    try:
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+    except OSError:
+        return platform.machine()
+    named = (line.partition(":")[2].strip() for line in lines if line.startswith("model name"))
+    return next(named, platform.machine())
 
 
 if __name__ == "__main__":

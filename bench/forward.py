@@ -1,34 +1,52 @@
 """The forward limit: the ensemble as served, alone, on tensors in memory, in its best layout.
 
-``python -m bench.forward RELEASE THREADS`` waits for a line on standard input, scores for some
-seconds and prints its images a second.
+``python -m bench.forward RELEASE THREADS BATCH`` waits for a line on standard input, scores for
+some seconds and prints its images a second and CPU seconds an image as JSON.
 """
 
+import json
 import os
 import subprocess
 import sys
 import time
+from dataclasses import dataclass
 from pathlib import Path
 
 import torch
 
 from dermtriage_worker.ensemble.ensemble import Ensemble
 
-BATCH = 16
-SECONDS = 8.0
+BATCHES = (1, 16)
+SECONDS = 6.0
 
 
-def limits(release: Path) -> dict[str, float]:
-    """Images a second by layout: one process with all threads, and one a core with one each."""
+@dataclass(frozen=True)
+class Limit:
+    """What one layout reached."""
+
+    layout: str
+    images_per_second: float
+    cpu_seconds_per_image: float
+
+
+def limits(release: Path) -> list[Limit]:
+    """Try one process with all threads, and one a core with one each, at several batch sizes."""
     cores = os.cpu_count() or 1
-    return {
-        f"1 process, {cores} threads": _together(release, 1, cores),
-        f"{cores} processes, 1 thread": _together(release, cores, 1),
-    }
+    found = []
+    for batch in BATCHES:
+        for processes, threads in ((1, cores), (cores, 1)):
+            layout = f"{processes} x {threads} threads, batches of {batch}"
+            found.append(_together(layout, release, processes, threads, batch))
+    return found
 
 
-def _together(release: Path, processes: int, threads: int) -> float:
-    command = [sys.executable, "-m", "bench.forward", str(release), str(threads)]
+def best(tried: list[Limit]) -> Limit:
+    """Return the layout that scored most."""
+    return max(tried, key=lambda limit: limit.images_per_second)
+
+
+def _together(layout: str, release: Path, processes: int, threads: int, batch: int) -> Limit:
+    command = [sys.executable, "-m", "bench.forward", str(release), str(threads), str(batch)]
     started = [
         subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
         for _ in range(processes)
@@ -41,7 +59,10 @@ def _together(release: Path, processes: int, threads: int) -> float:
         assert process.stdin is not None
         process.stdin.write("go\n")
         process.stdin.flush()
-    return sum(float(process.communicate()[0]) for process in started)
+    said = [json.loads(process.communicate()[0]) for process in started]
+    rates = [one["images_per_second"] for one in said]
+    costs = [one["cpu_seconds_per_image"] for one in said]
+    return Limit(layout, sum(rates), sum(costs) / len(costs))
 
 
 def main() -> None:
@@ -51,16 +72,20 @@ def main() -> None:
     generator = torch.Generator().manual_seed(0)
     batch = [
         torch.randint(0, 256, (3, side, side), dtype=torch.uint8, generator=generator)
-        for _ in range(BATCH)
+        for _ in range(int(sys.argv[3]))
     ]
     ensemble.predict(batch)
     print("ready", flush=True)
     sys.stdin.readline()
-    scored, start = 0, time.perf_counter()
+    scored, start, spent = 0, time.perf_counter(), time.process_time()
     while time.perf_counter() - start < SECONDS:
         ensemble.predict(batch)
-        scored += BATCH
-    print(scored / (time.perf_counter() - start))
+        scored += len(batch)
+    figures = {
+        "images_per_second": scored / (time.perf_counter() - start),
+        "cpu_seconds_per_image": (time.process_time() - spent) / scored,
+    }
+    print(json.dumps(figures))
 
 
 if __name__ == "__main__":

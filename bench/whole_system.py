@@ -1,35 +1,59 @@
 """The whole system under a rush of uploads, idle but for one, and rescoring at night."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
-from uuid import UUID
 
 from sqlalchemy import text
 from sqlalchemy.orm import Session, sessionmaker
 
 from bench import load, rescoring
+from bench.cpu import Meter
 from dermtriage import accounts, db
+from dermtriage.settings import get_settings
 from dermtriage_cli.stack import Stack
 
 SENDERS = 4
 LONE_UPLOADS = 20
+DURING_A_RUN = 20
+BATCH = get_settings().scoring_batch
 
 
 @dataclass(frozen=True)
 class Measured:
-    """Images a second under load and in a run, seconds from 202 to the worklist when idle."""
+    """What one release reached.
 
-    images_per_second: float
-    idle_latency: float
+    Attributes
+    ----------
+    uploads_per_second, rescored_per_second
+        From the first request to the last assessment, and in a run over everything.
+    uploads_cpu, rescoring_cpu
+        CPU seconds an image of all our processes, PostgreSQL and Redis among them.
+    mean_batch
+        Images a device batch in the rush.
+    idle_latency
+        Seconds from 202 to assessment with nothing else to do, median.
+    latency_in_run
+        The same while a run goes on: median and 95th percentile.
+    """
+
+    uploads_per_second: float
+    uploads_cpu: float
     mean_batch: float
+    idle_latency: float
     rescored_per_second: float
+    rescoring_cpu: float
+    latency_in_run: tuple[float, float]
 
 
 def measure(
-    data_dir: Path, rush: list[Path], lone: list[Path], on_step: Callable[[str], None]
+    data_dir: Path,
+    rush: Sequence[Path],
+    lone: Sequence[Path],
+    twins: tuple[str, str],
+    on_step: Callable[[str], None],
 ) -> Measured:
     """Start the embedded stack and measure it.
 
@@ -38,7 +62,9 @@ def measure(
     rush
         Photographs that are sent at once.
     lone
-        Other photographs, sent one after the other, each when all is idle.
+        Other photographs, sent one after the other: some when all is idle, the rest in a run.
+    twins
+        Copies of the release under other names, to rescore everything with.
     """
     with Stack(data_dir, on_step=on_step) as stack:
         engine = db.make_engine(stack.settings)
@@ -46,60 +72,56 @@ def measure(
         with sessions.begin() as session:
             secret = stack.settings.secret_key.get_secret_value()
             _, key = accounts.add_clinic(session, name="Bench", secret_key=secret)
+        requests = [load.build(path, key) for path in lone]
         on_step("Idle latency")
-        latency = _latency(stack.url, sessions, [load.build(path, key) for path in lone])
+        latency = _latency(stack.url, sessions, requests[:LONE_UPLOADS])
         on_step(f"{len(rush)} uploads at once")
-        rate, batch = _rush(
+        rate, cpu, batch = _rush(
             stack.url,
             sessions,
             [load.build(path, key) for path in rush],
             2 * stack.settings.heartbeat_seconds,
         )
         on_step("Rescoring them all")
-        rescored = rescoring.measure(sessions, stack.settings)
+        rescored, rescoring_cpu = rescoring.rate(sessions, stack.settings, twins[0])
+        on_step("Uploads during a run")
+        in_run = rescoring.latency_during(
+            stack.url, sessions, stack.settings, twins[1], requests[LONE_UPLOADS:]
+        )
         engine.dispose()
-    return Measured(rate, latency, batch, rescored)
+    return Measured(rate, cpu, batch, latency, rescored, rescoring_cpu, in_run)
 
 
-def _latency(url: str, sessions: sessionmaker[Session], requests: list[load.Request]) -> float:
+def _latency(url: str, sessions: sessionmaker[Session], requests: Sequence[load.Request]) -> float:
     connection = load.connect(url)
     waited = []
     with sessions() as session:
         for request in requests:
             image_id = load.post(connection, request)
             accepted = time.perf_counter()
-            while not _is_scored(session, image_id):
-                time.sleep(0.002)
+            rescoring.wait_until_scored(session, image_id)
             waited.append(time.perf_counter() - accepted)
             time.sleep(0.1)
     # The first one warms the worker.
     return median(waited[1:])
 
 
-def _is_scored(session: Session, image_id: UUID) -> bool:
-    found = session.execute(
-        text("SELECT scoring = 'scored' FROM images WHERE id = :id"), {"id": image_id}
-    ).scalar_one()
-    session.rollback()
-    return bool(found)
-
-
 def _rush(
-    url: str, sessions: sessionmaker[Session], requests: list[load.Request], settle: float
-) -> tuple[float, float]:
+    url: str, sessions: sessionmaker[Session], requests: Sequence[load.Request], settle: float
+) -> tuple[float, float, float]:
     with sessions() as session:
-        before = _batches(session)
+        before, meter = _batches(session), Meter()
         start = time.perf_counter()
         load.rush(url, requests, SENDERS)
         while session.execute(text("SELECT count(*) FROM pending_images")).scalar_one():
             session.rollback()
             time.sleep(0.02)
-        elapsed = time.perf_counter() - start
+        elapsed, spent = time.perf_counter() - start, meter.seconds()
         # The count of batches comes with the worker's next signs of life.
         time.sleep(settle)
         session.rollback()
         batches = _batches(session) - before
-    return len(requests) / elapsed, len(requests) / batches
+    return len(requests) / elapsed, spent / len(requests), len(requests) / batches
 
 
 def _batches(session: Session) -> int:

@@ -1,22 +1,46 @@
-"""The worklist's first page over a small and a large backlog: the same index scan."""
+"""The worklist's first page, and a claim of its next case, over a small and a large backlog.
 
+Both are the same scan of the same index, so they should take as long at a million cases as at ten
+thousand. The two backlogs are databases of one server, asked in turn, since the machine's speed
+drifts. A claim is timed as `reviews.claim_next` makes it, before the commit, whose time is the
+disk's; some cases at the head of the list are held by somebody else, as on a working day.
+"""
+
+import json
+import sys
 import time
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from statistics import median
 from tempfile import TemporaryDirectory
+from uuid import UUID
 
-from sqlalchemy import text
+from sqlalchemy import Engine, create_engine, make_url, text
 from sqlalchemy.dialects import postgresql
 from sqlalchemy.orm import Session
 
-from dermtriage import db, worklist
+from dermtriage import db, reviews, worklist
 from dermtriage.db import utcnow
+from dermtriage.models import Clinic, Clinician
 from dermtriage.settings import Settings
+from dermtriage.states import Role
 from dermtriage_cli.servers import EmbeddedPostgres
 
 SMALL, LARGE = 10_000, 1_000_000
 PAGE = 50
 REPEATS = 200
+HELD = 50
+"""Cases at the head of the list that another clinician holds."""
+
+HOLDER, TAKER = UUID(int=1), UUID(int=2)
+"""The two clinicians."""
+
+LIFETIME = 3600.0
+"""Seconds of a claim; longer than the whole measurement."""
+
+_PIECE = 10_000
+"""Rows a statement: one that wrote a million would be taken for stuck and ended."""
 
 _FILL = text("""
 INSERT INTO cases (id, clinic_id, received_at, priority, history, state, severity, latest_severity,
@@ -33,44 +57,98 @@ FROM (SELECT n, now() - n * interval '1 second' AS at,
 """)
 
 
-def measure() -> tuple[float, float, str]:
-    """Return the median seconds of a page at both sizes, and the large one's plan."""
+@dataclass(frozen=True)
+class Measured:
+    """Median seconds of a page and of a claim at both sizes, and the plan of the large page."""
+
+    page_small: float
+    page_large: float
+    claim_small: float
+    claim_large: float
+    plan: str
+
+
+def measure(
+    small: int = SMALL, large: int = LARGE, on_step: Callable[[str], None] = lambda _: None
+) -> Measured:
+    """Fill two backlogs of so many cases, and time pages and claims over both."""
     with TemporaryDirectory(prefix="dermtriage-bench-") as folder:
         postgres = EmbeddedPostgres(Path(folder) / "postgres")
-        settings = Settings(database_url=postgres.start())
+        engines: list[Engine] = []
         try:
-            db.upgrade(settings)
-            engine = db.make_engine(settings)
-            with engine.begin() as connection:
-                connection.execute(
-                    text("INSERT INTO clinics (id, name) VALUES (gen_random_uuid(), 'Bench')")
-                )
-            times, filled = [], 0
-            for size in (SMALL, LARGE):
-                for last in range(filled + SMALL, size + 1, SMALL):
-                    with engine.begin() as connection:
-                        connection.execute(_FILL, {"first": last - SMALL + 1, "last": last})
-                filled = size
-                with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
-                    connection.execute(text("VACUUM ANALYZE cases"))
-                with Session(engine) as session:
-                    times.append(_page_time(session))
-            with Session(engine) as session:
-                plan = _plan(session)
-            engine.dispose()
+            url = postgres.start()
+            for size in (small, large):
+                on_step(f"Filling a backlog of {size:,} cases")
+                engines.append(_backlog(url, size))
+            on_step("Pages and claims")
+            with Session(engines[0]) as few, Session(engines[1]) as many:
+                pages = _in_turn(few, many, _page)
+                claims = _in_turn(few, many, _claim)
+                return Measured(*pages, *claims, _plan(many))
         finally:
+            for engine in engines:
+                engine.dispose()
             postgres.stop()
-    return times[0], times[1], plan
 
 
-def _page_time(session: Session) -> float:
-    taken = []
-    for _ in range(REPEATS):
-        start = time.perf_counter()
-        worklist.page(session, now=utcnow(), limit=PAGE)
-        taken.append(time.perf_counter() - start)
-        session.rollback()
-    return median(taken)
+def _backlog(server: str, size: int) -> Engine:
+    """Make a database with so many cases, the first of which somebody holds."""
+    name = f"backlog_{size}"
+    maker = create_engine(server, isolation_level="AUTOCOMMIT")
+    with maker.connect() as connection:
+        connection.execute(text(f"CREATE DATABASE {name}"))
+    maker.dispose()
+    url = make_url(server).set(database=name).render_as_string(hide_password=False)
+    settings = Settings(database_url=url)
+    db.upgrade(settings)
+    engine = db.make_engine(settings)
+    with Session(engine) as session, session.begin():
+        session.add(Clinic(name="Bench"))
+        for clinician_id, name in ((HOLDER, "holder"), (TAKER, "taker")):
+            session.add(
+                Clinician(
+                    id=clinician_id,
+                    username=name,
+                    display_name=name,
+                    role=Role.CLINICIAN,
+                    password_hash="",
+                )
+            )
+    for first in range(1, size + 1, _PIECE):
+        with engine.begin() as connection:
+            connection.execute(_FILL, {"first": first, "last": min(first + _PIECE - 1, size)})
+    with Session(engine) as session, session.begin():
+        for _ in range(HELD):
+            _claim(session, HOLDER)
+    with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
+        connection.execute(text("VACUUM ANALYZE"))
+        # What is still to be written of the fill must not be written while we measure.
+        connection.execute(text("CHECKPOINT"))
+    return engine
+
+
+def _in_turn(few: Session, many: Session, act: Callable[[Session], object]) -> tuple[float, float]:
+    """Return the median seconds of an act on both; nothing of it stays."""
+    taken: dict[Session, list[float]] = {few: [], many: []}
+    for number in range(REPEATS):
+        # Neither is always the first.
+        for session in (few, many) if number % 2 else (many, few):
+            # The connection is looked at as it is handed out; that is not what is measured.
+            session.connection()
+            start = time.perf_counter()
+            act(session)
+            taken[session].append(time.perf_counter() - start)
+            session.rollback()
+    return median(taken[few]), median(taken[many])
+
+
+def _page(session: Session) -> None:
+    worklist.page(session, now=utcnow(), limit=PAGE)
+
+
+def _claim(session: Session, clinician_id: UUID = TAKER) -> None:
+    claim = reviews.claim_next(session, clinician_id=clinician_id, now=utcnow(), lifetime=LIFETIME)
+    assert claim is not None
 
 
 def _plan(session: Session) -> str:
@@ -80,3 +158,12 @@ def _plan(session: Session) -> str:
     )
     rows = session.execute(text(f"EXPLAIN (ANALYZE, COSTS OFF, TIMING OFF) {query}"))
     return "\n".join(rows.scalars())
+
+
+def main() -> None:
+    sizes = (int(size) for size in sys.argv[1:3])
+    print(json.dumps(asdict(measure(*sizes, on_step=lambda step: print(step, file=sys.stderr)))))
+
+
+if __name__ == "__main__":
+    main()

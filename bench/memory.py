@@ -1,0 +1,259 @@
+"""Memory of a rescoring run: of the process that plans it, and of the worker that works it off.
+
+A run over a hundred times the images should take no more memory. Each size has a database, a
+store and processes of its own: the embedded stack with a tiny ensemble, cases out of one SQL
+statement, and a true rendition for every image, so that all of them are decoded and scored. The
+run is planned by a process of its own, without torch, as upkeep plans it at night. Memory is what
+Linux counts as resident, with the children.
+
+``python -m bench.memory [SMALL [LARGE]]`` prints the figures as JSON.
+"""
+
+import json
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from unittest.mock import patch
+from uuid import UUID
+
+from sqlalchemy import select, text
+from sqlalchemy.orm import Session, sessionmaker
+
+from dermtriage import db, imaging, rescoring, runs
+from dermtriage.broker import make_celery, send_rescores
+from dermtriage.models import Image, Worker
+from dermtriage.releases import active_release
+from dermtriage.scopes import OPEN
+from dermtriage.settings import Settings, get_settings
+from dermtriage.states import RunState
+from dermtriage_cli.stack import Stack
+
+SMALL, LARGE = 1_000, 100_000
+RELEASE = "tiny"
+PHOTOGRAPHS = 16
+"""Different renditions, which the images share: one alone could not have a hundred thousand names
+in every file system."""
+
+STEP = 10.0
+"""Seconds between two words about how far a run is."""
+
+_PLAN = "plan"
+
+_FILL = (
+    "INSERT INTO clinics (id, name) VALUES (gen_random_uuid(), 'Bench')",
+    """
+    INSERT INTO cases (id, clinic_id, received_at, priority, history, state, severity,
+                       latest_severity, lane, due_at, ages_at, triage_version, changed_at)
+    SELECT uuidv7(), (SELECT id FROM clinics LIMIT 1), now(), 'routine', '{}', 'open',
+           'indeterminate', 'indeterminate', 2, now() + interval '5 days',
+           now() + interval '5 days', 0, now()
+    FROM generate_series(1, :images)
+    """,
+    """
+    INSERT INTO releases (name, manifest, manifest_sha256, mode)
+    VALUES ('before', '{}', sha256(''), 'idle')
+    """,
+    """
+    INSERT INTO images (id, case_id, position, image_type, media_type, sha256, byte_size, width,
+                        height, scoring, severity, release_id)
+    SELECT uuidv7(), id, 0, 'dermoscopic', 'image/jpeg', sha256(uuid_send(id)), 30000, 600, 450,
+           'scored', 'indeterminate', (SELECT id FROM releases WHERE name = 'before')
+    FROM cases
+    """,
+)
+"""Cases that the run's release has not seen and whose severity it leaves as it is, as in most
+nights: every image is scored, and few events are written."""
+
+
+@dataclass(frozen=True)
+class Memory:
+    """Resident memory of one run, in MiB.
+
+    Attributes
+    ----------
+    planner_before, planner
+        Of the process that plans when it was about to, and at most.
+    worker_before, worker, worker_after
+        Of the worker when it had loaded the ensemble, at most, and at the end of the run.
+    seconds
+        From the first message to the end of the run.
+    """
+
+    images: int
+    planner_before: float
+    planner: float
+    worker_before: float
+    worker: float
+    worker_after: float
+    seconds: float
+
+
+@dataclass(frozen=True)
+class Measured:
+    """Both runs, and how many times the large one's memory is that of the small one."""
+
+    small: Memory
+    large: Memory
+    planner_ratio: float
+    worker_ratio: float
+
+
+def measure(
+    folder: Path,
+    small: int = SMALL,
+    large: int = LARGE,
+    on_step: Callable[[str], None] = lambda _: None,
+) -> Measured:
+    """Rescore so many images and so many, each below a folder of its own."""
+    # The process that plans imports this module too, and shall be as small as upkeep.
+    from bench.photographs import draw  # noqa: PLC0415
+    from dermtriage_worker.ensemble.tiny import build_tiny_release  # noqa: PLC0415
+
+    build_tiny_release(folder / "releases" / RELEASE)
+    renditions = []
+    for path in draw(folder / "drawn", PHOTOGRAPHS):
+        rendition = folder / f"{path.stem}.rendition"
+        rendition.write_bytes(imaging.make_rendition(path.read_bytes()))
+        renditions.append(rendition)
+    with _environment(folder / "releases"):
+        one, other = (_run(folder / str(n), n, renditions, on_step) for n in (small, large))
+    return Measured(
+        small=one,
+        large=other,
+        planner_ratio=other.planner / one.planner,
+        worker_ratio=other.worker / one.worker,
+    )
+
+
+@contextmanager
+def _environment(releases: Path) -> Iterator[None]:
+    """Have this process and those that it starts use the tiny release, and plan no night."""
+    variables = {
+        "DERMTRIAGE_RELEASES_DIR": str(releases),
+        "DERMTRIAGE_DEFAULT_RELEASE": RELEASE,
+        "DERMTRIAGE_RESCORE_AT": "",
+    }
+    with patch.dict(os.environ, variables):
+        get_settings.cache_clear()
+        yield
+    get_settings.cache_clear()
+
+
+def _run(
+    folder: Path, images: int, renditions: Sequence[Path], on_step: Callable[[str], None]
+) -> Memory:
+    with Stack(folder, on_step=on_step) as stack:
+        engine = db.make_engine(stack.settings)
+        sessions = db.make_sessions(engine)
+        on_step(f"Filling in {images:,} images")
+        _fill(sessions, folder / "store", images, renditions)
+        on_step("Planning")
+        planner_before, planner, run_id = _planned(stack.settings)
+        with sessions() as session:
+            worker = session.scalars(select(Worker.pid)).one()
+        before = _memory(worker, "VmRSS")
+        start = time.perf_counter()
+        send_rescores(make_celery(stack.settings), stack.settings.scoring_threads)
+        _wait(sessions, run_id, images, on_step)
+        elapsed = time.perf_counter() - start
+        with sessions() as session:
+            if session.scalars(select(Worker.pid)).one() != worker:
+                raise RuntimeError("The worker was started again: its memory cannot be told.")
+        peak, after = _memory(worker, "VmHWM"), _memory(worker, "VmRSS")
+        engine.dispose()
+    return Memory(images, planner_before, planner, before, peak, after, elapsed)
+
+
+def _fill(
+    sessions: sessionmaker[Session], store: Path, images: int, renditions: Sequence[Path]
+) -> None:
+    with sessions.begin() as session:
+        session.execute(text("SET LOCAL statement_timeout = 0"))
+        for statement in _FILL:
+            session.execute(text(statement), {"images": images} if ":images" in statement else {})
+        image_ids = session.scalars(select(Image.id)).all()
+    for number, image_id in enumerate(image_ids):
+        # Under the name by which the store looks for it.
+        shelf = store / "renditions" / image_id.hex[-2:]
+        shelf.mkdir(parents=True, exist_ok=True)
+        (shelf / str(image_id)).hardlink_to(renditions[number % len(renditions)])
+
+
+def _planned(settings: Settings) -> tuple[float, float, UUID]:
+    """Have a process plan the run; return its memory before and at most, and the run."""
+    planner = subprocess.run(
+        [sys.executable, "-m", "bench.memory", _PLAN],
+        env=os.environ | {"DERMTRIAGE_DATABASE_URL": settings.database_url},
+        check=True,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    before, peak, run_id = json.loads(planner.stdout)
+    return before, peak, UUID(run_id)
+
+
+def _plan() -> None:
+    settings = get_settings()
+    sessions = db.make_sessions(db.make_engine(settings))
+    with sessions.begin() as session:
+        release = active_release(session)
+        before = _memory(os.getpid(), "VmRSS")
+        run = rescoring.plan_run(
+            session,
+            release=release,
+            scope=OPEN,
+            actor="bench",
+            chunk_images=settings.rescore_chunk,
+        )
+    print(json.dumps([before, _memory(os.getpid(), "VmHWM"), str(run.id)]))
+
+
+def _wait(
+    sessions: sessionmaker[Session], run_id: UUID, images: int, on_step: Callable[[str], None]
+) -> None:
+    """Wait for the end of the run, which must have scored every image."""
+    next_word = 0.0
+    while True:
+        with sessions() as session:
+            run = runs.find_run(session, run_id)
+            progress = runs.progress(session, run)
+        if run.ended_at is not None:
+            break
+        if run.state is RunState.PAUSED:
+            raise RuntimeError(f"The run stands still: {run.reason}")
+        if time.monotonic() > next_word:
+            on_step(f"{progress.scored:,} of {images:,} images rescored")
+            next_word = time.monotonic() + STEP
+        time.sleep(0.1)
+    if run.state is not RunState.FINISHED or progress.scored != images:
+        raise RuntimeError(f"{progress.scored} of {images} images were scored: run {run.state}.")
+
+
+def _memory(pid: int, what: str) -> float:
+    """Return a figure of ``/proc/PID/status`` in MiB, of a process and its children together."""
+    lines = Path(f"/proc/{pid}/status").read_text().splitlines()
+    own = next(int(line.split()[1]) for line in lines if line.startswith(what)) / 1024
+    children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
+    return own + sum(_memory(int(child), what) for child in children)
+
+
+def main() -> None:
+    if sys.argv[1:] == [_PLAN]:
+        _plan()
+        return
+    sizes = (int(size) for size in sys.argv[1:3])
+    with TemporaryDirectory(prefix="dermtriage-bench-") as folder:
+        measured = measure(
+            Path(folder), *sizes, on_step=lambda step: print(step, file=sys.stderr, flush=True)
+        )
+    print(json.dumps(asdict(measured)))
+
+
+if __name__ == "__main__":
+    main()

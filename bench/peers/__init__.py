@@ -1,0 +1,1 @@
+"""Other systems that serve or run models, with our members on our photographs."""

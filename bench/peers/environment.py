@@ -1,0 +1,37 @@
+"""The peers' own virtual environment: ``python -m bench.peers.environment`` makes it.
+
+Peers are never among what the project depends on, and what they want may differ from what it
+wants. Their environment sees the running one's packages, torch among them, and puts its own first.
+"""
+
+import subprocess
+import sys
+import sysconfig
+import venv
+from pathlib import Path
+
+FOLDER = Path(__file__).parents[1] / ".peers"
+PYTHON = FOLDER / "bin" / "python"
+REQUIREMENTS = Path(__file__).with_name("requirements.txt")
+_INSTALLED = FOLDER / "installed.txt"
+
+
+def ensure() -> Path:
+    """Make the environment, unless it holds the requirements already; return its interpreter."""
+    wanted = f"{sys.prefix}\n{REQUIREMENTS.read_text()}"
+    if _INSTALLED.exists() and _INSTALLED.read_text() == wanted:
+        return PYTHON
+    venv.create(FOLDER, clear=True, symlinks=True, with_pip=True)
+    own = sysconfig.get_path("purelib", vars={"base": str(FOLDER), "platbase": str(FOLDER)})
+    # A plain line would not do: the running environment's own .pth files, which name the
+    # project's sources, are read only if its folder is added as a site.
+    seen = sysconfig.get_path("purelib")
+    Path(own, "running.pth").write_text(f"import site; site.addsitedir({seen!r})\n")
+    install = [PYTHON, "-m", "pip", "install", "--quiet", "--requirement", REQUIREMENTS]
+    subprocess.run(install, check=True)
+    _INSTALLED.write_text(wanted)
+    return PYTHON
+
+
+if __name__ == "__main__":
+    print(ensure())

@@ -1,0 +1,63 @@
+"""Photographs over HTTP: one POST each, over several connections that stay open."""
+
+import http.client
+import json
+import time
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+
+PATH = "/score"
+CONNECTIONS = 64
+"""Twice what two processes hold in batches of 16: the next batch waits when one is done."""
+
+_PATIENCE = 300.0
+
+
+def score(port: int, photographs: Sequence[bytes]) -> tuple[float, list[float]]:
+    """Send photographs, and return the seconds that it took and their p_severe in their order."""
+    answers = [0.0] * len(photographs)
+    remaining = iter(enumerate(photographs))
+
+    def send() -> None:
+        connection = _connect(port)
+        # Advancing one list's iterator is atomic, so the connections share it.
+        for index, photograph in remaining:
+            answers[index] = _post(connection, photograph)
+        connection.close()
+
+    with ThreadPoolExecutor(CONNECTIONS) as pool:
+        start = time.perf_counter()
+        for sender in [pool.submit(send) for _ in range(CONNECTIONS)]:
+            sender.result()
+        return time.perf_counter() - start, answers
+
+
+def wait_until_ready(port: int, photograph: bytes, alive: Callable[[], bool]) -> None:
+    """Wait until a first photograph is answered."""
+    deadline = time.monotonic() + _PATIENCE
+    while True:
+        connection = _connect(port)
+        try:
+            _post(connection, photograph)
+        except (OSError, http.client.HTTPException, RuntimeError):
+            if not alive() or time.monotonic() > deadline:
+                raise
+            time.sleep(0.2)
+        else:
+            return
+        finally:
+            connection.close()
+
+
+def _connect(port: int) -> http.client.HTTPConnection:
+    return http.client.HTTPConnection("127.0.0.1", port, timeout=_PATIENCE)
+
+
+def _post(connection: http.client.HTTPConnection, photograph: bytes) -> float:
+    connection.request("POST", PATH, photograph, {"Content-Type": "image/jpeg"})
+    response = connection.getresponse()
+    answer = response.read()
+    if response.status != 200:
+        raise RuntimeError(f"{response.status}: {answer.decode(errors='replace')}")
+    (p_severe,) = json.loads(answer)
+    return p_severe

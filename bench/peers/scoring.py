@@ -1,0 +1,23 @@
+"""What every peer runs: our ensemble, from the bytes of a photograph to its p_severe."""
+
+import io
+from collections.abc import Sequence
+from pathlib import Path
+
+import torch
+from PIL import Image
+
+from dermtriage_worker.ensemble.ensemble import Ensemble
+
+
+class Scorer:
+    """The ensemble in one process."""
+
+    def __init__(self, release: Path, threads: int) -> None:
+        torch.set_num_threads(threads)
+        self._ensemble = Ensemble.load(release)
+
+    def score(self, photographs: Sequence[bytes]) -> list[float]:
+        """Decode and score the bytes of JPEG files."""
+        squares = [self._ensemble.prepare(Image.open(io.BytesIO(data))) for data in photographs]
+        return [prediction.p_severe for prediction in self._ensemble.predict(squares)]

@@ -1,0 +1,139 @@
+"""Phone photographs of 12 megapixels: our rendition against a plain one, in time and in scores.
+
+Ours is `imaging.make_rendition`, which has the decoder deliver a photograph at a fraction of its
+size. The plain way decodes every pixel, turns the picture upright, and resizes it with the same
+filter to the same size and JPEG quality. Time is that of one thread's processor, taken in turn.
+The scores are what a release says of the two renditions of each photograph.
+
+``python -m bench.phone [PHOTOGRAPHS [RELEASE]]`` prints the figures as JSON.
+"""
+
+import io
+import json
+import sys
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from statistics import mean, median, quantiles
+
+import numpy as np
+from PIL import ExifTags, Image, ImageOps
+
+from bench.photographs import SEED
+from dermtriage import imaging
+from dermtriage.settings import get_settings
+from dermtriage_cli.samples import generate
+from dermtriage_worker.ensemble.ensemble import Ensemble
+
+PHONE = (4000, 3000)
+"""As the sensor lies, in pixels."""
+
+QUALITY = 90
+ORIENTATIONS = (1, 6, 3, 8)
+"""EXIF's words for the four ways to hold a phone."""
+
+NOISE = 10.0
+"""Standard deviation of a sensor's noise, of 255; it makes the files as large as a phone's, almost
+4 MB, and without it an enlarged drawing is a fraction of that."""
+
+_MARGIN = 256
+"""Pixels by which the field of noise is larger than a photograph, so that none has another's."""
+
+
+@dataclass(frozen=True)
+class Measured:
+    """Median seconds a photograph, and how far the scores of the two renditions lie apart."""
+
+    photographs: int
+    megabytes: float
+    ours_seconds: float
+    plain_seconds: float
+    speedup: float
+    mean_difference: float
+    p99_difference: float
+    greatest_difference: float
+
+
+def measure(
+    release: Path, photographs: int = 200, on_step: Callable[[str], None] = lambda _: None
+) -> Measured:
+    """Draw so many photographs, at least 2, and compare both ways over each."""
+    ensemble = Ensemble.load(release)
+    ways = {imaging.make_rendition: [], plain_rendition: []}
+    sizes, differences = [], []
+    for number, photograph in enumerate(_draw(photographs), 1):
+        scores = []
+        for way, seconds in ways.items():
+            start = time.thread_time()
+            rendition = way(photograph)
+            seconds.append(time.thread_time() - start)
+            scores.append(_p_severe(ensemble, rendition))
+        differences.append(abs(scores[0] - scores[1]))
+        sizes.append(len(photograph) / 1e6)
+        # Whoever comes second finds the photograph in the processor's cache.
+        ways = dict(reversed(ways.items()))
+        if number % 20 == 0:
+            on_step(f"{number} of {photographs} phone photographs")
+    ours, plain = median(ways[imaging.make_rendition]), median(ways[plain_rendition])
+    return Measured(
+        photographs=photographs,
+        megabytes=mean(sizes),
+        ours_seconds=ours,
+        plain_seconds=plain,
+        speedup=plain / ours,
+        mean_difference=mean(differences),
+        p99_difference=quantiles(differences, n=100, method="inclusive")[-1],
+        greatest_difference=max(differences),
+    )
+
+
+def plain_rendition(photograph: bytes) -> bytes:
+    """Make the rendition of a photograph out of all its pixels."""
+    picture = Image.open(io.BytesIO(photograph))
+    picture.load()
+    upright = ImageOps.exif_transpose(picture)
+    scale = imaging.RENDITION_SIDE / max(upright.size)
+    size = (round(upright.width * scale), round(upright.height * scale))
+    out = io.BytesIO()
+    upright.resize(size, Image.Resampling.LANCZOS).save(
+        out, "JPEG", quality=imaging.RENDITION_QUALITY, subsampling=0
+    )
+    return out.getvalue()
+
+
+def _p_severe(ensemble: Ensemble, rendition: bytes) -> float:
+    (said,) = ensemble.predict([ensemble.prepare(imaging.open_rendition(rendition))])
+    return said.p_severe
+
+
+def _draw(count: int) -> Iterator[bytes]:
+    """Enlarge drawn photographs to a phone's size, with a sensor's noise."""
+    width, height = PHONE
+    rng = np.random.default_rng(SEED)
+    shape = (height + _MARGIN, width + _MARGIN, 3)
+    field = np.rint(NOISE * rng.standard_normal(shape, dtype=np.float32)).astype(np.int16)
+    for index, sample in enumerate(generate(count, SEED)):
+        drawn = imaging.open_rendition(sample.jpeg).resize(PHONE, Image.Resampling.BICUBIC)
+        top, left = rng.integers(0, _MARGIN, 2)
+        noisy = field[top : top + height, left : left + width] + np.asarray(drawn)
+        exif = Image.Exif()
+        exif[ExifTags.Base.Orientation] = ORIENTATIONS[index % len(ORIENTATIONS)]
+        out = io.BytesIO()
+        taken = Image.fromarray(np.clip(noisy, 0, 255).astype(np.uint8))
+        taken.save(out, "JPEG", quality=QUALITY, exif=exif)
+        yield out.getvalue()
+
+
+def main() -> None:
+    arguments = sys.argv[1:]
+    photographs = int(arguments[0]) if arguments else 200
+    settings = get_settings()
+    release = Path(
+        arguments[1] if arguments[1:] else settings.releases_dir / settings.default_release
+    )
+    print(json.dumps(asdict(measure(release, photographs, lambda s: print(s, file=sys.stderr)))))
+
+
+if __name__ == "__main__":
+    main()

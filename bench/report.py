@@ -1,0 +1,260 @@
+"""The measurements as tables: for the terminal, and as bench/RESULTS.md."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from rich.console import Console
+from rich.table import Table
+
+RESULTS = Path(__file__).parent / "RESULTS.md"
+
+Results = dict[str, Any]
+
+
+class Row(NamedTuple):
+    """One measurement against another."""
+
+    measured: str
+    against: str
+    ratio: str
+    goal: str
+
+
+HEADED = (
+    "rescoring_over_forward",
+    "uploads_over_forward",
+    "non_forward_cpu_ms_per_image",
+)
+"""Of the shipped release; what others compare with."""
+
+
+def headed(results: Results) -> Results:
+    """Put the figures that others look for first."""
+    head = {name: results["shipped"][name] for name in HEADED if "shipped" in results}
+    if "acceptance" in results:
+        head["accept_over_bare"] = results["acceptance"]["ratio"]
+    return head | results
+
+
+def show(results: Results) -> None:
+    """Print the tables."""
+    console = Console()
+    for title, rows in _tables(results):
+        table = Table(*Row._fields, title=title)
+        for row in rows:
+            table.add_row(*row)
+        console.print(table)
+
+
+def write(results: Results) -> None:
+    """Write bench/RESULTS.md."""
+    lines = [
+        "# Results",
+        "",
+        "Written by `make bench`; all figures are in [results.json](results.json). What counts are"
+        " the ratios: both sides of each were measured one after the other on the same machine.",
+        "",
+    ]
+    for title, rows in _tables(results):
+        lines += [f"## {title}", "", f"| {' | '.join(Row._fields)} |", "|---|---|---|---|"]
+        lines += [f"| {' | '.join(row)} |" for row in rows]
+        lines.append("")
+    lines += ["## Circumstances", "", *_circumstances(results), ""]
+    RESULTS.write_text("\n".join(lines))
+
+
+def _tables(results: Results) -> Iterator[tuple[str, list[Row]]]:
+    for part, goals in (("shipped", ("0.90", "0.80")), ("reference", ("0.75", "0.60"))):
+        if part in results:
+            name = results[part]["release"]
+            yield f"The whole system, release {name}", list(_served(results[part], *goals))
+    others = [row for part, rows in _PARTS.items() if part in results for row in rows(results)]
+    if others:
+        yield "Its parts", others
+    for name, found in results.get("peers", {}).items():
+        if name != "measured":
+            yield f"Peers, release {name}", list(_peers(results, name, found))
+
+
+def _served(one: Results, rescoring: str, uploads: str) -> Iterator[Row]:
+    best = max(one["limits"], key=lambda limit: limit["images_per_second"])
+    limit = f"the ensemble alone, best layout ({best['layout']}): {_rate(best)}"
+    system, cpu = one["system"], one["non_forward_cpu_ms_per_image"]
+    yield Row(
+        f"rescoring: {system['rescored_per_second']:.1f} images/s",
+        limit,
+        f"{one['rescoring_over_forward']:.2f}",
+        f"≥ {rescoring}",
+    )
+    yield Row(
+        f"uploads, first POST to last assessment: {system['uploads_per_second']:.1f} images/s",
+        limit,
+        f"{one['uploads_over_forward']:.2f}",
+        f"≥ {uploads}",
+    )
+    yield Row(
+        "the same uploads",
+        f"one process that decodes and scores in turn: {one['floor_per_second']:.1f} images/s",
+        f"{one['uploads_over_floor']:.2f}",
+        "≥ 0.80",
+    )
+    yield Row(
+        f"CPU beside the ensemble, an upload: {cpu['uploads']:.1f} ms",
+        f"the ensemble: {1000 * best['cpu_seconds_per_image']:.1f} ms",
+        f"{cpu['uploads'] / best['cpu_seconds_per_image'] / 1000:.2f}",
+        "",
+    )
+    yield Row(
+        f"CPU beside the ensemble, a rescored photograph: {cpu['rescoring']:.1f} ms",
+        f"the ensemble: {1000 * best['cpu_seconds_per_image']:.1f} ms",
+        f"{cpu['rescoring'] / best['cpu_seconds_per_image'] / 1000:.2f}",
+        "",
+    )
+    yield Row(
+        f"idle, 202 to assessment: {_ms(system['idle_latency'])}",
+        f"scoring one photograph alone: {_ms(one['alone_seconds'])}",
+        f"{one['idle_latency_over_scoring']:.2f}",
+        "≤ 3",
+    )
+    for which, seconds, ratio in zip(
+        ("median", "95th percentile"),
+        system["latency_in_run"],
+        one["latency_in_run_over_bound"],
+        strict=True,
+    ):
+        yield Row(
+            f"202 to assessment during a run, {which}: {_ms(seconds)}",
+            "idle and two batches",
+            f"{ratio:.2f}",
+            "≤ 1",
+        )
+
+
+def _eager(results: Results) -> Iterator[Row]:
+    one = results["eager"]
+    yield Row(
+        f"the ensemble as served: {one['images_per_second']:.1f} images/s",
+        "the same members one after another in eager float32:"
+        f" {one['eager_images_per_second']:.1f} images/s",
+        f"{one['images_per_second'] / one['eager_images_per_second']:.2f}",
+        "above 1",
+    )
+    for name, rate in one["without"].items():
+        yield Row(
+            "the ensemble as served",
+            f"without {name}: {rate:.1f} images/s",
+            f"{one['images_per_second'] / rate:.2f}",
+            "",
+        )
+    yield Row(
+        f"largest difference of a probability to eager float32, {one['photographs']} photographs:"
+        f" {one['largest_difference']:.4f}",
+        f"severities changed but at thresholds: {one['severities_changed']}",
+        "",
+        "≤ 0.01, 0",
+    )
+
+
+def _acceptance(results: Results) -> Iterator[Row]:
+    ours, bare = results["acceptance"]["ours"], results["acceptance"]["bare"]
+    yield Row(
+        f"`POST /v1/cases`: {ours['requests_per_second']:.0f} a second,"
+        f" 99 % within {_ms(ours['p99_seconds'])}",
+        f"a bare route that writes the bytes: {bare['requests_per_second']:.0f} a second,"
+        f" 99 % within {_ms(bare['p99_seconds'])}",
+        f"{results['acceptance']['ratio']:.2f}",
+        "≥ 0.5",
+    )
+
+
+def _phone(results: Results) -> Iterator[Row]:
+    one = results["phone"]
+    yield Row(
+        f"rendition of a photograph of 12 megapixels: {_ms(one['ours_seconds'])}",
+        f"full decoding and resizing: {_ms(one['plain_seconds'])}",
+        f"{one['speedup']:.2f}",
+        "≥ 2",
+    )
+    yield Row(
+        f"p_severe of the two, {one['photographs']} photographs:"
+        f" mean difference {one['mean_difference']:.4f}",
+        f"99th percentile {one['p99_difference']:.4f}",
+        "",
+        "≤ 0.01, ≤ 0.05",
+    )
+
+
+def _worklist(results: Results) -> Iterator[Row]:
+    one = results["worklist"]
+    for what in ("page", "claim"):
+        small, large = one[f"{what}_small"], one[f"{what}_large"]
+        yield Row(
+            f"{what} of the worklist at 1,000,000 cases: {_ms(large)}",
+            f"at 10,000: {_ms(small)}",
+            f"{large / small:.2f}",
+            "≤ 1.5",
+        )
+
+
+def _memory(results: Results) -> Iterator[Row]:
+    one = results["memory"]
+    small, large = one["small"], one["large"]
+    for who in ("worker", "planner"):
+        yield Row(
+            f"memory of the {who} at most, {large['images']:,} images: {large[who]:.0f} MiB",
+            f"{small['images']:,} images: {small[who]:.0f} MiB",
+            f"{large[who] / small[who]:.2f}",
+            "flat",
+        )
+
+
+_PARTS = {
+    "eager": _eager,
+    "acceptance": _acceptance,
+    "phone": _phone,
+    "worklist": _worklist,
+    "memory": _memory,
+}
+
+
+def _peers(results: Results, name: str, found: Results) -> Iterator[Row]:
+    ours = next(
+        (
+            results[part]["system"]
+            for part in ("shipped", "reference")
+            if results.get(part, {}).get("release") == name
+        ),
+        None,
+    )
+    if ours is None:
+        return
+    for peer, one in found.items():
+        bulk = peer == "ray_data"
+        rate = ours["rescored_per_second" if bulk else "uploads_per_second"]
+        yield Row(
+            f"{'rescoring' if bulk else 'uploads'}, all of it: {rate:.1f} images/s",
+            f"{peer} {one['version']}, {one['layout']}: {one['images_per_second']:.1f} images/s",
+            f"{rate / one['images_per_second']:.2f}",
+            "above 1",
+        )
+
+
+def _circumstances(results: Results) -> Iterator[str]:
+    yield "| part | at | release | machine | versions |"
+    yield "|---|---|---|---|---|"
+    for part, one in results.items():
+        if isinstance(one, dict) and "measured" in one:
+            seen = one["measured"]
+            versions = ", ".join(
+                f"{name} {seen[name]}" for name in ("python", "torch", "celery", "sqlalchemy")
+            )
+            yield f"| {part} | {seen['at']} | {seen['release']} | {seen['machine']} | {versions} |"
+
+
+def _rate(limit: Results) -> str:
+    return f"{limit['images_per_second']:.1f} images/s"
+
+
+def _ms(seconds: float) -> str:
+    return f"{1000 * seconds:.1f} ms"
