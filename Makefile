@@ -36,7 +36,7 @@ lint: $(DEVELOPMENT) ## Check style, types and the walls between the packages.
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports
 
-bench: $(DEVELOPMENT) ## Measure, print a table and write bench/results.json.
+bench: $(DEVELOPMENT) ## Measure everything, print tables and write bench/RESULTS.md.
 	@$(BIN)/python -m bench
 
 clean: ## Remove the virtual environment and caches; data stays.
