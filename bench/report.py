@@ -37,6 +37,7 @@ def headed(results: Results) -> Results:
         system = results["shipped"]["system"]
         head["rescored_images_per_second"] = system["rescored_per_second"]
         head["uploads_images_per_second"] = system["uploads_per_second"]
+        head["machine"] = results["shipped"]["measured"]["machine"]
     if "acceptance" in results:
         head["accept_over_bare"] = results["acceptance"]["ratio"]
     return head | {name: one for name, one in results.items() if name not in head}

@@ -168,7 +168,7 @@ def test_memory_running_out_is_told(tiny: Ensemble, monkeypatch: pytest.MonkeyPa
     def exhausted(self: Network, squares: Tensor, patients: Tensor) -> Tensor:
         raise torch.OutOfMemoryError("out of memory")
 
-    monkeypatch.setattr(Network, "__call__", exhausted)
+    monkeypatch.setattr(Network, "tapped", exhausted)
     with pytest.raises(DeviceOutOfMemory, match="2 photographs"):
         tiny.predict(_squares(2))
 

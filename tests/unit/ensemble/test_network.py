@@ -1,8 +1,10 @@
 """What makes a member fast must not change what it says."""
 
+from concurrent.futures import ThreadPoolExecutor
+
 import pytest
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from dermtriage.states import CLASSES
 from dermtriage_worker.ensemble.device import Compute
@@ -71,3 +73,22 @@ def _member(architecture: str) -> Member:
         input_size=64,
         mean=MEAN, std=STD, views=1, weight=1, temperature=1, bias=(0.0,) * len(CLASSES),
     )  # fmt: skip
+
+
+def test_threads_that_share_a_network_do_not_mix_what_they_see() -> None:
+    network = _trained_like("lesionnet_tiny")
+    served = Network(_member("lesionnet_tiny"), network.state_dict(), COMPUTE)
+    squares = torch.randint(0, 256, (16, 1, 3, 150, 150), dtype=torch.uint8)
+    nothing = encode([{}])
+
+    def look(one: Tensor) -> tuple[Tensor, Tensor]:
+        with torch.inference_mode():
+            return served.tapped(one, nothing)
+
+    alone = [look(one) for one in squares]
+    with ThreadPoolExecutor(4) as threads:
+        together = list(threads.map(look, squares))
+    for (logits, taps), (same_logits, same_taps) in zip(alone, together, strict=True):
+        torch.testing.assert_close(same_logits, logits)
+        torch.testing.assert_close(same_taps, taps)
+    assert alone[0][1].shape[1] > 0

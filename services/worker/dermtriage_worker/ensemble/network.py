@@ -1,6 +1,7 @@
-"""One member, made fast for inference: batch norm folded, half precision, all views at once."""
+"""One member, made fast: batch norm folded, half precision, all views at once, a frozen graph."""
 
 import threading
+import warnings
 from collections.abc import Mapping
 
 import torch
@@ -49,10 +50,12 @@ class Network:
         network.requires_grad_(False)
         self._network = network.to(compute.device).to(memory_format=torch.channels_last)
         self._patient = patient_branch(network)
-        # Threads may share a network, and each keeps what it tapped for itself.
-        self._tapped = threading.local()
-        for stage in TAPS.get(member.architecture, ()):
-            network.get_submodule(stage).register_forward_hook(self._keep)
+        staged = _Staged(self._network, TAPS.get(member.architecture, ()))
+        self._graph: nn.Module = staged
+        if compute.device.type == "cpu":
+            size = member.input_size
+            views = torch.zeros(compute.chunk * member.views, 3, size, size)
+            self._graph = _frozen(staged, views.contiguous(memory_format=torch.channels_last))
 
     @property
     def reads_metadata(self) -> bool:
@@ -74,7 +77,7 @@ class Network:
         Tensor
             float32, shape (n, classes).
         """
-        return self.by_view(squares, self.member.views).mean(0) + self.of_patients(patients)
+        return self.tapped(squares, patients)[0]
 
     def of_patients(self, patients: Tensor) -> Tensor:
         """Return what the metadata adds to the logits: float32, shape (n, classes)."""
@@ -92,28 +95,65 @@ class Network:
             Logits as by a call, and mean and deviation of each channel of each stage in
             `members.TAPS`: float32, shape (n, f); f is 0 where there are none.
         """
-        self._tapped.maps = []
-        try:
-            logits = self(squares, patients)
-            count = len(squares)
-            maps = [maps[:count].float().flatten(2) for maps in self._tapped.maps]
-        finally:
-            self._tapped.maps = None
+        count = len(squares)
+        said, *stages = self._graph(self._laid(squares, self.member.views))
+        logits = said.view(self.member.views, count, -1).mean(0) + self.of_patients(patients)
+        maps = [stage[:count].float().flatten(2) for stage in stages]
         pooled = [figure for each in maps for figure in (each.mean(2), each.std(2))]
         return logits, torch.cat([logits.new_zeros(count, 0), *pooled], dim=1)
 
-    def _keep(self, _stage: nn.Module, _inputs: tuple[Tensor, ...], maps: Tensor) -> None:
-        kept = getattr(self._tapped, "maps", None)
-        if kept is not None:
-            kept.append(maps)
-
     def by_view(self, squares: Tensor, views: int) -> Tensor:
-        """Logits of the first `views` dihedral views: float32, shape (views, n, classes)."""
+        """Logits of the first `views` dihedral views: float32, shape (views, n, classes).
+
+        By the photographs alone; may be differentiated, also by squares of floats.
+        """
+        logits: Tensor = self._network(self._laid(squares, views))
+        return logits.view(views, len(squares), -1)
+
+    def _laid(self, squares: Tensor, views: int) -> Tensor:
+        """Lay all photographs as they are, then all of them flipped, and so on."""
         member = self.member
         upright = normalise(squares, member.input_size, member.mean, member.std)
         batch = torch.cat([dihedral_view(upright, index) for index in range(views)])
-        logits: Tensor = self._network(batch.contiguous(memory_format=torch.channels_last))
-        return logits.view(views, len(squares), -1)
+        return batch.contiguous(memory_format=torch.channels_last)
+
+
+class _Staged(nn.Module):
+    """A network that hands out its logits and what its middle stages saw."""
+
+    def __init__(self, network: nn.Module, stages: tuple[str, ...]) -> None:
+        super().__init__()
+        self._network = network
+        # Threads may share a network, and each keeps what it tapped for itself.
+        self._kept = threading.local()
+        for stage in stages:
+            network.get_submodule(stage).register_forward_hook(self._keep)
+
+    def forward(self, batch: Tensor) -> tuple[Tensor, ...]:
+        self._kept.maps = []
+        try:
+            return (self._network(batch), *self._kept.maps)
+        finally:
+            self._kept.maps = None
+
+    def _keep(self, _stage: nn.Module, _inputs: tuple[Tensor, ...], maps: Tensor) -> None:
+        kept = getattr(self._kept, "maps", None)
+        if kept is not None:
+            kept.append(maps)
+
+
+def _frozen(network: nn.Module, example: Tensor) -> nn.Module:
+    """Record what a network computes, to do it again without the interpreter.
+
+    A photograph takes more than a thousand small operations. The interpreter runs one thread at a
+    time, so threads that score side by side would wait for each other between any two of them.
+    """
+    with torch.no_grad(), warnings.catch_warnings():
+        # Its successors need a compiler beside them, or run in the interpreter.
+        warnings.simplefilter("ignore", FutureWarning)
+        traced = torch.jit.trace(network.eval(), example, check_trace=False)  # type: ignore[no-untyped-call]
+        frozen: nn.Module = torch.jit.freeze(traced)
+    return frozen
 
 
 def _lower_precision(network: nn.Module, dtype: torch.dtype, full: tuple[str, ...]) -> None:
