@@ -20,7 +20,7 @@ from dermtriage_worker.ensemble.network import Network
 from dermtriage_worker.ensemble.packing import read_verified
 from dermtriage_worker.ensemble.preprocessing import prepare
 from dermtriage_worker.ensemble.quality import measure_quality
-from dermtriage_worker.ensemble.scope import Scope
+from dermtriage_worker.ensemble.scope import Scope, load_scope
 
 
 @dataclass(frozen=True)
@@ -111,7 +111,7 @@ class Ensemble:
             )
         compute = choose_compute(device)
         networks = [load_member(folder, member, manifest, compute) for member in manifest.members]
-        return cls(manifest, networks, compute, _load_scope(folder, manifest))
+        return cls(manifest, networks, compute, load_scope(folder, manifest))
 
     @property
     def reads_metadata(self) -> bool:
@@ -283,18 +283,4 @@ def load_member(folder: Path, member: Member, manifest: Manifest, compute: Compu
         raise ReleaseInvalid(
             f"{where} does not fit its architecture {member.architecture}.",
             remedy="Restore the release from its source, or build it again.",
-        ) from error
-
-
-def _load_scope(folder: Path, manifest: Manifest) -> Scope | None:
-    """Verify and load what judges the scope; None where the release does not judge it."""
-    if manifest.scope is None:
-        return None
-    content = read_verified(folder, manifest.scope, manifest.name)
-    try:
-        return Scope.load(load_safetensors(content))
-    except (SafetensorError, KeyError) as error:
-        raise ReleaseInvalid(
-            f"File {manifest.scope.file} of release {manifest.name} is no judge of scope.",
-            remedy="Install the version of dermtriage that the release was made for.",
         ) from error

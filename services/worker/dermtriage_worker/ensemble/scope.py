@@ -10,9 +10,16 @@ lies amid the lesions, since every photograph of one shows skin too?
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
+from pathlib import Path
 
 import torch
+from safetensors import SafetensorError
+from safetensors.torch import load as load_safetensors
 from torch import Tensor
+
+from dermtriage.errors import ReleaseInvalid
+from dermtriage_worker.ensemble.manifest import Manifest
+from dermtriage_worker.ensemble.packing import read_verified
 
 NEUTRAL = 0.5
 """Out of scope by so much is what lies as far out as the farthest few of the lesions."""
@@ -133,3 +140,23 @@ _LEAST_CONTRAST = torch.tensor([0.02, 0.005])
 """About that of a sensor's noise, below which nothing differs."""
 
 _PARTS = [field.name for field in fields(Judge)]
+
+
+def load_scope(folder: Path, manifest: Manifest) -> Scope | None:
+    """Verify and load what judges the scope; None where the release does not judge it.
+
+    Raises
+    ------
+    ReleaseInvalid
+        If the file is missing, altered, or no judge of scope.
+    """
+    if manifest.scope is None:
+        return None
+    content = read_verified(folder, manifest.scope, manifest.name)
+    try:
+        return Scope.load(load_safetensors(content))
+    except (SafetensorError, KeyError) as error:
+        raise ReleaseInvalid(
+            f"File {manifest.scope.file} of release {manifest.name} is no judge of scope.",
+            remedy="Install the version of dermtriage that the release was made for.",
+        ) from error
