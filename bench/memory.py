@@ -25,13 +25,14 @@ from uuid import UUID
 from sqlalchemy import select, text
 from sqlalchemy.orm import Session, sessionmaker
 
+from bench import archive
 from dermtriage import db, imaging, rescoring, runs
 from dermtriage.broker import make_celery, send_rescores
 from dermtriage.models import Image, Worker
 from dermtriage.releases import active_release
 from dermtriage.scopes import OPEN
 from dermtriage.settings import Settings, get_settings
-from dermtriage.states import RunState
+from dermtriage.states import RunState, Severity
 from dermtriage_cli.stack import Stack
 
 SMALL, LARGE = 1_000, 100_000
@@ -44,31 +45,6 @@ STEP = 10.0
 """Seconds between two words about how far a run is."""
 
 _PLAN = "plan"
-
-_FILL = (
-    "INSERT INTO clinics (id, name) VALUES (gen_random_uuid(), 'Bench')",
-    """
-    INSERT INTO cases (id, clinic_id, received_at, priority, history, state, severity,
-                       latest_severity, lane, due_at, ages_at, triage_version, changed_at)
-    SELECT uuidv7(), (SELECT id FROM clinics LIMIT 1), now(), 'routine', '{}', 'open',
-           'indeterminate', 'indeterminate', 2, now() + interval '5 days',
-           now() + interval '5 days', 0, now()
-    FROM generate_series(1, :images)
-    """,
-    """
-    INSERT INTO releases (name, manifest, manifest_sha256, mode)
-    VALUES ('before', '{}', sha256(''), 'idle')
-    """,
-    """
-    INSERT INTO images (id, case_id, position, image_type, media_type, sha256, byte_size, width,
-                        height, scoring, severity, release_id)
-    SELECT uuidv7(), id, 0, 'dermoscopic', 'image/jpeg', sha256(uuid_send(id)), 30000, 600, 450,
-           'scored', 'indeterminate', (SELECT id FROM releases WHERE name = 'before')
-    FROM cases
-    """,
-)
-"""Cases that the run's release has not seen and whose severity it leaves as it is, as in most
-nights: every image is scored, and few events are written."""
 
 
 @dataclass(frozen=True)
@@ -175,8 +151,9 @@ def _fill(
 ) -> None:
     with sessions.begin() as session:
         session.execute(text("SET LOCAL statement_timeout = 0"))
-        for statement in _FILL:
-            session.execute(text(statement), {"images": images} if ":images" in statement else {})
+        # The run's release leaves their severity as it is, as in most nights: every image is
+        # scored, and few events are written.
+        archive.fill(session, images, severity=Severity.INDETERMINATE, lane=2)
         image_ids = session.scalars(select(Image.id)).all()
     for number, image_id in enumerate(image_ids):
         # Under the name by which the store looks for it.

@@ -17,6 +17,7 @@ from psycopg.types.json import Jsonb
 from sqlalchemy import Connection, Engine, text
 from sqlalchemy.orm import Session, sessionmaker
 
+from bench import archive
 from dermtriage import chunks, db, rescoring
 from dermtriage.assessments import Result
 from dermtriage.claims import Lease
@@ -24,35 +25,13 @@ from dermtriage.db import utcnow
 from dermtriage.releases import active_release
 from dermtriage.scopes import OPEN
 from dermtriage.settings import Settings, get_settings
-from dermtriage.states import CLASSES
+from dermtriage.states import CLASSES, Severity
 from dermtriage_cli.migration import prepare_database
 from dermtriage_cli.servers import EmbeddedPostgres
 
 LEASE = 3600.0
 SMALL = 0.01
 """A score and a disagreement at which nobody gets worse, as in most nights."""
-
-_FILL = (
-    "INSERT INTO clinics (id, name) VALUES (gen_random_uuid(), 'Paper')",
-    """
-    INSERT INTO cases (id, clinic_id, received_at, priority, history, state, severity,
-                       latest_severity, lane, due_at, ages_at, triage_version, changed_at)
-    SELECT uuidv7(), (SELECT id FROM clinics LIMIT 1), now(), 'routine', '{}', 'open', 'low',
-           'low', 3, now() + interval '5 days', now() + interval '5 days', 0, now()
-    FROM generate_series(1, :rows)
-    """,
-    """
-    INSERT INTO releases (name, manifest, manifest_sha256, mode)
-    VALUES ('before', '{}', sha256(''), 'idle')
-    """,
-    """
-    INSERT INTO images (id, case_id, position, image_type, media_type, sha256, byte_size, width,
-                        height, scoring, severity, release_id)
-    SELECT uuidv7(), id, 0, 'dermoscopic', 'image/jpeg', sha256(uuid_send(id)), 30000, 600, 450,
-           'scored', 'low', (SELECT id FROM releases WHERE name = 'before')
-    FROM cases
-    """,
-)
 
 _COLUMNS = (
     "release_id, image_id, p_severe, probabilities, disagreement, out_of_scope, members, quality,"
@@ -92,8 +71,7 @@ def measure(
         sessions = sessionmaker(connection, expire_on_commit=False)
         with sessions.begin() as session:
             session.execute(text("SET SESSION statement_timeout = 0"))
-            for statement in _FILL:
-                session.execute(text(statement), {"rows": rows} if ":rows" in statement else {})
+            archive.fill(session, rows, severity=Severity.LOW, lane=3)
             release_id = active_release(session).id
         with _metered(connection) as planning:
             _plan(sessions, settings.rescore_chunk)
