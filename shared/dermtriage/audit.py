@@ -18,7 +18,22 @@ def record(
     case_id: UUID | None = None,
     **detail: Any,
 ) -> None:
-    """Add one act to the trail; it is kept if the caller's transaction is.
+    """Add one act to the trail; it is kept if the caller's transaction is. See `entry`."""
+    insert_rows(
+        session,
+        [entry(actor_kind=actor_kind, actor_id=actor_id, action=action, case_id=case_id, **detail)],
+    )
+
+
+def entry(
+    *,
+    actor_kind: Literal["clinic", "clinician", "operator"],
+    actor_id: UUID | None,
+    action: str,
+    case_id: UUID | None = None,
+    **detail: Any,
+) -> AuditEntry:
+    """Return the row that tells of one act, to be inserted with others.
 
     Parameters
     ----------
@@ -27,11 +42,10 @@ def record(
     detail
         Identifiers and counts only.
     """
-    entry = AuditEntry(
+    return AuditEntry(
         actor_kind=actor_kind,
         actor_id=actor_id,
         action=action,
         case_id=case_id,
         detail={key: str(value) for key, value in detail.items()},
     )
-    insert_rows(session, [entry])

@@ -102,20 +102,19 @@ def receive_case(
             case_id=case.id,
         )
         received = _event(case, "received", policy_id)
-        insert_rows(session, [case, *images, *_pending(case), request, received])
-        if replaced is not None and replaced.state is CaseState.AWAITING_RETAKE:
-            replaced.state, replaced.changed_at = CaseState.DECIDED, now
-            session.add(
-                _event(replaced, "replaced", policy_id, from_state=CaseState.AWAITING_RETAKE)
-            )
-        audit.record(
-            session,
+        seen = audit.entry(
             actor_kind="clinic",
             actor_id=clinic_id,
             action="case.received",
             case_id=case.id,
             images=len(images),
         )
+        insert_rows(session, [case, *images, *_pending(case), request, received, seen])
+        if replaced is not None and replaced.state is CaseState.AWAITING_RETAKE:
+            replaced.state, replaced.changed_at = CaseState.DECIDED, now
+            session.add(
+                _event(replaced, "replaced", policy_id, from_state=CaseState.AWAITING_RETAKE)
+            )
         session.flush()  # a refused row must show while the originals can still be removed
     except BaseException:
         _remove(store, [image.id for image in images])

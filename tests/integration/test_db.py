@@ -5,8 +5,10 @@ from sqlalchemy import text
 from sqlalchemy.exc import DataError, IntegrityError
 from sqlalchemy.orm import Session, sessionmaker
 
+from dermtriage import db
 from dermtriage.db import new_id, outage_as_unavailable
 from dermtriage.errors import Unavailable
+from dermtriage.settings import Settings
 
 
 def test_errors_do_not_tell_what_was_to_be_stored(sessions: sessionmaker[Session]) -> None:
@@ -26,6 +28,21 @@ def test_a_lost_connection_is_an_outage_and_the_next_one_works(
     assert lost.value.code == "database_unavailable"
     with outage_as_unavailable(), sessions() as session:
         assert session.scalar(text("SELECT 1")) == 1
+
+
+def test_a_connection_that_was_lost_while_it_rested_is_replaced(
+    sessions: sessionmaker[Session], settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(db, "_RESTED", 0.0)
+    own = text("SELECT pg_backend_pid()")
+    with sessions() as session:
+        pid = session.scalar(own)
+    other = db.make_engine(settings)
+    with other.begin() as connection:
+        connection.execute(text("SELECT pg_terminate_backend(:pid, 5000)"), {"pid": pid})
+    other.dispose()
+    with sessions() as session:
+        assert session.scalar(own) not in {pid, None}
 
 
 def test_other_errors_are_no_outage(sessions: sessionmaker[Session]) -> None:

@@ -24,6 +24,8 @@ def database(api, servers):
 
         def __exit__(self, *_: object) -> None:
             servers.sql(f"ALTER DATABASE {self.name} ALLOW_CONNECTIONS true")
+            # The connections of the test itself were cut too.
+            api.sessions.kw["bind"].dispose()
 
     cut = Cut()
     yield cut
