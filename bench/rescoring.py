@@ -13,7 +13,7 @@ from bench.cpu import Meter
 from dermtriage import rescoring
 from dermtriage.activations import activate_release
 from dermtriage.broker import make_celery, send_rescores
-from dermtriage.models import Assessment
+from dermtriage.models import Assessment, Worker
 from dermtriage.releases import active_release
 from dermtriage.scopes import Scope
 from dermtriage.settings import Settings
@@ -21,23 +21,25 @@ from dermtriage_cli.release_folders import introduce_release
 
 Sessions = sessionmaker[Session]
 
+CHUNK = 64
+"""Images: so few that all threads have work to the end of so small a run."""
 
-def rate(sessions: Sessions, settings: Settings, twin: str) -> tuple[float, float]:
+
+def rate(
+    url: str, sessions: Sessions, settings: Settings, twin: str, first: load.Request
+) -> tuple[float, float]:
     """Rescore everything with a twin; return images a second and CPU seconds an image.
 
-    Counted in new assessment rows, from the first of them to the last: loading the release takes
-    seconds, once a night, and would weigh as much as it never does in a run of hours.
+    Counted in new assessment rows, from the message that starts the workers to the last row.
     """
-    images, release_id = _plan(sessions, settings, twin)
-    first, start, meter = 0, 0.0, Meter()
-    while True:
-        done = _scored(sessions, release_id)
-        now = time.perf_counter()
-        if first == 0:
-            first, start, meter = done, now, Meter()
-        if done >= images:
-            return (done - first) / (now - start), meter.seconds() / (done - first)
+    _load(url, sessions, settings, twin, first)
+    images, release_id = _plan(sessions)
+    known = _scored(sessions, release_id)
+    meter, start = Meter(), time.perf_counter()
+    send_rescores(make_celery(settings), settings.scoring_threads)
+    while _scored(sessions, release_id) < known + images:
         time.sleep(0.02)
+    return images / (time.perf_counter() - start), meter.seconds() / images
 
 
 def latency_during(
@@ -45,24 +47,37 @@ def latency_during(
 ) -> tuple[float, float]:
     """Send uploads one by one during a run; return median and 95th percentile of their seconds.
 
-    Each is counted from its 202 to its assessment.
+    Each is counted from its 202 to its assessment. The first request only has the twin loaded.
     """
-    images, release_id = _plan(sessions, settings, twin)
-    while not _scored(sessions, release_id):
+    _load(url, sessions, settings, twin, requests[0])
+    images, release_id = _plan(sessions)
+    known = _scored(sessions, release_id)
+    send_rescores(make_celery(settings), settings.scoring_threads)
+    while _scored(sessions, release_id) == known:
         time.sleep(0.02)
     connection = load.connect(url)
     waited = []
-    for request in requests:
-        if _scored(sessions, release_id) >= images:
+    for request in requests[1:]:
+        if _scored(sessions, release_id) >= known + images:
             raise RuntimeError("the run ended before all uploads were sent: take more photographs")
         image_id = load.post(connection, request)
         accepted = time.perf_counter()
         with sessions() as session:
             wait_until_scored(session, image_id)
         waited.append(time.perf_counter() - accepted)
-    while _scored(sessions, release_id) < images:
+    while _scored(sessions, release_id) < known + images + len(waited):
         time.sleep(0.1)
     return median(waited), quantiles(waited, n=20)[-1]
+
+
+def wait_until_idle(sessions: Sessions, settings: Settings) -> None:
+    """Wait for the heat maps, which are made once no photograph waits for its score."""
+    busy = 1
+    while busy:
+        # What a worker tells is as old as its last sign of life.
+        time.sleep(2 * settings.heartbeat_seconds)
+        with sessions() as session:
+            busy = session.scalar(select(func.sum(Worker.busy))) or 0
 
 
 def wait_until_scored(session: Session, image_id: UUID) -> None:
@@ -74,21 +89,33 @@ def wait_until_scored(session: Session, image_id: UUID) -> None:
     session.rollback()
 
 
-def _plan(sessions: Sessions, settings: Settings, twin: str) -> tuple[int, int]:
-    """Activate the twin and start a run over everything; return its images and the release."""
+def _load(
+    url: str, sessions: Sessions, settings: Settings, twin: str, request: load.Request
+) -> None:
+    """Activate a twin, and have the workers load it, which takes seconds once a night."""
     with sessions.begin() as session:
         introduce_release(session, settings.releases_dir / twin)
         activate_release(
             session, name=twin, minimum_sensitivity=0.0, actor="bench", override_reason="bench"
         )
+    image_id = load.post(load.connect(url), request)
+    with sessions() as session:
+        wait_until_scored(session, image_id)
+    wait_until_idle(sessions, settings)
+
+
+def _plan(sessions: Sessions) -> tuple[int, int]:
+    """Plan a run over everything; return its images and the release."""
     with sessions.begin() as session:
         release = active_release(session)
         run = rescoring.plan_run(
-            session, release=release, scope=Scope(kind="all"), actor="bench", chunk_images=32
+            session,
+            release=release,
+            scope=Scope(kind="all"),
+            actor="bench",
+            chunk_images=CHUNK,
         )
-        images, release_id = run.images, release.id
-    send_rescores(make_celery(settings), settings.scoring_threads)
-    return images, release_id
+        return run.images, release.id
 
 
 def _scored(sessions: Sessions, release_id: int) -> int:

@@ -14,7 +14,6 @@ from bench.releases import add_twin
 from dermtriage.settings import get_settings
 
 RUSH = 500
-LONE = whole_system.LONE_UPLOADS + whole_system.DURING_A_RUN
 
 
 @dataclass(frozen=True)
@@ -70,7 +69,7 @@ def measure(
     releases
         The folder that holds the release; receives its twins.
     photographs
-        `RUSH` and `LONE` of them.
+        `RUSH` of them, and `whole_system.LONE` others.
     """
     release = releases / name
     twins = (add_twin(releases, name, "night"), add_twin(releases, name, "day"))
@@ -78,7 +77,7 @@ def measure(
     os.environ["DERMTRIAGE_RELEASES_DIR"] = str(releases)
     os.environ["DERMTRIAGE_DEFAULT_RELEASE"] = name
     get_settings.cache_clear()
-    rush, lone = photographs[:RUSH], photographs[RUSH : RUSH + LONE]
+    rush, lone = photographs[:RUSH], photographs[RUSH : RUSH + whole_system.LONE]
     # The floor sees the very photographs of the rush.
     for path in rush:
         folder.joinpath("rush").mkdir(parents=True, exist_ok=True)

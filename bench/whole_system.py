@@ -18,6 +18,8 @@ from dermtriage_cli.stack import Stack
 SENDERS = 4
 LONE_UPLOADS = 20
 DURING_A_RUN = 20
+LONE = LONE_UPLOADS + DURING_A_RUN + 2
+"""Photographs that are sent alone: two of them have a twin loaded."""
 BATCH = get_settings().scoring_batch
 
 
@@ -83,11 +85,12 @@ def measure(
             2 * stack.settings.heartbeat_seconds,
         )
         on_step("Rescoring them all")
-        rescored, rescoring_cpu = rescoring.rate(sessions, stack.settings, twins[0])
-        on_step("Uploads during a run")
-        in_run = rescoring.latency_during(
-            stack.url, sessions, stack.settings, twins[1], requests[LONE_UPLOADS:]
+        loading, *during = requests[LONE_UPLOADS:]
+        rescored, rescoring_cpu = rescoring.rate(
+            stack.url, sessions, stack.settings, twins[0], loading
         )
+        on_step("Uploads during a run")
+        in_run = rescoring.latency_during(stack.url, sessions, stack.settings, twins[1], during)
         engine.dispose()
     return Measured(rate, cpu, batch, latency, rescored, rescoring_cpu, in_run)
 

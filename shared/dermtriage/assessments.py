@@ -1,7 +1,6 @@
 """Record what a release said of images, and triage their cases in the same transaction."""
 
 import logging
-from collections import Counter
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -38,6 +37,14 @@ class Result:
     inputs: Mapping[str, str | int | float]
 
 
+@dataclass(frozen=True, slots=True)
+class Moved:
+    """A case that triage moved: the kind of its event, and the images that it was judged by."""
+
+    kind: str
+    image_ids: Sequence[UUID]
+
+
 def record(
     session: Session, results: Sequence[Result], *, release_id: int, device: str, now: datetime
 ) -> int:
@@ -71,7 +78,7 @@ def triage_stored(
     release_id: int,
     now: datetime,
     run_id: UUID | None = None,
-) -> Counter[str]:
+) -> list[Moved]:
     """Triage cases by what a release has said of some of their images.
 
     Parameters
@@ -85,8 +92,8 @@ def triage_stored(
 
     Returns
     -------
-    Counter
-        How many cases changed, by the kind of their event.
+    list of Moved
+        The cases that changed.
     """
     # A release may have been replaced while it scored: its scores need its own thresholds.
     policy_id, policy = policy_of(session, release_id)
@@ -106,7 +113,7 @@ def triage_stored(
         image.severity = triage_image(finding(assessment), policy).severity
         image.release_id = release_id
         touched.add(image.id)
-    changes: Counter[str] = Counter()
+    moved = []
     for case in cases:
         own = [image.id for image in case.images if image.id in touched]
         if not own:
@@ -123,8 +130,8 @@ def triage_stored(
             # What a run scores again without a change is no news to a clinic.
             case.changed_at = now
         if kind is not None:
-            changes[kind] += 1
-    return changes
+            moved.append(Moved(kind, own))
+    return moved
 
 
 def record_shadow(

@@ -4,6 +4,7 @@ import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, time, timedelta
+from uuid import UUID
 from zoneinfo import ZoneInfo
 
 from sqlalchemy import Text, cast, func, insert, literal, select, update
@@ -39,11 +40,31 @@ FEW_RECALLS = 10
 
 @dataclass(frozen=True, slots=True)
 class Changes:
-    """What came of one batch of a run."""
+    """What came of one batch of a run.
+
+    Attributes
+    ----------
+    images
+        That were written.
+    upgraded, recalled
+        The images of the cases that this happened to, a list a case.
+    """
 
     images: int = 0
-    upgrades: int = 0
-    recalls: int = 0
+    upgraded: Sequence[Sequence[UUID]] = ()
+    recalled: Sequence[Sequence[UUID]] = ()
+
+    def __add__(self, other: "Changes") -> "Changes":
+        return Changes(
+            self.images + other.images,
+            (*self.upgraded, *other.upgraded),
+            (*self.recalled, *other.recalled),
+        )
+
+    @property
+    def risen(self) -> list[UUID]:
+        """The images of all cases that are now more urgent."""
+        return [image_id for case in (*self.upgraded, *self.recalled) for image_id in case]
 
 
 def count_images(session: Session, *, release_id: int, scope: Scope) -> int:
@@ -220,17 +241,20 @@ def record(
         return Changes()
     image_ids = [lease.image_id for lease in leases]
     assessments.record_shadow(session, results, release_id=chunk.release_id, device=device)
-    upgrades = recalls = 0
+    moved: list[assessments.Moved] = []
     if active_release(session).id == chunk.release_id:
-        changes = assessments.triage_stored(
+        moved = assessments.triage_stored(
             session, cases, image_ids, release_id=chunk.release_id, now=now, run_id=chunk.run_id
         )
-        upgrades, recalls = changes["upgraded"], changes["recalled"]
+    upgraded = [one.image_ids for one in moved if one.kind == "upgraded"]
+    recalled = [one.image_ids for one in moved if one.kind == "recalled"]
     chunks.take_up(session, chunk, image_ids)
-    chunks.count(session, chunk, scored=len(image_ids), upgrades=upgrades, recalls=recalls)
-    if recalls:
-        _count_recalls(session, chunk, recalls, recall_share)
-    return Changes(len(image_ids), upgrades, recalls)
+    chunks.count(
+        session, chunk, scored=len(image_ids), upgrades=len(upgraded), recalls=len(recalled)
+    )
+    if recalled:
+        _count_recalls(session, chunk, len(recalled), recall_share)
+    return Changes(len(image_ids), upgraded, recalled)
 
 
 def _count_recalls(session: Session, chunk: Chunk, recalls: int, share: float) -> None:

@@ -26,6 +26,7 @@ from dermtriage.models import (
     Assessment,
     Case,
     Image,
+    PolicyVersion,
     Release,
     RescoreChunk,
     RescoreFailure,
@@ -39,6 +40,8 @@ from dermtriage.scopes import OPEN, Scope
 from dermtriage.settings import Settings
 from dermtriage.states import CaseState, Outcome, Priority, RunState, Severity
 from dermtriage.storage import ImageStore
+from dermtriage_worker import rescoring as bulk
+from dermtriage_worker.ensemble.ensemble import Ensemble
 from dermtriage_worker.ensemble.manifest import manifest_sha256, read_manifest
 from dermtriage_worker.ensemble.tiny import build_tiny_release
 from dermtriage_worker.rescoring import rescore
@@ -329,7 +332,7 @@ def test_what_a_shadow_has_said_triages_without_being_scored_again(
     run = plan(session)
     chunk = take(session)
     assert [one.assessed for one in left(session, chunk)] == [True]
-    assert say(session, chunk, LOW).upgrades == 1
+    assert len(say(session, chunk, LOW).upgraded) == 1
     assert get(session, case_id).severity is Severity.SEVERE
     assert run.images == 1
 
@@ -472,7 +475,7 @@ def test_going_on_after_another_pause_confirms_no_recalls(
     run = plan(session, Scope(kind="all"))
     runs.pause(session, run.id, reason="maintenance")
     runs.resume(session, run.id)
-    assert say(session, take(session), SEVERE, share=0.02).recalls == 12
+    assert len(say(session, take(session), SEVERE, share=0.02).recalled) == 12
     session.flush()
     session.refresh(run)
     assert (run.state, run.recalls_confirmed) == (RunState.PAUSED, False)
@@ -506,7 +509,7 @@ def test_many_recalls_stop_a_run_until_someone_confirms(
     activate(session)
     run = plan(session, Scope(kind="all"), size=12)
     chunk = take(session)
-    assert say(session, chunk, SEVERE, share=0.02).recalls == 12
+    assert len(say(session, chunk, SEVERE, share=0.02).recalled) == 12
     chunks.close(session, chunk)
     session.refresh(run)
     assert run.state is RunState.PAUSED
@@ -514,7 +517,7 @@ def test_many_recalls_stop_a_run_until_someone_confirms(
     assert chunks.take(session, worker_id=uuid4(), lease_seconds=60) is None
     runs.resume(session, run.id)
     chunk = take(session)
-    assert say(session, chunk, SEVERE, share=0.02).recalls == 2
+    assert len(say(session, chunk, SEVERE, share=0.02).recalled) == 2
     session.refresh(run)
     assert run.state is RunState.RUNNING
 
@@ -610,6 +613,13 @@ def sent_and_scored(
     return images
 
 
+def all_is_severe(sessions: sessionmaker[Session]) -> None:
+    """Let every policy call whatever is scored severe."""
+    with sessions.begin() as session:
+        nothing_else = PolicyVersion.body.op("||")({"lower": 0.0, "upper": 0.0})
+        session.execute(update(PolicyVersion).values(body=nothing_else))
+
+
 def begin(sessions: sessionmaker[Session], name: str, size: int = 3) -> UUID:
     with sessions.begin() as session:
         activate_release(
@@ -651,21 +661,52 @@ def test_uploads_go_first(
     runtime = start(scoring_batch=2)
     sent_and_scored(sessions, store, clinic_id, runtime, 6)
     begin(sessions, second, size=6)
-    seen: list[int] = []
-    record = rescoring.record
+    seen: list[tuple[int, int]] = []
+    predict = bulk.predict
 
-    def record_and_send(session: Session, *arguments: Any, **named: Any) -> Changes:
-        changes = record(session, *arguments, **named)
-        waiting = session.scalar(text("SELECT count(*) FROM pending_images"))
-        seen.append(int(waiting or 0))
-        # While this batch was on the device, a clinic sent another photograph.
-        files = [photograph(100 + len(seen))]
-        factories.receive(session, clinic_id, store=store, files=files)
-        return changes
+    def predict_and_send(runtime: Runtime, ensemble: Ensemble, ready: Any, fail: Any) -> Any:
+        with sessions.begin() as session:
+            waiting = session.scalar(text("SELECT count(*) FROM pending_images"))
+            seen.append((len(ready), int(waiting or 0)))
+            # While this batch is on the device, a clinic sends another photograph.
+            files = [photograph(100 + len(seen))]
+            factories.receive(session, clinic_id, store=store, files=files)
+        return predict(runtime, ensemble, ready, fail)
 
-    monkeypatch.setattr(rescoring, "record", record_and_send)
+    monkeypatch.setattr(bulk, "predict", predict_and_send)
     assert rescore(runtime) == 6
-    assert seen == [0, 0, 0]
+    assert seen == [(2, 0)] * 3
+
+
+def test_threads_that_share_a_cpu_share_a_batch(start: Callable[..., Runtime]) -> None:
+    runtime = start(scoring_batch=16, scoring_threads=3)
+    with runtime.sessions() as session:
+        ensemble = runtime.ensembles.get(active_release(session))
+    assert runtime.bulk_batch(ensemble) == 5
+
+
+def test_a_run_makes_maps_of_what_rose_and_of_what_was_sent_meanwhile(
+    sessions: sessionmaker[Session],
+    store: ImageStore,
+    clinic_id: UUID,
+    start: Callable[..., Runtime],
+    second: str,
+) -> None:
+    runtime = start()
+    (rising,) = sent_and_scored(sessions, store, clinic_id, runtime, 1)
+    all_is_severe(sessions)
+    (severe,) = sent_and_scored(sessions, store, clinic_id, runtime, 1)
+    begin(sessions, second)
+    all_is_severe(sessions)
+    with sessions.begin() as session:
+        files = [photograph(9)]
+        receipt = factories.receive(session, clinic_id, store=store, files=files)
+    (sent,) = receipt.pending_image_ids
+    assert rescore(runtime) == 2
+    for image_id in (rising, sent):
+        assert store.get_heat_map(image_id, second)
+    with pytest.raises(NotFound):
+        store.get_heat_map(severe, second)
 
 
 def test_an_image_that_cannot_be_scored_is_left_out_with_its_reason(

@@ -1,11 +1,11 @@
-"""Rescoring in bulk: chunk after chunk, and before each batch what clinics have sent.
+"""Rescoring in bulk: chunk after chunk, and before each device batch what clinics have sent.
 
-A chunk's images are asked of the database batch by batch, so that a process that ends leaves
-nothing undone and nothing to be done twice.
+A chunk's images are asked of the database and written back some batches at a time, so that a
+process that ends leaves nothing undone and nothing to be done twice.
 """
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 from sqlalchemy.exc import SQLAlchemyError
 
@@ -30,6 +30,10 @@ from dermtriage_worker.scoring import drain
 logger = logging.getLogger(__name__)
 
 _TRIED = "The worker did not come back from scoring it."
+
+_TOGETHER = 4
+"""Full device batches that are asked for and written at once: asking and writing cost much the
+same however many they are, and a second or two later is soon enough at night."""
 
 
 def rescore(runtime: Runtime) -> int:
@@ -61,8 +65,15 @@ def rescore(runtime: Runtime) -> int:
                 break
             with runtime.lent(chunk):
                 done += _ChunkWork(runtime, chunk, release, explanations).work_off()
+        _explain_waiting(runtime, explanations)
     persist(runtime, lambda session: rescore_reports.finish_done(session, now=utcnow()))
     return done
+
+
+def _explain_waiting(runtime: Runtime, explanations: Explanations) -> None:
+    """Make the maps that are due, of uploads too, which no other thread knows of."""
+    while not runtime.stopping.is_set() and explanations.make_one():
+        drain(runtime, explanations)
 
 
 class _ChunkWork:
@@ -77,7 +88,7 @@ class _ChunkWork:
         self._explanations = explanations
         # After a death one image at a time: the one that kills stands alone.
         self._careful = chunk.attempts > 1
-        self._limit = 1 if self._careful else runtime.settings.scoring_batch
+        self._limit = 1 if self._careful else _TOGETHER * runtime.settings.scoring_batch
 
     def work_off(self) -> int:
         """Do what is left of the chunk, or give it back."""
@@ -90,11 +101,9 @@ class _ChunkWork:
                 if not work:
                     persist(self._runtime, lambda session: chunks.close(session, self._chunk))
                     return done
-                with self._runtime.batch([]):
-                    changes = self._do(work)
+                changes = self._do(work)
                 done += changes.images
-                self._explain(work, changes)
-                drain(self._runtime, self._explanations)
+                self._explain(changes)
         except ReleaseInvalid as error:
             reason = str(error)
             logger.error("run failed", extra={"run_id": self._chunk.run_id, "reason": reason})
@@ -122,13 +131,26 @@ class _ChunkWork:
             ids = [lease.image_id for lease in new]
             persist(self._runtime, lambda s: chunks.give_up(s, self._chunk, ids, reason=_TRIED))
         ensemble = self._ensemble()
-        ready = self._decode(ensemble, new)
-        said = predict(self._runtime, ensemble, ready, self._fail)
-        results = [result_of(item, prediction) for item, prediction in said]
+        results, batches = [], 0
+        for leases in self._batches(ensemble, new):
+            with self._runtime.batch([]):
+                ready = self._decode(ensemble, leases)
+                said = predict(self._runtime, ensemble, ready, self._fail)
+                results += [result_of(item, prediction) for item, prediction in said]
+                batches += 1
         assessed = [one for one in work if one.assessed]
         changes = self._record(results, assessed, str(ensemble.device))
-        self._runtime.completed(changes.images)
+        self._runtime.completed(changes.images, batches)
         return changes
+
+    def _batches(self, ensemble: Ensemble, leases: Sequence[Lease]) -> Iterator[Sequence[Lease]]:
+        """Yield device batches; before each, what clinics have sent is scored."""
+        size = self._runtime.bulk_batch(ensemble)
+        for first in range(0, len(leases), size):
+            drain(self._runtime, self._explanations)
+            if self._runtime.stopping.is_set():
+                return
+            yield leases[first : first + size]
 
     def _ensemble(self) -> Ensemble:
         # A release that only compares must not push out the one that uploads need.
@@ -169,14 +191,8 @@ class _ChunkWork:
                 self._fail(self._runtime, leases[0], error)
                 return Changes()
             middle, rest = len(results) // 2, len(assessed) // 2
-            halves = (
-                self._record(results[:middle], assessed[:rest], device),
-                self._record(results[middle:], assessed[rest:], device),
-            )
-            return Changes(
-                sum(half.images for half in halves),
-                sum(half.upgrades for half in halves),
-                sum(half.recalls for half in halves),
+            return self._record(results[:middle], assessed[:rest], device) + self._record(
+                results[middle:], assessed[rest:], device
             )
 
     def _fail(self, runtime: Runtime, lease: Lease, error: Exception) -> None:
@@ -188,12 +204,11 @@ class _ChunkWork:
             lambda s: chunks.give_up(s, self._chunk, [lease.image_id], reason=reason),
         )
 
-    def _explain(self, work: Sequence[Work], changes: Changes) -> None:
+    def _explain(self, changes: Changes) -> None:
         """Make maps of what has just become severe; the other maps are of an earlier release."""
-        if changes.upgrades or changes.recalls:
-            self._explanations.add([one.lease.image_id for one in work], self._release)
-            while self._explanations.make_one():
-                drain(self._runtime, self._explanations)
+        if changes.risen:
+            self._explanations.add(changes.risen, self._release)
+        _explain_waiting(self._runtime, self._explanations)
 
     def _give_back(self, *, delay: float = 0.0, counts: bool = False) -> None:
         persist(

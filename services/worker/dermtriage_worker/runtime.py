@@ -165,10 +165,18 @@ class Runtime:
             with self._lock:
                 self._chunks.discard(chunk.token)
 
-    def completed(self, images: int) -> None:
-        """Count a batch whose assessments have been committed."""
+    def bulk_batch(self, ensemble: Ensemble) -> int:
+        """Return how many images of a run pass before uploads are looked for again.
+
+        Threads that share the cores of a CPU share one batch too: each takes as much longer.
+        """
+        shared = self.settings.scoring_threads if ensemble.device.type == "cpu" else 1
+        return max(1, self.settings.scoring_batch // shared)
+
+    def completed(self, images: int, batches: int = 1) -> None:
+        """Count batches whose assessments have been committed."""
         with self._lock:
-            self._batches += 1
+            self._batches += batches
             self._completed += images
 
     def beat(self) -> None:
