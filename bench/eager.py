@@ -21,9 +21,10 @@ from dermtriage.states import CLASSES
 from dermtriage.triage import Finding, triage_image
 from dermtriage_worker.ensemble.calibration import calibrated, disagreement, severe_probability
 from dermtriage_worker.ensemble.device import Compute, choose_compute
-from dermtriage_worker.ensemble.ensemble import Ensemble, load_member
+from dermtriage_worker.ensemble.ensemble import Ensemble
 from dermtriage_worker.ensemble.manifest import Manifest
 from dermtriage_worker.ensemble.members import create_network
+from dermtriage_worker.ensemble.network import load_network
 from dermtriage_worker.ensemble.preprocessing import normalise
 from dermtriage_worker.ensemble.views import dihedral_view
 
@@ -107,7 +108,7 @@ def compare(folder: Path, release: Path) -> Compared:
 
 
 def _ensemble(folder: Path, manifest: Manifest, compute: Compute) -> Ensemble:
-    networks = [load_member(folder, member, manifest, compute) for member in manifest.members]
+    networks = [load_network(folder, member, manifest.name, compute) for member in manifest.members]
     return Ensemble(manifest, networks, compute)
 
 

@@ -15,6 +15,7 @@ from dermtriage.states import CLASSES, SEVERE_CLASSES
 from dermtriage_worker.ensemble.device import DeviceOutOfMemory, choose_compute
 from dermtriage_worker.ensemble.ensemble import Ensemble
 from dermtriage_worker.ensemble.manifest import MANIFEST_NAME
+from dermtriage_worker.ensemble.metadata import WIDTH
 from dermtriage_worker.ensemble.network import Network
 from dermtriage_worker.ensemble.tiny import build_tiny_release
 from dermtriage_worker.ensemble.views import dihedral_view
@@ -162,6 +163,28 @@ def test_metadata_moves_the_score_of_its_own_photograph_and_is_kept(tiny: Ensemb
     assert first.inputs == {"sex": "female", "age_approx": 70}
     assert abs(first.p_severe - alone[0].p_severe) > 1e-4
     assert (second.p_severe, second.inputs) == (alone[1].p_severe, {})
+
+
+def test_metadata_moves_the_score_where_no_network_reads_it(copy: Path) -> None:
+    path = copy / MANIFEST_NAME
+    content = json.loads(path.read_text())
+    squares, known = _squares(2), {"sex": "male", "age_approx": 70}
+    unmoved = Ensemble.load(copy, "cpu").predict(squares, [known, {}])
+    content["calibration"]["patient"] = [[0.0] * 6 + [1.0]] * WIDTH
+    path.write_text(json.dumps(content))
+    first, second = Ensemble.load(copy, "cpu").predict(squares, [known, {}])
+    assert first.probabilities[CLASSES[6]] > unmoved[0].probabilities[CLASSES[6]]
+    assert first.inputs == known
+    assert (second.p_severe, second.inputs) == (unmoved[1].p_severe, {})
+
+
+def test_metadata_of_another_version_is_refused(copy: Path) -> None:
+    path = copy / MANIFEST_NAME
+    content = json.loads(path.read_text())
+    content["calibration"]["patient"] = [[0.0] * 7] * (WIDTH + 1)
+    path.write_text(json.dumps(content))
+    with pytest.raises(ReleaseInvalid, match="metadata"):
+        Ensemble.load(copy, "cpu")
 
 
 def test_memory_running_out_is_told(tiny: Ensemble, monkeypatch: pytest.MonkeyPatch) -> None:

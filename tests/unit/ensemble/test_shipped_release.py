@@ -8,8 +8,9 @@ from PIL import Image, ImageDraw, ImageFilter
 
 from dermtriage.settings import ROOT, Settings
 from dermtriage_worker.ensemble.device import Compute
-from dermtriage_worker.ensemble.ensemble import Ensemble, load_member
+from dermtriage_worker.ensemble.ensemble import Ensemble
 from dermtriage_worker.ensemble.manifest import read_manifest
+from dermtriage_worker.ensemble.network import load_network
 
 FOLDER = Settings().releases_dir / Settings().default_release
 
@@ -49,7 +50,7 @@ def test_half_precision_hardly_moves_the_figures(ensemble: Ensemble) -> None:
     for dtype in (torch.float32, torch.bfloat16):
         compute = Compute(torch.device("cpu"), dtype, chunk=1)
         networks = [
-            load_member(FOLDER, member, ensemble.manifest, compute)
+            load_network(FOLDER, member, ensemble.manifest.name, compute)
             for member in ensemble.manifest.members
         ]
         for one, other in zip(

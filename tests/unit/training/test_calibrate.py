@@ -15,6 +15,7 @@ from dermtriage_worker.training.calibrate import (
     log_loss,
 )
 
+_NOBODY = torch.zeros(2000, 3)
 PRIOR = torch.tensor([0.05, 0.05, 0.1, 0.05, 0.15, 0.5, 0.1], dtype=torch.float64).log()
 
 
@@ -46,12 +47,38 @@ def test_useless_member_gets_little_weight() -> None:
     logits, labels = _drawn(2000, seed=2)
     noise, _ = _drawn(2000, seed=3)
     logs = [(logits + PRIOR).log_softmax(1), (noise + PRIOR).log_softmax(1)]
-    weights, temperature = fit_combination(logs, labels)
+    weights, temperature, _ = fit_combination(logs, _NOBODY, labels)
     assert sum(weights) == pytest.approx(1)
     assert weights[1] < 0.1
     assert log_loss(combine(logs, weights, temperature), labels) < 1.1 * log_loss(
         logs[0].exp(), labels
     )
+
+
+def test_what_patients_tell_is_found_again_and_worth_nothing_where_nothing_is_known() -> None:
+    logits, _ = _drawn(6000, seed=4)
+    generator = torch.Generator().manual_seed(5)
+    patients = (torch.rand(6000, 2, generator=generator) < 0.5).double()
+    patients[:, 1] = 0  # nobody tells that
+    told = torch.tensor([[0, 0, 0, 0, 1.5, -1.5, 0], [0.0] * 7], dtype=torch.float64)
+    implied = (logits + PRIOR + patients @ told).softmax(1)
+    labels = torch.multinomial(implied, 1, generator=generator).flatten()
+
+    log = (logits + PRIOR).log_softmax(1)
+    _, temperature, found = fit_combination([log], patients, labels)
+    assert temperature == pytest.approx(1, abs=0.1)
+    difference = found[0] - found[0].mean() - told[0]
+    torch.testing.assert_close(difference, torch.zeros(7).double(), atol=0.4, rtol=0)
+    assert not found[1].any()
+
+
+def test_what_is_known_of_few_patients_moves_little() -> None:
+    logits, labels = _drawn(3000, seed=6)
+    log = (logits + PRIOR).log_softmax(1)
+    patients = torch.zeros(3000, 1)
+    patients[torch.nonzero(labels == 4)[:2]] = 1.0
+    _, _, found = fit_combination([log], patients, labels)
+    assert 0 < float(found[0, 4] - found[0].mean()) < 0.5
 
 
 @given(

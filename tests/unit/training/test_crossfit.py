@@ -7,6 +7,7 @@ from dermtriage_worker.evaluation.figures import severe_mask
 from dermtriage_worker.training.crossfit import crossfit
 
 COUNT = 900
+NOBODY = torch.zeros(COUNT, 2)
 PRIOR = torch.full((7,), 1 / 7).double().log()
 
 
@@ -22,13 +23,14 @@ def _set(seed: int = 0) -> tuple[Tensor, Tensor, Tensor, Tensor]:
 
 def test_a_fold_is_judged_by_what_the_others_set() -> None:
     logits, truth, severe, folds = _set()
-    scored = crossfit({"a": logits}, truth, severe, folds, PRIOR)
+    scored = crossfit({"a": logits}, NOBODY, truth, severe, folds, PRIOR)
     torch.testing.assert_close(scored.probabilities.sum(1), torch.ones(COUNT).double())
     assert len(scored.lower.unique()) <= 3
     # Other labels in fold 0 change what is set for the other folds, and nothing for fold 0.
     wrong = torch.where(folds == 0, (truth + 1) % 7, truth)
     changed = crossfit(
         {"a": logits},
+        NOBODY,
         wrong,
         torch.from_numpy(severe_mask())[wrong],
         folds,

@@ -82,7 +82,9 @@ def test_the_views_that_say_most_are_chosen() -> None:
     prior = torch.full((7,), 1 / 7).double().log()
     members = _members("mobilenet_v2", 128, "small")
     # Every view of the first kind errs in its own way; those of the second are all alike.
-    apart = choose_views({"small": told + 2 * noise}, members, truth, prior)
-    alike = choose_views({"small": (told + 2 * noise[:1]).expand(8, 300, 7)}, members, truth, prior)
+    nobody = torch.zeros(300, 2)
+    apart = choose_views({"small": told + 2 * noise}, nobody, members, truth, prior)
+    same = (told + 2 * noise[:1]).expand(8, 300, 7)
+    alike = choose_views({"small": same}, nobody, members, truth, prior)
     assert apart.views["small"] >= 6
     assert apart.loss < alike.loss - 0.05

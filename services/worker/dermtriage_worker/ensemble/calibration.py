@@ -21,6 +21,7 @@ def combine(
     log_probabilities: Sequence[Tensor],
     weights: Sequence[float],
     temperature: float,
+    patients: Tensor | None = None,
 ) -> Tensor:
     """Combine members: the softmax of their weighted mean log-probabilities over a temperature.
 
@@ -30,6 +31,9 @@ def combine(
         A tensor of shape (n, 7) a member.
     weights
         One a member; they sum to one.
+    patients
+        What is known of each patient adds to the log-probabilities of the classes, shape (n, 7):
+        as by Bayes' rule where photograph and patient tell independently of each other.
 
     Returns
     -------
@@ -40,7 +44,8 @@ def combine(
         (weight * member for weight, member in zip(weights, log_probabilities, strict=True)),
         start=torch.zeros_like(log_probabilities[0]),
     )
-    return (mean / temperature).softmax(-1)
+    mean = mean / temperature
+    return (mean if patients is None else mean + patients).softmax(-1)
 
 
 def severe_probability(probabilities: Tensor) -> Tensor:
@@ -52,8 +57,17 @@ def calibrated(
     logits: Sequence[Tensor],
     members: Sequence[Member],
     calibration: Calibration,
+    patients: Tensor | None = None,
 ) -> tuple[Tensor, list[Tensor]]:
     """Probabilities of the ensemble, and each member's own, from the members' logits.
+
+    Parameters
+    ----------
+    logits
+        A tensor of shape (n, 7) a member.
+    patients
+        What is known beside the photographs, shape (n, f): see `metadata.encode`. Nothing by
+        default.
 
     Returns
     -------
@@ -65,7 +79,11 @@ def calibrated(
         for values, member in zip(logits, members, strict=True)
     ]
     weights = [member.weight for member in members]
-    return combine(logs, weights, calibration.temperature), [log.exp() for log in logs]
+    added = None
+    if patients is not None and calibration.patient:
+        added = patients.to(logits[0].dtype) @ logits[0].new_tensor(calibration.patient)
+    combined = combine(logs, weights, calibration.temperature, added)
+    return combined, [log.exp() for log in logs]
 
 
 def disagreement(severe: Sequence[Tensor], members: Sequence[Member]) -> Tensor:

@@ -6,18 +6,14 @@ from pathlib import Path
 
 import torch
 from PIL import Image
-from safetensors import SafetensorError
-from safetensors.torch import load as load_safetensors
 from torch import Tensor
 
 from dermtriage.errors import ReleaseInvalid
 from dermtriage_worker.ensemble.calibration import calibrated, disagreement, severe_probability
 from dermtriage_worker.ensemble.device import Compute, DeviceOutOfMemory, choose_compute
-from dermtriage_worker.ensemble.manifest import MANIFEST_NAME, Manifest, Member, read_manifest
-from dermtriage_worker.ensemble.members import is_architecture
-from dermtriage_worker.ensemble.metadata import Inputs, encode, used_inputs
-from dermtriage_worker.ensemble.network import Network
-from dermtriage_worker.ensemble.packing import read_verified
+from dermtriage_worker.ensemble.manifest import MANIFEST_NAME, Manifest, read_manifest
+from dermtriage_worker.ensemble.metadata import WIDTH, Inputs, encode, used_inputs
+from dermtriage_worker.ensemble.network import Network, load_network
 from dermtriage_worker.ensemble.preprocessing import prepare
 from dermtriage_worker.ensemble.quality import measure_quality
 from dermtriage_worker.ensemble.scope import Scope, load_scope
@@ -109,14 +105,22 @@ class Ensemble:
                 f"Release {manifest.name} holds what its manifest does not name: {unknown[0]}.",
                 remedy=f"Remove it from {folder}, or restore the release.",
             )
+        if len(manifest.calibration.patient) not in (0, WIDTH):
+            raise ReleaseInvalid(
+                f"Release {manifest.name} reads metadata that this version does not know.",
+                remedy="Install the version of dermtriage that the release was made for.",
+            )
         compute = choose_compute(device)
-        networks = [load_member(folder, member, manifest, compute) for member in manifest.members]
+        networks = [
+            load_network(folder, member, manifest.name, compute) for member in manifest.members
+        ]
         return cls(manifest, networks, compute, load_scope(folder, manifest))
 
     @property
     def reads_metadata(self) -> bool:
-        """Whether any member takes more than the photograph."""
-        return any(network.reads_metadata for network in self.networks)
+        """Whether anything but the photograph counts."""
+        by_members = any(network.reads_metadata for network in self.networks)
+        return by_members or bool(self.manifest.calibration.patient)
 
     def prepare(self, image: Image.Image) -> Tensor:
         """Prepare an upright photograph as this release wants it: uint8, shape (3, s, s)."""
@@ -179,8 +183,9 @@ class Ensemble:
         if not batch:
             return []
         inputs = inputs or [{}] * len(batch)
+        patients = encode(inputs)
         try:
-            logits, taps = self._forward(torch.stack(list(batch)), encode(inputs))
+            logits, taps = self._forward(torch.stack(list(batch)), patients)
         except torch.OutOfMemoryError as error:
             torch.cuda.empty_cache()
             raise DeviceOutOfMemory(
@@ -188,7 +193,7 @@ class Ensemble:
             ) from error
         quality = [measure_quality(square) for square in batch]
         judged = self._scope.out_of_scope(taps, quality) if self._scope else None
-        return self._predictions(logits, quality, judged or [None] * len(batch), inputs)
+        return self._predictions(logits, patients, quality, judged or [None] * len(batch), inputs)
 
     def _forward(self, squares: Tensor, patients: Tensor) -> tuple[list[Tensor], dict[str, Tensor]]:
         """Logits of each member, shape (n, 7), and what was tapped of each, all on the CPU."""
@@ -222,6 +227,7 @@ class Ensemble:
     def _predictions(
         self,
         logits: list[Tensor],
+        patients: Tensor,
         quality: Sequence[dict[str, float]],
         out_of_scope: Sequence[float | None],
         inputs: Sequence[Inputs],
@@ -231,6 +237,7 @@ class Ensemble:
             [values.double() for values in logits],
             manifest.members,
             manifest.calibration,
+            patients,
         )
         severe = severe_probability(probabilities).tolist()
         own_severe = [severe_probability(own) for own in by_member]
@@ -259,28 +266,3 @@ class Ensemble:
                 )
             )
         return predictions
-
-
-def load_member(folder: Path, member: Member, manifest: Manifest, compute: Compute) -> Network:
-    """Verify one member's file and load it.
-
-    Raises
-    ------
-    ReleaseInvalid
-        If the file is missing, altered, or does not fit its architecture.
-    """
-    # The bytes that were verified are the bytes that are loaded: the file is read once.
-    content = read_verified(folder, member, manifest.name)
-    where = f"File {member.file} of release {manifest.name}"
-    if not is_architecture(member.architecture):
-        raise ReleaseInvalid(
-            f"{where} is of the unknown architecture {member.architecture!r}.",
-            remedy="Install the version of dermtriage that the release was made for.",
-        )
-    try:
-        return Network(member, load_safetensors(content), compute)
-    except (SafetensorError, RuntimeError) as error:
-        raise ReleaseInvalid(
-            f"{where} does not fit its architecture {member.architecture}.",
-            remedy="Restore the release from its source, or build it again.",
-        ) from error

@@ -78,6 +78,10 @@ class Calibration(_Strict):
     """How the members' log-probabilities, averaged by weight, become probabilities."""
 
     temperature: float = Field(gt=0)
+    patient: tuple[PerClass, ...] = Field(
+        default=(),
+        description="What each column of the metadata adds for each class; empty: none is read",
+    )
 
 
 class Thresholds(_Strict):

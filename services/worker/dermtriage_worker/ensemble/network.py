@@ -3,11 +3,15 @@
 import threading
 import warnings
 from collections.abc import Mapping
+from pathlib import Path
 
 import torch
+from safetensors import SafetensorError
+from safetensors.torch import load as load_safetensors
 from torch import Tensor, nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
+from dermtriage.errors import ReleaseInvalid
 from dermtriage.states import CLASSES
 from dermtriage_worker.ensemble.device import Compute
 from dermtriage_worker.ensemble.manifest import Member
@@ -15,8 +19,10 @@ from dermtriage_worker.ensemble.members import (
     FULL_PRECISION,
     TAPS,
     create_network,
+    is_architecture,
     patient_branch,
 )
+from dermtriage_worker.ensemble.packing import read_verified
 from dermtriage_worker.ensemble.preprocessing import normalise
 from dermtriage_worker.ensemble.views import dihedral_view
 
@@ -116,6 +122,31 @@ class Network:
         upright = normalise(squares, member.input_size, member.mean, member.std)
         batch = torch.cat([dihedral_view(upright, index) for index in range(views)])
         return batch.contiguous(memory_format=torch.channels_last)
+
+
+def load_network(folder: Path, member: Member, release: str, compute: Compute) -> Network:
+    """Verify one member's file and load it.
+
+    Raises
+    ------
+    ReleaseInvalid
+        If the file is missing, altered, or does not fit its architecture.
+    """
+    # The bytes that were verified are the bytes that are loaded: the file is read once.
+    content = read_verified(folder, member, release)
+    where = f"File {member.file} of release {release}"
+    if not is_architecture(member.architecture):
+        raise ReleaseInvalid(
+            f"{where} is of the unknown architecture {member.architecture!r}.",
+            remedy="Install the version of dermtriage that the release was made for.",
+        )
+    try:
+        return Network(member, load_safetensors(content), compute)
+    except (SafetensorError, RuntimeError) as error:
+        raise ReleaseInvalid(
+            f"{where} does not fit its architecture {member.architecture}.",
+            remedy="Restore the release from its source, or build it again.",
+        ) from error
 
 
 class _Staged(nn.Module):

@@ -23,6 +23,8 @@ RAISED_SHARE = 0.10
 """Share of low photographs that disagreement may raise to indeterminate."""
 
 _BIAS_PENALTY = 0.01
+_PATIENT_PENALTY = 3.0
+"""On the squares of the table of metadata, in log-likelihood: as much as a few photographs say."""
 
 
 def fit_member(logits: Tensor, labels: Tensor, log_prior: Tensor) -> tuple[float, list[float]]:
@@ -51,27 +53,37 @@ def fit_member(logits: Tensor, labels: Tensor, log_prior: Tensor) -> tuple[float
 
 
 def fit_combination(
-    log_probabilities: Sequence[Tensor], labels: Tensor
-) -> tuple[list[float], float]:
-    """Fit the members' weights, which sum to one, and the ensemble's temperature by likelihood.
+    log_probabilities: Sequence[Tensor], patients: Tensor, labels: Tensor
+) -> tuple[list[float], float, Tensor]:
+    """Fit how members and metadata are combined, by likelihood.
+
+    Parameters
+    ----------
+    patients
+        Encoded metadata, shape (n, f).
 
     Returns
     -------
     tuple
-        Weights and temperature, as in `combine`.
+        Weights, which sum to one, and temperature, as in `combine`; and what each column of the
+        metadata adds to each class, float64, shape (f, 7).
     """
     logs = torch.stack([values.double() for values in log_probabilities])
     preference = torch.zeros(len(logs), dtype=torch.float64, requires_grad=True)
     log_temperature = torch.zeros(1, dtype=torch.float64, requires_grad=True)
+    patients = patients.double()
+    table = torch.zeros(patients.shape[1], logs.shape[2], dtype=torch.float64, requires_grad=True)
 
     def loss() -> Tensor:
         mean = torch.einsum("m,mnc->nc", preference.softmax(0), logs)
-        return functional.cross_entropy(mean / log_temperature.exp(), labels)
+        said = mean / log_temperature.exp() + patients @ table
+        penalty = _PATIENT_PENALTY / len(labels) * table.square().sum()
+        return functional.cross_entropy(said, labels) + penalty
 
-    _minimise(loss, [preference, log_temperature])
+    _minimise(loss, [preference, log_temperature, table])
     weights = [round(weight, 4) for weight in preference.softmax(0).tolist()]
     weights[0] = round(1 - sum(weights[1:]), 4)
-    return weights, float(log_temperature.detach().exp())
+    return weights, float(log_temperature.detach().exp()), table.detach()
 
 
 @dataclass(frozen=True)
@@ -84,12 +96,15 @@ class Fit:
         By kind; the weights sum to one.
     temperature
         Of the combination.
+    patient
+        What each column of the metadata adds to each class, float64, shape (f, 7).
     """
 
     temperatures: Mapping[str, float]
     biases: Mapping[str, Sequence[float]]
     weights: Mapping[str, float]
     temperature: float
+    patient: Tensor
 
     def logs(self, logits: Mapping[str, Tensor]) -> dict[str, Tensor]:
         """Calibrated log-probabilities of each kind, shape (n, 7)."""
@@ -98,24 +113,29 @@ class Fit:
             for kind, bias in self.biases.items()
         }
 
-    def probabilities(self, logits: Mapping[str, Tensor]) -> Tensor:
-        """Probabilities of the ensemble, shape (n, 7)."""
+    def probabilities(self, logits: Mapping[str, Tensor], patients: Tensor) -> Tensor:
+        """Probabilities of the ensemble, shape (n, 7), by photographs and encoded metadata."""
         logs = self.logs(logits)
         kinds = sorted(logs)
         return combine(
             [logs[kind] for kind in kinds],
             [self.weights[kind] for kind in kinds],
             self.temperature,
+            patients.double() @ self.patient,
         )
 
 
-def fit_ensemble(logits: Mapping[str, Tensor], labels: Tensor, log_prior: Tensor) -> Fit:
+def fit_ensemble(
+    logits: Mapping[str, Tensor], patients: Tensor, labels: Tensor, log_prior: Tensor
+) -> Fit:
     """Fit each kind of member, and their combination.
 
     Parameters
     ----------
     logits
         Of each kind of member, averaged over its views, shape (n, 7).
+    patients
+        Encoded metadata, shape (n, f).
     labels
         Class indices, shape (n,).
     log_prior
@@ -124,12 +144,13 @@ def fit_ensemble(logits: Mapping[str, Tensor], labels: Tensor, log_prior: Tensor
     kinds = sorted(logits)
     fits = {kind: fit_member(logits[kind], labels, log_prior) for kind in kinds}
     logs = [member_log_probabilities(logits[kind].double(), *fits[kind]) for kind in kinds]
-    weights, temperature = fit_combination(logs, labels)
+    weights, temperature, table = fit_combination(logs, patients, labels)
     return Fit(
         temperatures={kind: fits[kind][0] for kind in kinds},
         biases={kind: fits[kind][1] for kind in kinds},
         weights=dict(zip(kinds, weights, strict=True)),
         temperature=temperature,
+        patient=table,
     )
 
 

@@ -50,7 +50,12 @@ class CrossFitted:
 
 
 def crossfit(
-    logits: Mapping[str, Tensor], truth: Tensor, severe: Tensor, folds: Tensor, log_prior: Tensor
+    logits: Mapping[str, Tensor],
+    patients: Tensor,
+    truth: Tensor,
+    severe: Tensor,
+    folds: Tensor,
+    log_prior: Tensor,
 ) -> CrossFitted:
     """Calibrate and set thresholds on the other folds of each photograph.
 
@@ -58,6 +63,8 @@ def crossfit(
     ----------
     logits
         Out of fold, of each kind of member, averaged over its views, shape (n, 7).
+    patients
+        Encoded metadata, shape (n, f).
     truth, severe, folds
         Class index, whether that class is severe, and fold of each photograph, shape (n,).
     """
@@ -69,11 +76,11 @@ def crossfit(
         own, others = folds == fold, folds != fold
         of_others = {kind: values[others] for kind, values in logits.items()}
         of_own = {kind: values[own] for kind, values in logits.items()}
-        fit = fit_ensemble(of_others, truth[others], log_prior)
+        fit = fit_ensemble(of_others, patients[others], truth[others], log_prior)
         apart = kinds_disagreement(fit, of_others)
-        seen = severe_probability(fit.probabilities(of_others))
+        seen = severe_probability(fit.probabilities(of_others, patients[others]))
         limits = choose_thresholds(seen.numpy(), severe[others].numpy(), apart.numpy())
-        probabilities[own] = fit.probabilities(of_own)
+        probabilities[own] = fit.probabilities(of_own, patients[own])
         lower[own], upper[own] = limits.lower, limits.upper
         raised[own] = kinds_disagreement(fit, of_own) > limits.disagreement
     return CrossFitted(probabilities, lower, upper, raised)

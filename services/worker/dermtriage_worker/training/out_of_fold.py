@@ -149,7 +149,11 @@ class Choice:
 
 
 def choose_views(
-    logits: Mapping[str, Tensor], members: Sequence[Member], truth: Tensor, log_prior: Tensor
+    logits: Mapping[str, Tensor],
+    patients: Tensor,
+    members: Sequence[Member],
+    truth: Tensor,
+    log_prior: Tensor,
 ) -> Choice:
     """Choose the affordable numbers of views with the least log loss.
 
@@ -157,6 +161,8 @@ def choose_views(
     ----------
     logits
         Of each kind, shape (views, n, 7).
+    patients
+        Encoded metadata, shape (n, f).
     members
         All members; what a photograph costs is the sum over them.
 
@@ -172,6 +178,7 @@ def choose_views(
         spent = sum(cost[kind] * views[kind] for kind in kinds)
         if spent <= MAX_GMAC:
             means = {kind: logits[kind][: views[kind]].mean(0) for kind in kinds}
-            fit = fit_ensemble(means, truth, log_prior)
-            choices.append(Choice(views, fit, log_loss(fit.probabilities(means), truth)))
+            fit = fit_ensemble(means, patients, truth, log_prior)
+            loss = log_loss(fit.probabilities(means, patients), truth)
+            choices.append(Choice(views, fit, loss))
     return min(choices, key=lambda choice: choice.loss)

@@ -124,11 +124,12 @@ def build_release(
     # From here on every photograph counts twice: with what is known of its patient, and alone.
     all_views = with_and_without(networks, photographs, patients, folds)
     twice, twice_severe = truth.repeat(2), severe.repeat(2)
-    choice = choose_views(all_views, members, twice, log_prior)
+    known = torch.cat([patients, torch.zeros_like(patients)])
+    choice = choose_views(all_views, known, members, twice, log_prior)
     logits = {kind: views[: choice.views[kind]].mean(0) for kind, views in all_views.items()}
-    crossfitted = crossfit(logits, twice, twice_severe, folds.repeat(2), log_prior)
+    crossfitted = crossfit(logits, known, twice, twice_severe, folds.repeat(2), log_prior)
     thresholds = choose_thresholds(
-        severe_probability(choice.fit.probabilities(logits)).numpy(),
+        severe_probability(choice.fit.probabilities(logits, known)).numpy(),
         twice_severe.numpy(),
         kinds_disagreement(choice.fit, logits).numpy(),
     )
@@ -152,7 +153,10 @@ def build_release(
         severe_classes=SEVERE_CLASSES,
         preprocessing=Preprocessing(size=CANONICAL_SIZE),
         members=tuple(calibrated),
-        calibration=Calibration(temperature=choice.fit.temperature),
+        calibration=Calibration(
+            temperature=choice.fit.temperature,
+            patient=tuple(tuple(row) for row in choice.fit.patient.tolist()),
+        ),
         scope=reference,
         thresholds=thresholds,
         gmac=round(sum(m.views * gmac(m.architecture, m.input_size) for m in calibrated), 3),
