@@ -54,6 +54,7 @@ def crossfit(
     patients: Tensor,
     truth: Tensor,
     severe: Tensor,
+    ways: Tensor,
     folds: Tensor,
     log_prior: Tensor,
 ) -> CrossFitted:
@@ -65,8 +66,9 @@ def crossfit(
         Out of fold, of each kind of member, averaged over its views, shape (n, 7).
     patients
         Encoded metadata, shape (n, f).
-    truth, severe, folds
-        Class index, whether that class is severe, and fold of each photograph, shape (n,).
+    truth, severe, ways, folds
+        Class index, whether that class is severe, how it came (see `choose_thresholds`), and fold
+        of each photograph, shape (n,).
     """
     count = len(truth)
     probabilities = torch.empty(count, logits[next(iter(logits))].shape[-1], dtype=torch.float64)
@@ -79,7 +81,9 @@ def crossfit(
         fit = fit_ensemble(of_others, patients[others], truth[others], log_prior)
         apart = kinds_disagreement(fit, of_others)
         seen = severe_probability(fit.probabilities(of_others, patients[others]))
-        limits = choose_thresholds(seen.numpy(), severe[others].numpy(), apart.numpy())
+        limits = choose_thresholds(
+            seen.numpy(), severe[others].numpy(), apart.numpy(), ways[others].numpy()
+        )
         probabilities[own] = fit.probabilities(of_own, patients[own])
         lower[own], upper[own] = limits.lower, limits.upper
         raised[own] = kinds_disagreement(fit, of_own) > limits.disagreement

@@ -125,13 +125,15 @@ def build_release(
     all_views = with_and_without(networks, photographs, patients, folds)
     twice, twice_severe = truth.repeat(2), severe.repeat(2)
     known = torch.cat([patients, torch.zeros_like(patients)])
+    ways = torch.arange(2).repeat_interleave(len(records))
     choice = choose_views(all_views, known, members, twice, log_prior)
     logits = {kind: views[: choice.views[kind]].mean(0) for kind, views in all_views.items()}
-    crossfitted = crossfit(logits, known, twice, twice_severe, folds.repeat(2), log_prior)
+    crossfitted = crossfit(logits, known, twice, twice_severe, ways, folds.repeat(2), log_prior)
     thresholds = choose_thresholds(
         severe_probability(choice.fit.probabilities(logits, known)).numpy(),
         twice_severe.numpy(),
         kinds_disagreement(choice.fit, logits).numpy(),
+        ways.numpy(),
     )
     calibrated = [_calibrated(m, choice.fit, choice.views[m.kind], config.folds) for m in members]
     scope = fit_scope(
