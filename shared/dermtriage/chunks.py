@@ -14,7 +14,7 @@ from sqlalchemy import ColumnElement, and_, delete, exists, func, or_, select, u
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
 
-from dermtriage.claims import MAX_ERROR, Lease, inputs_of
+from dermtriage.claims import INPUTS, MAX_ERROR, Lease, told
 from dermtriage.models import (
     Assessment,
     Case,
@@ -132,7 +132,7 @@ def remaining(session: Session, chunk: Chunk, limit: int) -> list[Work] | None:
         RescoreFailure.run_id == chunk.run_id, RescoreFailure.image_id == Image.id
     )
     rows = session.execute(
-        select(Image.id, Image.case_id, assessed)
+        select(Image.id, Image.case_id, assessed, *INPUTS)
         .join(Case, Case.id == Image.case_id)
         .where(
             Image.id.between(chunk.first_image_id, chunk.last_image_id),
@@ -143,10 +143,9 @@ def remaining(session: Session, chunk: Chunk, limit: int) -> list[Work] | None:
         .order_by(Image.id)
         .limit(limit)
     ).all()
-    inputs = inputs_of(session, {case_id for _, case_id, _ in rows})
     return [
-        Work(Lease(image_id, case_id, chunk.token, chunk.attempts, inputs[case_id]), known)
-        for image_id, case_id, known in rows
+        Work(Lease(image_id, case_id, chunk.token, chunk.attempts, told(inputs)), known)
+        for image_id, case_id, known, *inputs in rows
     ]
 
 

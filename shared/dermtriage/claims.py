@@ -18,6 +18,9 @@ from dermtriage.models import Case, PendingImage, lease_tokens
 
 MAX_ERROR = 500
 
+INPUTS = (Case.age_approx, Case.sex, Case.anatom_site)
+"""What an ensemble may use of a referral."""
+
 
 @dataclass(frozen=True, slots=True)
 class Lease:
@@ -97,7 +100,7 @@ def take(
 
     leased = session.execute(
         update(PendingImage)
-        .where(PendingImage.image_id.in_(chosen))
+        .where(PendingImage.image_id.in_(chosen), PendingImage.case_id == Case.id)
         .values(
             lease_token=lease_tokens.next_value(),
             lease_expires_at=func.now() + timedelta(seconds=lease_seconds),
@@ -109,11 +112,14 @@ def take(
             PendingImage.case_id,
             PendingImage.lease_token,
             PendingImage.attempts,
+            *INPUTS,
         )
     )
-    rows = {row.image_id: row for row in leased}
-    inputs = inputs_of(session, {row.case_id for row in rows.values()})
-    return [_lease(*rows[image_id], inputs[rows[image_id].case_id]) for image_id in chosen]
+    leases = {
+        image_id: _lease(image_id, case_id, token, attempts, told(inputs))
+        for image_id, case_id, token, attempts, *inputs in leased
+    }
+    return [leases[image_id] for image_id in chosen]
 
 
 def _lease(
@@ -127,18 +133,10 @@ def _lease(
     return Lease(image_id, case_id, cast(int, token), attempts, inputs)
 
 
-def inputs_of(session: Session, case_ids: Collection[UUID]) -> dict[UUID, dict[str, str | int]]:
-    """Return what each case's referral says that an ensemble may use; see `Lease.inputs`."""
-    rows = session.execute(
-        select(Case.id, Case.age_approx, Case.sex, Case.anatom_site).where(Case.id.in_(case_ids))
-    )
+def told(values: Sequence[str | int | None]) -> dict[str, str | int]:
+    """Name the values of `INPUTS` that a case's referral gives; see `Lease.inputs`."""
     return {
-        case_id: {
-            name: value
-            for name, value in zip(("age_approx", "sex", "anatom_site"), values, strict=True)
-            if value is not None
-        }
-        for case_id, *values in rows
+        column.key: value for column, value in zip(INPUTS, values, strict=True) if value is not None
     }
 
 

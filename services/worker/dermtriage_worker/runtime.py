@@ -139,7 +139,10 @@ class Runtime:
             return
         # The number of torch's threads holds for the calling thread alone.
         torch.set_num_threads(max(1, CORES // max(1, self._busy)))
-        yield
+        try:
+            yield
+        finally:
+            torch.set_num_threads(1)
 
     @contextmanager
     def batch(self, leases: Sequence[Lease]) -> Iterator[None]:

@@ -64,7 +64,9 @@ def test_half_precision_hardly_moves_the_figures(ensemble: Ensemble) -> None:
 def test_keeps_its_promises() -> None:
     manifest = read_manifest(FOLDER)
     assert manifest.name == FOLDER.name
-    assert manifest.figures["auc"].low >= 0.91
+    # Also with calibration and thresholds that were set on other lesions.
+    assert manifest.figures["auc_crossfitted"].value >= 0.93
+    assert manifest.figures["specificity_upper"].value >= 0.9
     assert manifest.figures["severe_called_low_crossfitted"].value <= 0.025
     assert manifest.figures["benign_called_low_crossfitted"].value >= 0.5
     assert manifest.gmac <= 3

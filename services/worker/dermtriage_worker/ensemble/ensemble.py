@@ -10,7 +10,7 @@ from torch import Tensor
 
 from dermtriage.errors import ReleaseInvalid
 from dermtriage_worker.ensemble.calibration import calibrated, disagreement, severe_probability
-from dermtriage_worker.ensemble.device import Compute, DeviceOutOfMemory, choose_compute
+from dermtriage_worker.ensemble.device import Compute, DeviceOutOfMemory, alone, choose_compute
 from dermtriage_worker.ensemble.manifest import MANIFEST_NAME, Manifest, read_manifest
 from dermtriage_worker.ensemble.metadata import WIDTH, Inputs, encode, used_inputs
 from dermtriage_worker.ensemble.network import Network, load_network
@@ -191,7 +191,8 @@ class Ensemble:
             raise DeviceOutOfMemory(
                 f"Device {self.device} ran out of memory over {len(batch)} photographs."
             ) from error
-        quality = [measure_quality(square) for square in batch]
+        with alone():
+            quality = [measure_quality(square) for square in batch]
         judged = self._scope.out_of_scope(taps, quality) if self._scope else None
         return self._predictions(logits, patients, quality, judged or [None] * len(batch), inputs)
 

@@ -49,7 +49,8 @@ def resample(image: Image.Image, width: int, height: int) -> Tensor:
         box=(left, top, right, bottom),
         reducing_gap=2.0,
     )
-    return torch.from_numpy(np.array(small)).permute(2, 0, 1).contiguous()
+    # Not by torch: it would wake all of its threads for this, and wait for them on a busy machine.
+    return torch.from_numpy(np.ascontiguousarray(np.asarray(small).transpose(2, 0, 1)))
 
 
 def prepare(image: Image.Image, size: int = CANONICAL_SIZE) -> Tensor:
