@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Sequence
+from math import ceil
 from statistics import median, quantiles
 from uuid import UUID
 
@@ -21,8 +22,8 @@ from dermtriage_cli.release_folders import introduce_release
 
 Sessions = sessionmaker[Session]
 
-CHUNK = 64
-"""Images: so few that all threads have work to the end of so small a run."""
+CHUNKS = 4
+"""For each thread: so that all have work to the end of so small a run."""
 
 
 def rate(
@@ -33,7 +34,7 @@ def rate(
     Counted in new assessment rows, from the message that starts the workers to the last row.
     """
     _load(url, sessions, settings, twin, first)
-    images, release_id = _plan(sessions)
+    images, release_id = _plan(sessions, settings)
     known = _scored(sessions, release_id)
     meter, start = Meter(), time.perf_counter()
     send_rescores(make_celery(settings), settings.scoring_threads)
@@ -50,7 +51,7 @@ def latency_during(
     Each is counted from its 202 to its assessment. The first request only has the twin loaded.
     """
     _load(url, sessions, settings, twin, requests[0])
-    images, release_id = _plan(sessions)
+    images, release_id = _plan(sessions, settings)
     known = _scored(sessions, release_id)
     send_rescores(make_celery(settings), settings.scoring_threads)
     while _scored(sessions, release_id) == known:
@@ -104,16 +105,18 @@ def _load(
     wait_until_idle(sessions, settings)
 
 
-def _plan(sessions: Sessions) -> tuple[int, int]:
+def _plan(sessions: Sessions, settings: Settings) -> tuple[int, int]:
     """Plan a run over everything; return its images and the release."""
+    everything = Scope(kind="all")
     with sessions.begin() as session:
         release = active_release(session)
+        images = rescoring.count_images(session, release_id=release.id, scope=everything)
         run = rescoring.plan_run(
             session,
             release=release,
-            scope=Scope(kind="all"),
+            scope=everything,
             actor="bench",
-            chunk_images=CHUNK,
+            chunk_images=ceil(images / CHUNKS / settings.scoring_threads),
         )
         return run.images, release.id
 

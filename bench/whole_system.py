@@ -15,7 +15,7 @@ from dermtriage import accounts, db
 from dermtriage.settings import get_settings
 from dermtriage_cli.stack import Stack
 
-SENDERS = 4
+SENDERS = 32
 LONE_UPLOADS = 20
 DURING_A_RUN = 20
 LONE = LONE_UPLOADS + DURING_A_RUN + 2
@@ -84,6 +84,8 @@ def measure(
             [load.build(path, key) for path in rush],
             2 * stack.settings.heartbeat_seconds,
         )
+        on_step("As many again, for a longer night")
+        load.rush(stack.url, [load.build(path, key) for path in rush], SENDERS)
         on_step("Rescoring them all")
         loading, *during = requests[LONE_UPLOADS:]
         rescored, rescoring_cpu = rescoring.rate(
