@@ -28,6 +28,7 @@ from dermtriage.settings import Settings, get_settings
 from dermtriage.states import CLASSES, Severity
 from dermtriage_cli.migration import prepare_database
 from dermtriage_cli.servers import EmbeddedPostgres
+from dermtriage_worker.rescoring import BATCHES_AT_ONCE
 
 LEASE = 3600.0
 SMALL = 0.01
@@ -77,7 +78,8 @@ def measure(
             _plan(sessions, settings.rescore_chunk)
         with _metered(connection) as writing:
             start = time.thread_time()
-            recorded = _record(sessions, said, max(1, rows // 20), settings.scoring_batch)
+            together = BATCHES_AT_ONCE * settings.scoring_batch
+            recorded = _record(sessions, said, max(1, rows // 20), together)
             record_seconds = time.thread_time() - start
         with sessions() as session:
             left = session.scalars(

@@ -31,7 +31,7 @@ logger = logging.getLogger(__name__)
 
 _TRIED = "The worker did not come back from scoring it."
 
-_TOGETHER = 4
+BATCHES_AT_ONCE = 4
 """Full device batches that are asked for and written at once: asking and writing cost much the
 same however many they are, and a second or two later is soon enough at night."""
 
@@ -88,7 +88,7 @@ class _ChunkWork:
         self._explanations = explanations
         # After a death one image at a time: the one that kills stands alone.
         self._careful = chunk.attempts > 1
-        self._limit = 1 if self._careful else _TOGETHER * runtime.settings.scoring_batch
+        self._limit = 1 if self._careful else BATCHES_AT_ONCE * runtime.settings.scoring_batch
 
     def work_off(self) -> int:
         """Do what is left of the chunk, or give it back."""

@@ -12,13 +12,13 @@ from torch import Tensor
 
 from dermtriage.errors import ConfigurationError, ReleaseInvalid
 from dermtriage.states import CLASSES, SEVERE_CLASSES
-from dermtriage_worker.ensemble.device import DeviceOutOfMemory, choose_compute
+from dermtriage_worker.ensemble.device import DeviceOutOfMemory, alone, choose_compute
 from dermtriage_worker.ensemble.ensemble import Ensemble
 from dermtriage_worker.ensemble.manifest import MANIFEST_NAME
 from dermtriage_worker.ensemble.metadata import WIDTH
 from dermtriage_worker.ensemble.network import Network
 from dermtriage_worker.ensemble.tiny import build_tiny_release
-from dermtriage_worker.ensemble.views import dihedral_view
+from dermtriage_worker.ensemble.views import Views, dihedral_view
 
 SIZE = 150
 
@@ -155,6 +155,17 @@ def test_unknown_device_is_refused(tiny_folder: Path, name: str) -> None:
         Ensemble.load(tiny_folder, name)
 
 
+def test_small_work_wakes_no_other_thread() -> None:
+    before = torch.get_num_threads()
+    torch.set_num_threads(2)
+    try:
+        with alone():
+            assert torch.get_num_threads() == 1
+        assert torch.get_num_threads() == 2
+    finally:
+        torch.set_num_threads(before)
+
+
 def test_metadata_moves_the_score_of_its_own_photograph_and_is_kept(tiny: Ensemble) -> None:
     squares = _squares(2)
     known = {"sex": "female", "age_approx": 70, "history": "none"}
@@ -188,7 +199,7 @@ def test_metadata_of_another_version_is_refused(copy: Path) -> None:
 
 
 def test_memory_running_out_is_told(tiny: Ensemble, monkeypatch: pytest.MonkeyPatch) -> None:
-    def exhausted(self: Network, squares: Tensor, patients: Tensor) -> Tensor:
+    def exhausted(self: Network, squares: Views, patients: Tensor) -> Tensor:
         raise torch.OutOfMemoryError("out of memory")
 
     monkeypatch.setattr(Network, "tapped", exhausted)

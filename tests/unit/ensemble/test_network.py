@@ -13,6 +13,7 @@ from dermtriage_worker.ensemble.members import create_network, patient_branch
 from dermtriage_worker.ensemble.metadata import encode
 from dermtriage_worker.ensemble.network import Network
 from dermtriage_worker.ensemble.preprocessing import normalise
+from dermtriage_worker.ensemble.views import Views
 
 MEAN, STD = (0.5, 0.5, 0.5), (0.25, 0.25, 0.25)
 COMPUTE = Compute(torch.device("cpu"), torch.float32, chunk=1)
@@ -83,7 +84,7 @@ def test_threads_that_share_a_network_do_not_mix_what_they_see() -> None:
 
     def look(one: Tensor) -> tuple[Tensor, Tensor]:
         with torch.inference_mode():
-            return served.tapped(one, nothing)
+            return served.tapped(Views(one), nothing)
 
     alone = [look(one) for one in squares]
     with ThreadPoolExecutor(4) as threads:

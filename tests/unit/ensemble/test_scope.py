@@ -15,6 +15,7 @@ from dermtriage_worker.ensemble.manifest import FileRef, Manifest, read_manifest
 from dermtriage_worker.ensemble.metadata import encode
 from dermtriage_worker.ensemble.scope import NEUTRAL, Judge, Scope, join
 from dermtriage_worker.ensemble.tiny import build_tiny_release
+from dermtriage_worker.ensemble.views import Views
 
 FIGURES = {"lesion_contrast": 0.5, "contrast": 0.1}
 
@@ -87,7 +88,7 @@ def judged(tmp_path: Path) -> Path:
     ensemble = Ensemble.load(folder, "cpu")
     judges = {}
     for network in ensemble.networks:
-        _, tap = network.tapped(square()[None], encode([{}]))
+        _, tap = network.tapped(Views(square()[None]), encode([{}]))
         size = tap.shape[1] + 2
         seen = torch.cat([tap[0], torch.zeros(2)])
         judges[network.member.name] = replace(judge(size), centre=seen)

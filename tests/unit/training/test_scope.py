@@ -14,6 +14,7 @@ from dermtriage_worker.ensemble.metadata import encode
 from dermtriage_worker.ensemble.network import Network
 from dermtriage_worker.ensemble.quality import measure_quality
 from dermtriage_worker.ensemble.scope import Scope
+from dermtriage_worker.ensemble.views import Views
 from dermtriage_worker.evaluation.labelled import Labelled
 from dermtriage_worker.evaluation.squares import load_squares
 from dermtriage_worker.training import scope as fitting
@@ -91,7 +92,7 @@ def test_a_fitted_judge_tells_lesions_from_the_rest(
         figures = [measure_quality(square) for square in squares]
         with torch.inference_mode():
             taps = {
-                member.name: net.tapped(squares, encode([{}] * len(squares)))[1]
+                member.name: net.tapped(Views(squares), encode([{}] * len(squares)))[1]
                 for member, net in members
             }
         return np.array(scope.out_of_scope(taps, figures))

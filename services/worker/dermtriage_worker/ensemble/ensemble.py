@@ -17,6 +17,7 @@ from dermtriage_worker.ensemble.network import Network, load_network
 from dermtriage_worker.ensemble.preprocessing import prepare
 from dermtriage_worker.ensemble.quality import measure_quality
 from dermtriage_worker.ensemble.scope import Scope, load_scope
+from dermtriage_worker.ensemble.views import Views
 
 
 @dataclass(frozen=True)
@@ -210,9 +211,9 @@ class Ensemble:
         # is queued before the first result is waited for.
         with torch.backends.cudnn.flags(enabled=True, deterministic=True, allow_tf32=False):
             passes = [
-                [network.tapped(*chunk) for network in self.networks]
-                for chunk in zip(
-                    torch.split(squares, self._compute.chunk),
+                [network.tapped(views, known) for network in self.networks]
+                for views, known in zip(
+                    map(Views, torch.split(squares, self._compute.chunk)),
                     torch.split(patients, self._compute.chunk),
                     strict=True,
                 )

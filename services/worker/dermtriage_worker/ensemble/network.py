@@ -23,8 +23,7 @@ from dermtriage_worker.ensemble.members import (
     patient_branch,
 )
 from dermtriage_worker.ensemble.packing import read_verified
-from dermtriage_worker.ensemble.preprocessing import normalise
-from dermtriage_worker.ensemble.views import dihedral_view
+from dermtriage_worker.ensemble.views import Views
 
 
 class Network:
@@ -83,7 +82,7 @@ class Network:
         Tensor
             float32, shape (n, classes).
         """
-        return self.tapped(squares, patients)[0]
+        return self.tapped(Views(squares), patients)[0]
 
     def of_patients(self, patients: Tensor) -> Tensor:
         """Return what the metadata adds to the logits: float32, shape (n, classes)."""
@@ -92,7 +91,7 @@ class Network:
         added: Tensor = self._patient(patients)
         return added
 
-    def tapped(self, squares: Tensor, patients: Tensor) -> tuple[Tensor, Tensor]:
+    def tapped(self, squares: Views, patients: Tensor) -> tuple[Tensor, Tensor]:
         """Compute logits, and what the middle stages see of the upright view.
 
         Returns
@@ -102,7 +101,7 @@ class Network:
             `members.TAPS`: float32, shape (n, f); f is 0 where there are none.
         """
         count = len(squares)
-        said, *stages = self._graph(self._laid(squares, self.member.views))
+        said, *stages = self._graph(squares.laid(self.member, self.member.views))
         logits = said.view(self.member.views, count, -1).mean(0) + self.of_patients(patients)
         maps = [stage[:count].float().flatten(2) for stage in stages]
         pooled = [figure for each in maps for figure in (each.mean(2), each.std(2))]
@@ -113,15 +112,8 @@ class Network:
 
         By the photographs alone; may be differentiated, also by squares of floats.
         """
-        logits: Tensor = self._network(self._laid(squares, views))
+        logits: Tensor = self._network(Views(squares).laid(self.member, views))
         return logits.view(views, len(squares), -1)
-
-    def _laid(self, squares: Tensor, views: int) -> Tensor:
-        """Lay all photographs as they are, then all of them flipped, and so on."""
-        member = self.member
-        upright = normalise(squares, member.input_size, member.mean, member.std)
-        batch = torch.cat([dihedral_view(upright, index) for index in range(views)])
-        return batch.contiguous(memory_format=torch.channels_last)
 
 
 def load_network(folder: Path, member: Member, release: str, compute: Compute) -> Network:

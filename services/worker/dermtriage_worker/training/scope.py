@@ -22,6 +22,7 @@ from dermtriage_worker.ensemble.network import Network
 from dermtriage_worker.ensemble.preprocessing import CANONICAL_SIZE
 from dermtriage_worker.ensemble.quality import measure_quality
 from dermtriage_worker.ensemble.scope import Judge, Scope, join
+from dermtriage_worker.ensemble.views import Views
 from dermtriage_worker.evaluation.labelled import Labelled
 from dermtriage_worker.training.augment import Augmentation
 from dermtriage_worker.training.config import AugmentConfig
@@ -210,7 +211,7 @@ def _features(network: Network, squares: Tensor) -> Tensor:
     return torch.cat(
         [
             join(
-                network.tapped(chunk, encode([{}] * len(chunk)))[1],
+                network.tapped(Views(chunk), encode([{}] * len(chunk)))[1],
                 figures[start : start + len(chunk)],
             )
             for start, chunk in zip(
