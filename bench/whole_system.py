@@ -77,6 +77,7 @@ def measure(
         requests = [load.build(path, key) for path in lone]
         on_step("Idle latency")
         latency = _latency(stack.url, sessions, requests[:LONE_UPLOADS])
+        rescoring.wait_until_idle(sessions, stack.settings)
         on_step(f"{len(rush)} uploads at once")
         rate, cpu, batch = _rush(
             stack.url,
