@@ -67,6 +67,9 @@ def test_keeps_its_promises() -> None:
     # Also with calibration and thresholds that were set on other lesions.
     assert manifest.figures["auc_crossfitted"].value >= 0.93
     assert manifest.figures["specificity_upper"].value >= 0.9
+    # The severe lane is a lane of cases, so its figures are by lesion.
+    assert manifest.figures["sensitivity_upper_by_lesion_crossfitted"].low >= 0.8
+    assert manifest.figures["specificity_upper_by_lesion_crossfitted"].value >= 0.9
     assert manifest.figures["severe_called_low_crossfitted"].value <= 0.025
     assert manifest.figures["benign_called_low_crossfitted"].value >= 0.5
     assert manifest.gmac <= 3

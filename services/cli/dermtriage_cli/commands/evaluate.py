@@ -28,6 +28,9 @@ _HEADLINE = {
     "specificity_upper": "Specificity at the upper threshold",
     "severe_called_low": "Severe called low",
     "benign_called_low": "Benign cleared",
+    "sensitivity_upper_by_lesion": "Lesions in the severe lane, of the severe",
+    "specificity_upper_by_lesion": "Lesions out of the severe lane, of the benign",
+    "severe_called_low_by_lesion": "Severe lesions called low",
     "calibration_error": "Calibration error of p(severe)",
     "out_of_scope": "Flagged out of scope",
 }

@@ -18,6 +18,7 @@ from dermtriage_worker.evaluation.bootstrap import (
     share,
     specificity_at_sensitivity,
 )
+from dermtriage_worker.evaluation.by_lesion import lesion_figures
 from dermtriage_worker.evaluation.figures import (
     Floats,
     Ints,
@@ -76,7 +77,8 @@ def evaluate(
         `balanced_accuracy` and `balanced_accuracy_adjusted` (of the most probable class),
         `specificity_at_95_sensitivity`, sensitivity and specificity at the `lower` and `upper`
         threshold, `severe_called_low` and `benign_called_low` (after disagreement and scope
-        have raised what they raise), and `out_of_scope` where the release judges it.
+        have raised what they raise), `out_of_scope` where the release judges it, and what
+        `lesion_figures` measures.
     """
     judged = judge(predictions, labelled, thresholds)
     bootstrap = Bootstrap(judged.lesions, seed=seed)
@@ -90,7 +92,15 @@ def evaluate(
         lesions=len(set(judged.lesions)),
         severe=int(judged.positive.sum()),
         thresholds=thresholds,
-        figures=_headline(judged, thresholds, best, adjusted, bootstrap),
+        figures=_headline(judged, thresholds, best, adjusted, bootstrap)
+        | lesion_figures(
+            judged.lesions,
+            severe=judged.severe,
+            positive=judged.positive,
+            flagged=judged.severe >= thresholds.upper,
+            low=judged.low,
+            seed=seed,
+        ),
         classes=_classes(judged, best, adjusted, bootstrap),
         kinds=_kinds(predictions, judged, kinds, bootstrap),
         predictive_values=[

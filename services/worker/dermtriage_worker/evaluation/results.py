@@ -31,7 +31,7 @@ class Estimate(_Result):
     low, high
         Ends of the bootstrap interval by lesion.
     photographs
-        How many photographs it speaks of.
+        How many photographs it speaks of; lesions, where it is named `..._by_lesion`.
     hits
         For a share: of how many of them it is true.
     exact

@@ -11,6 +11,7 @@ from dermtriage_worker.ensemble.ensemble import Ensemble
 from dermtriage_worker.ensemble.manifest import Figure, Manifest
 from dermtriage_worker.ensemble.metadata import YOUNG
 from dermtriage_worker.evaluation.bootstrap import Bootstrap, auc, calibration_error, share
+from dermtriage_worker.evaluation.by_lesion import lesion_figures
 from dermtriage_worker.evaluation.figures import severe_mask
 from dermtriage_worker.evaluation.labelled import Labelled
 from dermtriage_worker.evaluation.measure import SEED, measure
@@ -81,7 +82,8 @@ def _crossfitted(scored: CrossFitted, records: Sequence[Labelled], what: str) ->
     )
     young = np.array([_is_young(record) for record in records])
     low = (p_severe < lower) & ~scored.raised.numpy()
-    bootstrap = Bootstrap([record.lesion_id for record in records], seed=SEED)
+    lesions = [record.lesion_id for record in records]
+    bootstrap = Bootstrap(lesions, seed=SEED)
     quantities = {
         "auc": auc(p_severe, severe),
         "calibration_error": calibration_error(p_severe, severe),
@@ -92,9 +94,16 @@ def _crossfitted(scored: CrossFitted, records: Sequence[Labelled], what: str) ->
         "benign_called_low": share(low, ~severe),
         "young_severe_called_low": share(low, severe & young),
     }
-    return _figures(
-        {f"{name}_{what}": bootstrap.estimate(each) for name, each in quantities.items()}
+    found = {name: bootstrap.estimate(each) for name, each in quantities.items()}
+    found |= lesion_figures(
+        lesions,
+        severe=p_severe,
+        positive=severe,
+        flagged=p_severe >= upper,
+        low=low,
+        seed=SEED,
     )
+    return _figures({f"{name}_{what}": estimate for name, estimate in found.items()})
 
 
 def _is_young(record: Labelled) -> bool:

@@ -1,0 +1,67 @@
+"""Figures by lesion: its most severe photograph decides, as it decides where a case stands."""
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from dermtriage_worker.evaluation.bootstrap import Bootstrap, auc, share
+from dermtriage_worker.evaluation.figures import Bools, Floats, Ints
+from dermtriage_worker.evaluation.results import Estimate
+
+
+def lesion_figures(
+    lesions: Sequence[str],
+    *,
+    severe: Floats,
+    positive: Bools,
+    flagged: Bools,
+    low: Bools,
+    seed: int,
+) -> dict[str, Estimate]:
+    """Measure triage by lesion, each figure with its 95 % interval.
+
+    Clinicians meet cases, and a lesion that was photographed ten times is one case. Counted by
+    photograph it would weigh ten times.
+
+    Parameters
+    ----------
+    lesions
+        Lesion id of each photograph; not empty.
+    severe
+        p_severe, shape (n,).
+    positive
+        Whether it is severe in truth, shape (n,).
+    flagged
+        Whether it reaches the upper threshold, shape (n,): one such photograph sends its lesion
+        to the severe lane.
+    low
+        Whether it is called low, shape (n,): a lesion is called low where all of its are.
+    seed
+        Of the bootstrap.
+
+    Returns
+    -------
+    dict
+        `auc_by_lesion`, `sensitivity_upper_by_lesion`, `specificity_upper_by_lesion`,
+        `severe_called_low_by_lesion` and `benign_called_low_by_lesion`; their counts are lesions.
+    """
+    names, of = np.unique(np.asarray(lesions), return_inverse=True)
+    count = len(names)
+    most = np.zeros(count)
+    np.maximum.at(most, of, severe)
+    ill, lane, kept = (_any(marked, of, count) for marked in (positive, flagged, ~low))
+    bootstrap = Bootstrap(names.tolist(), seed=seed)
+    return {
+        "auc_by_lesion": bootstrap.estimate(auc(most, ill)),
+        "sensitivity_upper_by_lesion": bootstrap.estimate(share(lane, ill)),
+        "specificity_upper_by_lesion": bootstrap.estimate(share(~lane, ~ill)),
+        "severe_called_low_by_lesion": bootstrap.estimate(share(~kept, ill)),
+        "benign_called_low_by_lesion": bootstrap.estimate(share(~kept, ~ill)),
+    }
+
+
+def _any(marked: Bools, of: Ints, count: int) -> Bools:
+    """Whether any photograph of each lesion is marked, shape (lesions,)."""
+    found = np.zeros(count, bool)
+    found[of[marked]] = True
+    return found
