@@ -4,14 +4,11 @@
 nothing and tells nobody.
 """
 
-import io
 import json
 import sys
 import time
 from pathlib import Path
 from statistics import median
-
-from PIL import Image
 
 from dermtriage_worker.ensemble.ensemble import Ensemble
 
@@ -20,7 +17,7 @@ WARM_UP = 16
 
 
 def _prepared(ensemble: Ensemble, data: bytes):
-    return ensemble.prepare(Image.open(io.BytesIO(data)))
+    return ensemble.open(data)
 
 
 def main() -> None:

@@ -1,11 +1,9 @@
 """What every peer runs: our ensemble, from the bytes of a photograph to its p_severe."""
 
-import io
 from collections.abc import Sequence
 from pathlib import Path
 
 import torch
-from PIL import Image
 
 from dermtriage_worker.ensemble.ensemble import Ensemble
 
@@ -19,5 +17,5 @@ class Scorer:
 
     def score(self, photographs: Sequence[bytes]) -> list[float]:
         """Decode and score the bytes of JPEG files."""
-        squares = [self._ensemble.prepare(Image.open(io.BytesIO(data))) for data in photographs]
+        squares = [self._ensemble.open(data) for data in photographs]
         return [prediction.p_severe for prediction in self._ensemble.predict(squares)]

@@ -264,4 +264,8 @@ def _write(session: Session, results: Sequence[Result], release_id: int, device:
 
 
 def _finish(session: Session, image_ids: set[UUID]) -> None:
-    session.execute(delete(PendingImage).where(PendingImage.image_id.in_(image_ids)))
+    # No row of them is loaded, and looking for one takes longer than the deletion.
+    session.execute(
+        delete(PendingImage).where(PendingImage.image_id.in_(image_ids)),
+        execution_options={"synchronize_session": False},
+    )

@@ -71,7 +71,7 @@ class Settings(BaseSettings):
     )
 
     log_level: LogLevel = "info"
-    database_pool_size: int = Field(default=24, ge=1, description="Connections a process")
+    database_pool_size: int = Field(default=8, ge=1, description="Connections a process")
     connect_timeout: Seconds = 5
     redis_timeout: Seconds = 5
 

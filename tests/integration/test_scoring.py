@@ -21,7 +21,7 @@ from tests.conftest import RELEASE
 from tests.factories import photograph
 from torch import Tensor
 
-from dermtriage import assessments, claims, imaging, invariants
+from dermtriage import assessments, claims, invariants
 from dermtriage.errors import ReleaseInvalid, Unavailable
 from dermtriage.models import Assessment, Case, PendingImage, Release, Worker
 from dermtriage.releases import active_policy, active_release
@@ -275,7 +275,7 @@ def test_the_rendition_is_stored_upright_and_tells_nothing(
     with sessions() as session:
         ensemble = runtime.ensembles.get(active_release(session))
         row = session.get_one(Assessment, (active_release(session).id, image_id))
-    prepared = ensemble.prepare(imaging.open_rendition(rendition))
+    prepared = ensemble.open(rendition)
     assert torch.equal(prepared, seen[0])
     (again,) = ensemble.predict([prepared])
     assert again.p_severe == pytest.approx(row.p_severe, abs=1e-3)

@@ -18,7 +18,7 @@ from tests.conftest import RELEASE
 from tests.factories import MONDAY, photograph
 from torch import Tensor
 
-from dermtriage import imaging, invariants, worklist
+from dermtriage import invariants, worklist
 from dermtriage.activations import activate_release, add_release, shadow_release
 from dermtriage.errors import Unavailable
 from dermtriage.models import Assessment, PendingImage, Release, TriageEvent
@@ -135,7 +135,7 @@ def test_a_shadow_records_what_it_says_of_the_same_rendition_and_inputs(
     assert set(rows) == set(images)
     ensemble = Ensemble.load(releases / SHADOW, "cpu")
     for image_id, row in rows.items():
-        prepared = ensemble.prepare(imaging.open_rendition(store.get_rendition(image_id)))
+        prepared = ensemble.open(store.get_rendition(image_id))
         (again,) = ensemble.predict([prepared], [{"age_approx": 50, "sex": "female"}])
         assert row.p_severe == pytest.approx(again.p_severe, abs=1e-3)
         assert row.members.keys() == again.members.keys()

@@ -14,7 +14,13 @@ from hypothesis import strategies as st
 from PIL import ExifTags, Image, ImageChops, ImageCms, ImageStat
 
 from dermtriage.errors import ImageRejected
-from dermtriage.imaging import RENDITION_SIDE, inspect, make_rendition, open_rendition
+from dermtriage.imaging import (
+    RENDITION_SIDE,
+    inspect,
+    make_rendition,
+    open_rendition,
+    rendition_size,
+)
 
 Colour = tuple[int, int, int]
 
@@ -288,6 +294,20 @@ def test_rendition_is_a_plain_rgb_jpeg_like_its_original() -> None:
     with Image.open(io.BytesIO(make_rendition(data))) as image:
         assert (image.format, image.mode, image.size) == ("JPEG", "RGB", (160, 120))
         assert mean_difference(image.convert("RGB"), original) < 2
+
+
+@pytest.mark.parametrize(
+    ("least", "expected"),
+    [(None, (600, 450)), (226, (600, 450)), (225, (300, 225)), (100, (150, 113)), (9, (75, 57))],
+)
+def test_a_rendition_is_decoded_as_small_as_will_do(
+    least: int | None, expected: tuple[int, int]
+) -> None:
+    rendition = make_rendition(encode(photograph(600, 450)))
+    image = open_rendition(rendition, least=least)
+    assert (image.mode, image.size) == ("RGB", expected)
+    assert mean_difference(image, photograph(*expected)) < 3
+    assert rendition_size(rendition) == (600, 450)
 
 
 @pytest.mark.parametrize("kind", ["JPEG", "PNG"])

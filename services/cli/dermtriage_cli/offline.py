@@ -10,6 +10,7 @@ from pathlib import Path
 
 from torch import Tensor
 
+from dermtriage import imaging
 from dermtriage.agreement import explain
 from dermtriage.errors import ImageRejected
 from dermtriage.quality import QualityReason, quality_reasons
@@ -157,12 +158,13 @@ def _judge(
         said = next(predictions)
         finding = Finding(said.p_severe, said.disagreement, said.out_of_scope)
         triage = triage_image(finding, policy)
+        width, height = imaging.rendition_size(found.rendition)
         yield Scored(
             name_of(path),
             triage.severity,
             triage.reasons,
             said,
-            retake=quality_reasons(said.quality, width=found.width, height=found.height),
+            retake=quality_reasons(said.quality, width=width, height=height),
             explanation=explain(finding, said.member_p_severe, policy),
         )
 

@@ -7,7 +7,6 @@ from uuid import UUID
 
 from sqlalchemy import select
 
-from dermtriage import imaging
 from dermtriage.db import outage_as_unavailable
 from dermtriage.errors import DermtriageError
 from dermtriage.models import Image, Release
@@ -53,7 +52,7 @@ class Explanations:
         image_id, release, ensemble = self._waiting.popleft()
         try:
             rendition = self._runtime.store.get_rendition(image_id)
-            square = ensemble.prepare(imaging.open_rendition(rendition))
+            square = ensemble.open(rendition)
             with self._runtime.turn(ensemble):
                 (heat,) = heat_maps(ensemble, square[None])
             self._runtime.store.put_heat_map(image_id, release, overlay(rendition, heat))

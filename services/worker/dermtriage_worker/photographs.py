@@ -15,9 +15,6 @@ class Photograph:
     rendition: bytes
     """JPEG, upright, free of metadata: what is stored, shown and scored."""
     prepared: Tensor
-    width: int
-    """Of the rendition, in pixels; so is the height."""
-    height: int
 
 
 def prepare_photograph(original: bytes, ensemble: Ensemble) -> Photograph:
@@ -42,5 +39,4 @@ def open_photograph(rendition: bytes, ensemble: Ensemble) -> Photograph:
     ImageRejected
         If the bytes cannot be decoded.
     """
-    image = imaging.open_rendition(rendition)
-    return Photograph(rendition, ensemble.prepare(image), image.width, image.height)
+    return Photograph(rendition, ensemble.open(rendition))

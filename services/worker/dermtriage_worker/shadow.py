@@ -9,9 +9,8 @@ from collections.abc import Sequence
 from contextlib import suppress
 
 import torch
-from torch import Tensor
 
-from dermtriage import activations, assessments, imaging
+from dermtriage import activations, assessments
 from dermtriage.db import outage_as_unavailable
 from dermtriage.errors import DermtriageError, Unavailable
 from dermtriage.models import Release
@@ -81,7 +80,10 @@ def score_shadow(
 def _score(runtime: Runtime, ready: Sequence[Ready], active: Ensemble, release: Release) -> None:
     ensemble = runtime.shadows.get(release)
     same = ensemble.manifest.preprocessing == active.manifest.preprocessing
-    squares = [item.photograph.prepared if same else _prepare(item, ensemble) for item in ready]
+    squares = [
+        item.photograph.prepared if same else ensemble.open(item.photograph.rendition)
+        for item in ready
+    ]
     with runtime.turn(ensemble):
         said = ensemble.predict(squares, [item.lease.inputs for item in ready])
     results = [result_of(item, prediction) for item, prediction in zip(ready, said, strict=True)]
@@ -89,7 +91,3 @@ def _score(runtime: Runtime, ready: Sequence[Ready], active: Ensemble, release: 
         assessments.record_shadow(
             session, results, release_id=release.id, device=str(ensemble.device)
         )
-
-
-def _prepare(item: Ready, ensemble: Ensemble) -> Tensor:
-    return ensemble.prepare(imaging.open_rendition(item.photograph.rendition))

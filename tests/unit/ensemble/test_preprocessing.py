@@ -1,5 +1,6 @@
 """From a photograph to the square that networks see."""
 
+import io
 import math
 
 import numpy as np
@@ -9,7 +10,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from dermtriage_worker.ensemble.preprocessing import CANONICAL_SIZE, normalise, prepare, resample
+from dermtriage_worker.ensemble.preprocessing import (
+    CANONICAL_SIZE,
+    normalise,
+    open_square,
+    prepare,
+    resample,
+)
 
 
 def _scene(width: int, height: int) -> Image.Image:
@@ -48,6 +55,18 @@ def test_training_frame_and_served_square_are_the_same_pixels() -> None:
     served = prepare(image)
     assert np.array_equal(served.permute(1, 2, 0).numpy(), frame[:, 25:175])
     assert torch.equal(resample(image, 200, 150)[:, :, 25:175], served)
+
+
+@pytest.mark.parametrize(
+    ("size", "nearly"), [((200, 150), 0), ((440, 330), 0), ((600, 450), 2), ((1024, 768), 2)]
+)
+def test_a_rendition_is_decoded_no_further_than_needed(size: tuple[int, int], nearly: int) -> None:
+    out = io.BytesIO()
+    _scene(*size).save(out, "JPEG", quality=95, subsampling=0)
+    whole = prepare(Image.open(out)).float()
+    square = open_square(out.getvalue())
+    assert square.shape == (3, CANONICAL_SIZE, CANONICAL_SIZE)
+    assert (square.float() - whole).abs().max() <= nearly
 
 
 def test_shrinking_does_not_alias() -> None:

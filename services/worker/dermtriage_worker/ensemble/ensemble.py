@@ -14,7 +14,7 @@ from dermtriage_worker.ensemble.device import Compute, DeviceOutOfMemory, alone,
 from dermtriage_worker.ensemble.manifest import MANIFEST_NAME, Manifest, read_manifest
 from dermtriage_worker.ensemble.metadata import WIDTH, Inputs, encode, used_inputs
 from dermtriage_worker.ensemble.network import Network, load_network
-from dermtriage_worker.ensemble.preprocessing import prepare
+from dermtriage_worker.ensemble.preprocessing import open_square, prepare
 from dermtriage_worker.ensemble.quality import measure_quality
 from dermtriage_worker.ensemble.scope import Scope, load_scope
 from dermtriage_worker.ensemble.views import Views
@@ -126,6 +126,16 @@ class Ensemble:
     def prepare(self, image: Image.Image) -> Tensor:
         """Prepare an upright photograph as this release wants it: uint8, shape (3, s, s)."""
         return prepare(image, self.manifest.preprocessing.size)
+
+    def open(self, rendition: bytes) -> Tensor:
+        """Prepare a photograph by its rendition: uint8, shape (3, s, s).
+
+        Raises
+        ------
+        ImageRejected
+            If the bytes cannot be decoded.
+        """
+        return open_square(rendition, self.manifest.preprocessing.size)
 
     def without_sight_of(self, fold: int) -> "Ensemble":
         """Return the ensemble of those members alone that never saw a fold's lesions.

@@ -1,6 +1,6 @@
 """From a photograph to what a network sees: the only way there, in training and in serving.
 
-A photograph becomes one small square of bytes on the decoding thread (`prepare`); the rest
+A photograph becomes one small square of bytes on the decoding thread (`open_square`); the rest
 (resampling to a member's input size, normalisation) happens in the batch, on the device
 (`normalise`). Evaluation in training calls the same two functions, so figures cannot drift.
 """
@@ -12,6 +12,8 @@ import torch
 from PIL import Image
 from torch import Tensor
 from torch.nn import functional
+
+from dermtriage import imaging
 
 CANONICAL_SIZE = 150
 """Side of the prepared square in pixels, unless a release's manifest says otherwise."""
@@ -69,6 +71,20 @@ def prepare(image: Image.Image, size: int = CANONICAL_SIZE) -> Tensor:
         uint8, shape (3, size, size), RGB: the centred square of the photograph.
     """
     return resample(image, size, size)
+
+
+def open_square(rendition: bytes, size: int = CANONICAL_SIZE) -> Tensor:
+    """Make that square of a stored rendition, decoding no more of it than is needed.
+
+    Half as many pixels again as the square has are decoded at least, so that the filter and not
+    the decoder shapes what networks see.
+
+    Raises
+    ------
+    ImageRejected
+        If the bytes cannot be decoded.
+    """
+    return prepare(imaging.open_rendition(rendition, least=size * 3 // 2), size)
 
 
 def normalise(batch: Tensor, size: int, mean: Sequence[float], std: Sequence[float]) -> Tensor:
