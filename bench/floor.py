@@ -17,7 +17,7 @@ WARM_UP = 16
 
 
 def _prepared(ensemble: Ensemble, data: bytes):
-    return ensemble.open(data)
+    return ensemble.prepare(ensemble.open(data))
 
 
 def main() -> None:

@@ -103,7 +103,7 @@ def plain_rendition(photograph: bytes) -> bytes:
 
 
 def _p_severe(ensemble: Ensemble, rendition: bytes) -> float:
-    (said,) = ensemble.predict([ensemble.open(rendition)])
+    (said,) = ensemble.predict([ensemble.prepare(ensemble.open(rendition))])
     return said.p_severe
 
 

@@ -14,7 +14,8 @@ from dermtriage import imaging
 from dermtriage.settings import Settings
 from dermtriage_cli.samples import generate
 from dermtriage_worker.ensemble.ensemble import Ensemble
-from dermtriage_worker.ensemble.preprocessing import open_square
+from dermtriage_worker.ensemble.preprocessing import open_for, prepare
+from dermtriage_worker.photographs import prepare_photograph
 
 PHONE = (4000, 3000)
 """A phone's twelve megapixels."""
@@ -42,7 +43,7 @@ def measure(drawn: int, phones: int) -> dict[str, float]:
         renditions = [imaging.make_rendition(photograph) for photograph in photographs]
         start = time.thread_time()
         for rendition in renditions:
-            open_square(rendition)
+            prepare(open_for(rendition))
         figures |= {
             f"{kind}_bytes": mean(len(photograph) for photograph in photographs),
             f"{kind}_rendition_bytes": mean(len(rendition) for rendition in renditions),
@@ -55,7 +56,7 @@ def prediction(settings: Settings) -> dict[str, Any]:
     """Return the fields of what the shipped release says of a drawn photograph."""
     ensemble = Ensemble.load(settings.releases_dir / settings.default_release)
     (sample,) = generate(1, SEED)
-    (said,) = ensemble.predict([ensemble.open(imaging.make_rendition(sample.jpeg))])
+    (said,) = ensemble.predict([prepare_photograph(sample.jpeg, ensemble).prepared])
     return asdict(said)
 
 

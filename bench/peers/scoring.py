@@ -17,5 +17,5 @@ class Scorer:
 
     def score(self, photographs: Sequence[bytes]) -> list[float]:
         """Decode and score the bytes of JPEG files."""
-        squares = [self._ensemble.open(data) for data in photographs]
+        squares = [self._ensemble.prepare(self._ensemble.open(data)) for data in photographs]
         return [prediction.p_severe for prediction in self._ensemble.predict(squares)]

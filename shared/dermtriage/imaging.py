@@ -11,12 +11,12 @@ import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import cache
 
-from PIL import ExifTags, Image, ImageCms, ImageFile
+from PIL import ExifTags, Image, ImageFile
 from PIL.JpegImagePlugin import JpegImageFile
 from PIL.PngImagePlugin import PngImageFile
 
+from dermtriage.colours import opaque, to_rgb, to_srgb
 from dermtriage.errors import ImageRejected
 
 ACCEPTED_MEDIA_TYPES = ("image/jpeg", "image/png")
@@ -145,10 +145,10 @@ def make_rendition(data: bytes) -> bytes:
         image.load()
         orientation = _orientation(image)
         profile = image.info.get("icc_profile")
-        picture = _opaque(image)
+        picture = opaque(image)
         if picture.size != size:
             picture = picture.resize(size, Image.Resampling.LANCZOS, box=box, reducing_gap=3.0)
-        picture = _to_srgb(picture, profile)
+        picture = to_srgb(picture, profile)
         if (turn := _UPRIGHT.get(orientation)) is not None:
             picture = picture.transpose(turn)
         # Encoders copy some of it (comments, resolution) into what they write.
@@ -179,7 +179,7 @@ def open_rendition(data: bytes, *, least: int | None = None) -> Image.Image:
         if least is not None:
             image.draft(None, (least, least))
         image.load()
-        return _rgb(image)
+        return to_rgb(image)
 
 
 def rendition_size(data: bytes) -> tuple[int, int]:
@@ -281,44 +281,3 @@ def _bounded(size: tuple[int, int]) -> tuple[int, int]:
     scale = min(1.0, RENDITION_SIDE / max(size))
     width, height = size
     return max(1, round(width * scale)), max(1, round(height * scale))
-
-
-def _opaque(image: Image.Image) -> Image.Image:
-    """Return the picture as L, RGB or CMYK with 8 bits a channel and nothing transparent."""
-    if image.mode.startswith("I"):
-        # A plain conversion would cut 16-bit values off at 255 and leave a white picture.
-        return image.convert("I").point(_sixteen_to_eight_bits(), "L")
-    if image.has_transparency_data:
-        white = Image.new("RGBA", image.size, "white")
-        return Image.alpha_composite(white, image.convert("RGBA")).convert("RGB")
-    return image if image.mode in {"L", "RGB", "CMYK"} else image.convert("RGB")
-
-
-@cache
-def _sixteen_to_eight_bits() -> tuple[int, ...]:
-    return tuple((value * 255 + 32767) // 65535 for value in range(65536))
-
-
-def _to_srgb(picture: Image.Image, profile: bytes | None) -> Image.Image:
-    """Return the picture as RGB, its colours carried to sRGB through the embedded profile."""
-    if profile:
-        try:
-            transform = ImageCms.ImageCmsTransform(
-                ImageCms.ImageCmsProfile(io.BytesIO(profile)),
-                ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")),
-                picture.mode,
-                "RGB",
-                ImageCms.Intent.RELATIVE_COLORIMETRIC,
-                flags=ImageCms.Flags.BLACKPOINTCOMPENSATION,
-            )
-            return transform.apply(picture)
-        except (OSError, TypeError, ValueError):
-            # A profile that is broken or made for another mode is worth less than none: without
-            # one, viewers take a picture as sRGB too.
-            pass
-    return _rgb(picture)
-
-
-def _rgb(picture: Image.Image) -> Image.Image:
-    # A conversion to what it is already would copy all of it.
-    return picture if picture.mode == "RGB" else picture.convert("RGB")

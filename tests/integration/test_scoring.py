@@ -275,7 +275,7 @@ def test_the_rendition_is_stored_upright_and_tells_nothing(
     with sessions() as session:
         ensemble = runtime.ensembles.get(active_release(session))
         row = session.get_one(Assessment, (active_release(session).id, image_id))
-    prepared = ensemble.open(rendition)
+    prepared = ensemble.prepare(ensemble.open(rendition))
     assert torch.equal(prepared, seen[0])
     (again,) = ensemble.predict([prepared])
     assert again.p_severe == pytest.approx(row.p_severe, abs=1e-3)

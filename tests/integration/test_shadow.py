@@ -36,6 +36,7 @@ from dermtriage_worker.ensemble.manifest import (
     write_manifest,
 )
 from dermtriage_worker.ensemble.tiny import build_tiny_release
+from dermtriage_worker.photographs import open_photograph
 from dermtriage_worker.runtime import Runtime
 from dermtriage_worker.scoring import score_pending
 
@@ -135,7 +136,7 @@ def test_a_shadow_records_what_it_says_of_the_same_rendition_and_inputs(
     assert set(rows) == set(images)
     ensemble = Ensemble.load(releases / SHADOW, "cpu")
     for image_id, row in rows.items():
-        prepared = ensemble.open(store.get_rendition(image_id))
+        prepared = open_photograph(store.get_rendition(image_id), ensemble).prepared
         (again,) = ensemble.predict([prepared], [{"age_approx": 50, "sex": "female"}])
         assert row.p_severe == pytest.approx(again.p_severe, abs=1e-3)
         assert row.members.keys() == again.members.keys()

@@ -52,7 +52,7 @@ class Explanations:
         image_id, release, ensemble = self._waiting.popleft()
         try:
             rendition = self._runtime.store.get_rendition(image_id)
-            square = ensemble.open(rendition)
+            square = ensemble.prepare(ensemble.open(rendition))
             with self._runtime.turn(ensemble):
                 (heat,) = heat_maps(ensemble, square[None])
             self._runtime.store.put_heat_map(image_id, release, overlay(rendition, heat))

@@ -39,4 +39,4 @@ def open_photograph(rendition: bytes, ensemble: Ensemble) -> Photograph:
     ImageRejected
         If the bytes cannot be decoded.
     """
-    return Photograph(rendition, ensemble.open(rendition))
+    return Photograph(rendition, ensemble.prepare(ensemble.open(rendition)))

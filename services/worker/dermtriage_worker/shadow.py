@@ -19,6 +19,7 @@ from dermtriage_worker.batches import reason_of
 from dermtriage_worker.claimed import Ready, result_of
 from dermtriage_worker.ensemble.device import DeviceLost
 from dermtriage_worker.ensemble.ensemble import Ensemble
+from dermtriage_worker.photographs import open_photograph
 from dermtriage_worker.runtime import Runtime
 
 logger = logging.getLogger(__name__)
@@ -81,7 +82,9 @@ def _score(runtime: Runtime, ready: Sequence[Ready], active: Ensemble, release: 
     ensemble = runtime.shadows.get(release)
     same = ensemble.manifest.preprocessing == active.manifest.preprocessing
     squares = [
-        item.photograph.prepared if same else ensemble.open(item.photograph.rendition)
+        item.photograph.prepared
+        if same
+        else open_photograph(item.photograph.rendition, ensemble).prepared
         for item in ready
     ]
     with runtime.turn(ensemble):

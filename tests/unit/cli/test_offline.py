@@ -36,7 +36,8 @@ def test_figures_are_those_of_rendition_and_ensemble(
     results = list(score_photographs(photographs, tiny, batch=2))
     assert [result.image for result in results] == [path.stem for path in photographs]
     for path, result in zip(photographs, results, strict=True):
-        (said,) = tiny.predict([tiny.open(imaging.make_rendition(path.read_bytes()))])
+        rendition = tiny.open(imaging.make_rendition(path.read_bytes()))
+        (said,) = tiny.predict([tiny.prepare(rendition)])
         triage = triage_image(Finding(said.p_severe, said.disagreement), policy)
         row = result.row()
         assert list(row) == list(COLUMNS)

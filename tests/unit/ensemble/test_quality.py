@@ -29,7 +29,7 @@ def photograph(
 
 
 def advice(image: Image.Image) -> list[str]:
-    figures = measure_quality(prepare(image))
+    (figures,) = measure_quality([prepare(image)])
     return list(quality_reasons(figures, width=600, height=450))
 
 
@@ -65,14 +65,26 @@ def test_a_round_black_border_is_no_lack_of_light() -> None:
     ImageDraw.Draw(disc).ellipse((20, 20, 280, 280), fill=255)
     bordered = Image.composite(image, Image.new("RGB", image.size), disc)
     assert advice(bordered) == []
-    plain, framed = (measure_quality(prepare(one)) for one in (image, bordered))
+    plain, framed = measure_quality([prepare(image), prepare(bordered)])
     for name in ("brightness", "dark_share", "off_centre", "lesion_contrast"):
         assert framed[name] == pytest.approx(plain[name], abs=0.1), name
 
 
 @pytest.mark.parametrize("level", [0, 127, 255])
 def test_one_even_area_has_figures(level: int) -> None:
-    figures = measure_quality(torch.full((3, 150, 150), level, dtype=torch.uint8))
+    (figures,) = measure_quality([torch.full((3, 150, 150), level, dtype=torch.uint8)])
     assert figures["brightness"] == pytest.approx(level / 255, abs=1e-3)
     assert figures["sharpness"] == 0
     assert all(math.isfinite(value) for value in figures.values())
+
+
+def test_figures_do_not_depend_on_the_others_of_a_batch() -> None:
+    disc = Image.new("L", (300, 300))
+    ImageDraw.Draw(disc).ellipse((20, 20, 280, 280), fill=255)
+    bordered = Image.composite(photograph(), Image.new("RGB", (300, 300)), disc)
+    blurred = photograph().filter(ImageFilter.GaussianBlur(8))
+    squares = [prepare(one) for one in (photograph(), bordered, blurred, photograph(radius=0))]
+    together = measure_quality(squares)
+    for square, figures in zip(squares, together, strict=True):
+        (alone,) = measure_quality([square])
+        assert alone == pytest.approx(figures, abs=1e-5)

@@ -14,7 +14,7 @@ from dermtriage_worker.ensemble.device import Compute, DeviceOutOfMemory, alone,
 from dermtriage_worker.ensemble.manifest import MANIFEST_NAME, Manifest, read_manifest
 from dermtriage_worker.ensemble.metadata import WIDTH, Inputs, encode, used_inputs
 from dermtriage_worker.ensemble.network import Network, load_network
-from dermtriage_worker.ensemble.preprocessing import open_square, prepare
+from dermtriage_worker.ensemble.preprocessing import open_for, prepare
 from dermtriage_worker.ensemble.quality import measure_quality
 from dermtriage_worker.ensemble.scope import Scope, load_scope
 from dermtriage_worker.ensemble.views import Views
@@ -127,15 +127,15 @@ class Ensemble:
         """Prepare an upright photograph as this release wants it: uint8, shape (3, s, s)."""
         return prepare(image, self.manifest.preprocessing.size)
 
-    def open(self, rendition: bytes) -> Tensor:
-        """Prepare a photograph by its rendition: uint8, shape (3, s, s).
+    def open(self, rendition: bytes) -> Image.Image:
+        """Decode a rendition as far as `prepare` needs it.
 
         Raises
         ------
         ImageRejected
             If the bytes cannot be decoded.
         """
-        return open_square(rendition, self.manifest.preprocessing.size)
+        return open_for(rendition, self.manifest.preprocessing.size)
 
     def without_sight_of(self, fold: int) -> "Ensemble":
         """Return the ensemble of those members alone that never saw a fold's lesions.
@@ -203,7 +203,7 @@ class Ensemble:
                 f"Device {self.device} ran out of memory over {len(batch)} photographs."
             ) from error
         with alone():
-            quality = [measure_quality(square) for square in batch]
+            quality = measure_quality(batch)
         judged = self._scope.out_of_scope(taps, quality) if self._scope else None
         return self._predictions(logits, patients, quality, judged or [None] * len(batch), inputs)
 

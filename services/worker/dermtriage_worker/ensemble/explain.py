@@ -16,7 +16,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from dermtriage_worker.ensemble.calibration import SEVERE_INDICES, calibrated
-from dermtriage_worker.ensemble.skin import GREY, inside_border, skin_cells
+from dermtriage_worker.ensemble.skin import grey_levels, inside_border, skin_cells
 
 if TYPE_CHECKING:
     from dermtriage_worker.ensemble.ensemble import Ensemble
@@ -108,12 +108,10 @@ def plain_skin(squares: Tensor) -> Tensor:
     Tensor
         float32, 0..255, of the same shape.
     """
-    plain = []
-    for values in squares.float() / 255.0:
-        inside = inside_border(torch.tensordot(torch.tensor(GREY), values, dims=1))
-        _, _, skin = skin_cells(values, inside)
-        plain.append(torch.where(inside, skin[:, None, None], values))
-    return torch.stack(plain) * 255.0
+    values = squares.float() / 255.0
+    inside = inside_border(grey_levels(values))
+    _, _, skin = skin_cells(values, inside)
+    return torch.where(inside[:, None], skin[:, :, None, None], values) * 255.0
 
 
 def _gaussian(maps: Tensor, sigma: float) -> Tensor:

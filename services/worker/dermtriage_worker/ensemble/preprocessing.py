@@ -1,8 +1,8 @@
 """From a photograph to what a network sees: the only way there, in training and in serving.
 
-A photograph becomes one small square of bytes on the decoding thread (`open_square`); the rest
-(resampling to a member's input size, normalisation) happens in the batch, on the device
-(`normalise`). Evaluation in training calls the same two functions, so figures cannot drift.
+A photograph becomes one small square of bytes on the decoding thread (`open_for`, `prepare`); the
+rest (resampling to a member's input size, normalisation) happens in the batch, on the device
+(`normalise`). Evaluation in training calls the same functions, so figures cannot drift.
 """
 
 from collections.abc import Sequence
@@ -73,18 +73,18 @@ def prepare(image: Image.Image, size: int = CANONICAL_SIZE) -> Tensor:
     return resample(image, size, size)
 
 
-def open_square(rendition: bytes, size: int = CANONICAL_SIZE) -> Tensor:
-    """Make that square of a stored rendition, decoding no more of it than is needed.
+def open_for(rendition: bytes, size: int = CANONICAL_SIZE) -> Image.Image:
+    """Decode a stored rendition as far as a square of this size needs it.
 
-    Half as many pixels again as the square has are decoded at least, so that the filter and not
-    the decoder shapes what networks see.
+    Half as many pixels again are decoded at least, so that the filter and not the decoder shapes
+    what networks see.
 
     Raises
     ------
     ImageRejected
         If the bytes cannot be decoded.
     """
-    return prepare(imaging.open_rendition(rendition, least=size * 3 // 2), size)
+    return imaging.open_rendition(rendition, least=size * 3 // 2)
 
 
 def normalise(batch: Tensor, size: int, mean: Sequence[float], std: Sequence[float]) -> Tensor:

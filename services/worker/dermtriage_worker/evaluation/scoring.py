@@ -129,11 +129,11 @@ def _prepare(one: Labelled, ensemble: Ensemble, alteration: Alteration | None) -
     try:
         # The worker scores renditions, so they are what is altered and measured here.
         rendition = imaging.make_rendition(one.path.read_bytes())
-        if alteration is None:
-            return ensemble.open(rendition)
-        photograph = imaging.open_rendition(rendition)
+        photograph = ensemble.open(rendition)
     except ImageRejected as error:
         raise LabelsInvalid(f"{one.path}: {error}") from error
     except OSError as error:
         raise LabelsInvalid(f"{one.path} cannot be read: {error.strerror}.") from error
-    return ensemble.prepare(alteration(photograph, one.image_id))
+    if alteration is not None:
+        photograph = alteration(photograph, one.image_id)
+    return ensemble.prepare(photograph)

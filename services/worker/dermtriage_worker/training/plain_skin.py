@@ -63,7 +63,8 @@ def plain_skin(records: Sequence[Labelled], data: Path, *, count: int, seed: int
         if patch is None:
             continue
         square = _enlarged(patch) if enlarge else _mirrored(patch)
-        if measure_quality(square)["lesion_contrast"] < _MOST_CONTRAST:
+        (figures,) = measure_quality([square])
+        if figures["lesion_contrast"] < _MOST_CONTRAST:
             found.append(square)
     if not found:
         return torch.zeros(0, 3, CANONICAL_SIZE, CANONICAL_SIZE, dtype=torch.uint8)

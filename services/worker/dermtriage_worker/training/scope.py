@@ -207,15 +207,12 @@ def _augmentation(config: AugmentConfig) -> Augmentation:
 
 @torch.inference_mode()
 def _features(network: Network, squares: Tensor) -> Tensor:
-    figures = [measure_quality(square) for square in squares]
     return torch.cat(
         [
             join(
                 network.tapped(Views(chunk), encode([{}] * len(chunk)))[1],
-                figures[start : start + len(chunk)],
+                measure_quality(list(chunk)),
             )
-            for start, chunk in zip(
-                range(0, len(squares), _CHUNK), torch.split(squares, _CHUNK), strict=True
-            )
+            for chunk in torch.split(squares, _CHUNK)
         ]
     )
