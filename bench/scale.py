@@ -30,7 +30,7 @@ PAGE = 1000
 SPARE_CONNECTIONS = 2
 """A worker's heartbeat and its look for work, beside one connection a thread."""
 
-OTHER_CONNECTIONS = 2 * 24 + 6
+OTHER_CONNECTIONS = 2 * 8 + 6
 """Two API processes with full pools, and upkeep."""
 
 
