@@ -11,6 +11,7 @@ import sys
 import time
 from dataclasses import dataclass
 from pathlib import Path
+from statistics import mean
 
 import torch
 
@@ -21,10 +22,22 @@ SECONDS = 6.0
 
 
 @dataclass(frozen=True)
+class Layout:
+    """How the cores are shared out."""
+
+    processes: int
+    threads: int
+    batch: int
+
+    def __str__(self) -> str:
+        return f"{self.processes} x {self.threads} threads, batches of {self.batch}"
+
+
+@dataclass(frozen=True)
 class Limit:
     """What one layout reached."""
 
-    layout: str
+    layout: Layout
     images_per_second: float
     cpu_seconds_per_image: float
 
@@ -32,12 +45,11 @@ class Limit:
 def limits(release: Path) -> list[Limit]:
     """Try one process with all threads, and one a core with one each, at several batch sizes."""
     cores = os.cpu_count() or 1
-    found = []
-    for batch in BATCHES:
-        for processes, threads in ((1, cores), (cores, 1)):
-            layout = f"{processes} x {threads} threads, batches of {batch}"
-            found.append(_together(layout, release, processes, threads, batch))
-    return found
+    return [
+        measure(release, Layout(processes, threads, batch))
+        for batch in BATCHES
+        for processes, threads in ((1, cores), (cores, 1))
+    ]
 
 
 def best(tried: list[Limit]) -> Limit:
@@ -45,11 +57,13 @@ def best(tried: list[Limit]) -> Limit:
     return max(tried, key=lambda limit: limit.images_per_second)
 
 
-def _together(layout: str, release: Path, processes: int, threads: int, batch: int) -> Limit:
-    command = [sys.executable, "-m", "bench.forward", str(release), str(threads), str(batch)]
+def measure(release: Path, layout: Layout) -> Limit:
+    """Let one layout score for some seconds."""
+    arguments = (str(release), str(layout.threads), str(layout.batch))
+    command = [sys.executable, "-m", "bench.forward", *arguments]
     started = [
         subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
-        for _ in range(processes)
+        for _ in range(layout.processes)
     ]
     for process in started:
         assert process.stdout is not None
@@ -62,7 +76,16 @@ def _together(layout: str, release: Path, processes: int, threads: int, batch: i
     said = [json.loads(process.communicate()[0]) for process in started]
     rates = [one["images_per_second"] for one in said]
     costs = [one["cpu_seconds_per_image"] for one in said]
-    return Limit(layout, sum(rates), sum(costs) / len(costs))
+    return Limit(layout, sum(rates), mean(costs))
+
+
+def between(one: Limit, other: Limit) -> Limit:
+    """Return what a layout reached on average, before something else ran and after it."""
+    return Limit(
+        one.layout,
+        mean([one.images_per_second, other.images_per_second]),
+        mean([one.cpu_seconds_per_image, other.cpu_seconds_per_image]),
+    )
 
 
 def main() -> None:

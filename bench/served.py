@@ -1,4 +1,4 @@
-"""One release: its limits before and after, and the whole system that serves it in between."""
+"""One release: its limits, and the whole system that serves it."""
 
 import json
 import os
@@ -7,7 +7,7 @@ import sys
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from statistics import median
+from statistics import mean
 
 from bench import forward, whole_system
 from bench.releases import add_twin
@@ -35,22 +35,33 @@ class Served:
 
     def figures(self) -> dict[str, object]:
         """Return everything, and the ratios."""
-        limit, system = self.limit, self.system
-        batch = whole_system.BATCH / limit.images_per_second
+        system = self.system
+        batch = whole_system.BATCH / self.limit.images_per_second
+        uploads = mean(each.images_per_second for each in system.uploads)
         return {
-            "rescoring_over_forward": system.rescored_per_second / limit.images_per_second,
-            "uploads_over_forward": system.uploads_per_second / limit.images_per_second,
-            "uploads_over_floor": system.uploads_per_second / self.floor_per_second,
+            "rescoring_over_forward": mean(map(_over_limit, system.rescoring)),
+            "uploads_over_forward": mean(map(_over_limit, system.uploads)),
+            "rescored_per_second": mean(each.images_per_second for each in system.rescoring),
+            "uploads_per_second": uploads,
+            "uploads_over_floor": uploads / self.floor_per_second,
             "idle_latency_over_scoring": system.idle_latency / self.alone_seconds,
             "latency_in_run_over_bound": [
                 seconds / (system.idle_latency + 2 * batch) for seconds in system.latency_in_run
             ],
             "non_forward_cpu_ms_per_image": {
-                "uploads": 1000 * (system.uploads_cpu - limit.cpu_seconds_per_image),
-                "rescoring": 1000 * (system.rescoring_cpu - limit.cpu_seconds_per_image),
+                "uploads": 1000 * mean(map(_beside, system.uploads)),
+                "rescoring": 1000 * mean(map(_beside, system.rescoring)),
             },
             **asdict(self),
         }
+
+
+def _over_limit(round_: whole_system.Round) -> float:
+    return round_.images_per_second / round_.limit.images_per_second
+
+
+def _beside(round_: whole_system.Round) -> float:
+    return round_.cpu_seconds_per_image - round_.limit.cpu_seconds_per_image
 
 
 def measure(
@@ -72,7 +83,9 @@ def measure(
         `RUSH` of them, and `whole_system.LONE` others.
     """
     release = releases / name
-    twins = (add_twin(releases, name, "night"), add_twin(releases, name, "day"))
+    twins = [
+        add_twin(releases, name, f"night-{number}") for number in range(1, whole_system.TWINS + 1)
+    ]
     # The embedded stack hands its environment on to the processes that it starts.
     os.environ["DERMTRIAGE_RELEASES_DIR"] = str(releases)
     os.environ["DERMTRIAGE_DEFAULT_RELEASE"] = name
@@ -82,29 +95,27 @@ def measure(
     for path in rush:
         folder.joinpath("rush").mkdir(parents=True, exist_ok=True)
         os.link(path, folder / "rush" / path.name)
-    # The machine's speed drifts, so limits and floor are taken before and after.
-    on_step(f"{name}: forward limit and floor, before")
-    limits, floors = forward.limits(release), [_floor(folder / "rush", release)]
+    on_step(f"{name}: forward limit of all layouts")
+    limits = forward.limits(release)
+    layout = forward.best(limits).layout
+    on_step(f"{name}: floor")
+    floors = [_floor(folder / "rush", release)]
     system = whole_system.measure(
-        folder / "data", rush, lone, twins, lambda step: on_step(f"{name}: {step}")
+        folder / "data",
+        rush,
+        lone,
+        twins,
+        lambda: forward.measure(release, layout),
+        lambda step: on_step(f"{name}: {step}"),
     )
-    on_step(f"{name}: forward limit and floor, after")
-    after = forward.limits(release)
+    on_step(f"{name}: floor again")
     floors.append(_floor(folder / "rush", release))
     return Served(
         release=name,
-        limits=[_middle(one, other) for one, other in zip(limits, after, strict=True)],
-        floor_per_second=median(floor["images_per_second"] for floor in floors),
-        alone_seconds=median(floor["alone_seconds"] for floor in floors),
+        limits=limits,
+        floor_per_second=mean(floor["images_per_second"] for floor in floors),
+        alone_seconds=mean(floor["alone_seconds"] for floor in floors),
         system=system,
-    )
-
-
-def _middle(one: forward.Limit, other: forward.Limit) -> forward.Limit:
-    return forward.Limit(
-        one.layout,
-        median([one.images_per_second, other.images_per_second]),
-        median([one.cpu_seconds_per_image, other.cpu_seconds_per_image]),
     )
 
 

@@ -3,13 +3,14 @@
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from math import ceil
 from pathlib import Path
-from statistics import median
+from statistics import mean, median
 
 from sqlalchemy import text
 from sqlalchemy.orm import Session, sessionmaker
 
-from bench import load, rescoring
+from bench import forward, load, rescoring
 from bench.cpu import Meter
 from dermtriage import accounts, db
 from dermtriage.settings import get_settings
@@ -18,9 +19,32 @@ from dermtriage_cli.stack import Stack
 SENDERS = 32
 LONE_UPLOADS = 20
 DURING_A_RUN = 20
-LONE = LONE_UPLOADS + DURING_A_RUN + 2
-"""Photographs that are sent alone: two of them have a twin loaded."""
+ROUNDS = 2
+TWINS = ROUNDS + 1
+LONE = LONE_UPLOADS + DURING_A_RUN + TWINS
+"""Photographs that are sent alone: some of them have a twin loaded."""
+NIGHT = 25.0
+"""Seconds that a run would take at the forward limit, at least: in a shorter one, what comes before
+its first batch and after its last is more than in any night."""
 BATCH = get_settings().scoring_batch
+
+
+@dataclass(frozen=True)
+class Round:
+    """How fast the system scored everything once.
+
+    Attributes
+    ----------
+    cpu_seconds_per_image
+        Of all our processes, PostgreSQL and Redis among them.
+    limit
+        The forward limit: the mean of right before and, once all was idle again, right after. The
+        machine's speed drifts by the minute.
+    """
+
+    images_per_second: float
+    cpu_seconds_per_image: float
+    limit: forward.Limit
 
 
 @dataclass(frozen=True)
@@ -29,24 +53,22 @@ class Measured:
 
     Attributes
     ----------
-    uploads_per_second, rescored_per_second
-        From the first request to the last assessment, and in a run over everything.
-    uploads_cpu, rescoring_cpu
-        CPU seconds an image of all our processes, PostgreSQL and Redis among them.
+    uploads
+        Rushes, each from its first request to its last assessment.
     mean_batch
-        Images a device batch in the rush.
+        Images a device batch in the rushes.
     idle_latency
         Seconds from 202 to assessment with nothing else to do, median.
+    rescoring
+        Runs over everything.
     latency_in_run
-        The same while a run goes on: median and 95th percentile.
+        As `idle_latency` while a run goes on: median and 95th percentile.
     """
 
-    uploads_per_second: float
-    uploads_cpu: float
+    uploads: list[Round]
     mean_batch: float
     idle_latency: float
-    rescored_per_second: float
-    rescoring_cpu: float
+    rescoring: list[Round]
     latency_in_run: tuple[float, float]
 
 
@@ -54,7 +76,8 @@ def measure(
     data_dir: Path,
     rush: Sequence[Path],
     lone: Sequence[Path],
-    twins: tuple[str, str],
+    twins: Sequence[str],
+    limit: Callable[[], forward.Limit],
     on_step: Callable[[str], None],
 ) -> Measured:
     """Start the embedded stack and measure it.
@@ -66,7 +89,9 @@ def measure(
     lone
         Other photographs, sent one after the other: some when all is idle, the rest in a run.
     twins
-        Copies of the release under other names, to rescore everything with.
+        `TWINS` copies of the release under other names, to rescore everything with.
+    limit
+        Measures the forward limit.
     """
     with Stack(data_dir, on_step=on_step) as stack:
         engine = db.make_engine(stack.settings)
@@ -78,24 +103,40 @@ def measure(
         on_step("Idle latency")
         latency = _latency(stack.url, sessions, requests[:LONE_UPLOADS])
         rescoring.wait_until_idle(sessions, stack.settings)
-        on_step(f"{len(rush)} uploads at once")
-        rate, cpu, batch = _rush(
-            stack.url,
-            sessions,
-            [load.build(path, key) for path in rush],
-            2 * stack.settings.heartbeat_seconds,
-        )
-        on_step("As many again, for a longer night")
-        load.rush(stack.url, [load.build(path, key) for path in rush], SENDERS)
-        on_step("Rescoring them all")
-        loading, *during = requests[LONE_UPLOADS:]
-        rescored, rescoring_cpu = rescoring.rate(
-            stack.url, sessions, stack.settings, twins[0], loading
-        )
+        before = limit()
+
+        def paired(rate: float, cpu: float) -> Round:
+            nonlocal before
+            rescoring.wait_until_idle(sessions, stack.settings)
+            earlier, before = before, limit()
+            return Round(rate, cpu, forward.between(earlier, before))
+
+        uploads, batches, runs = [], [], []
+        for number in range(1, ROUNDS + 1):
+            on_step(f"{len(rush)} uploads at once, round {number} of {ROUNDS}")
+            rate, cpu, batch = _rush(
+                stack.url,
+                sessions,
+                [load.build(path, key) for path in rush],
+                2 * stack.settings.heartbeat_seconds,
+            )
+            uploads.append(paired(rate, cpu))
+            batches.append(batch)
+        more = ceil(NIGHT * before.images_per_second) - ROUNDS * len(rush)
+        on_step(f"{max(0, more):,} more, for a longer night")
+        while more > 0:
+            load.rush(stack.url, [load.build(path, key) for path in rush[:more]], SENDERS)
+            more -= len(rush)
+        *first, last = twins
+        during = requests[LONE_UPLOADS:]
+        for number, twin in enumerate(first, 1):
+            on_step(f"Rescoring them all, round {number} of {ROUNDS}")
+            loading = during.pop()
+            runs.append(paired(*rescoring.rate(stack.url, sessions, stack.settings, twin, loading)))
         on_step("Uploads during a run")
-        in_run = rescoring.latency_during(stack.url, sessions, stack.settings, twins[1], during)
+        in_run = rescoring.latency_during(stack.url, sessions, stack.settings, last, during)
         engine.dispose()
-    return Measured(rate, cpu, batch, latency, rescored, rescoring_cpu, in_run)
+    return Measured(uploads, mean(batches), latency, runs, in_run)
 
 
 def _latency(url: str, sessions: sessionmaker[Session], requests: Sequence[load.Request]) -> float:

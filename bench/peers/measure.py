@@ -9,10 +9,12 @@ import json
 import os
 import sys
 from collections.abc import Sequence
+from dataclasses import asdict
 from importlib.metadata import version
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+from bench import forward
 from bench.peers import http_load, processes
 from bench.peers.scoring import Scorer
 from bench.peers.settings import Layout, Settings, photographs, read_result, warm_up
@@ -35,6 +37,8 @@ BULK = {
 PEERS = SERVERS | BULK
 PACKAGES = {"ray_serve": "ray", "ray_data": "ray"}
 
+ALONE = forward.Layout(processes=CORES, threads=1, batch=16)
+"""How the ensemble alone is fastest on CPUs."""
 CHECKED = 16
 TOLERANCE = 1e-3
 BULK_SECONDS = 1200
@@ -128,9 +132,15 @@ def main() -> None:
     options = parser.parse_args()
     folder, release = options.folder.resolve(), options.release.resolve()
     processes.take_charge()
-    results = {
-        name: measure(name, folder, release, options.count) for name in options.only or PEERS
-    }
+    results = {}
+    # The machine's speed drifts by the minute, so each peer stands between two measurements of
+    # what the ensemble alone would reach.
+    before = forward.measure(release, ALONE)
+    for name in options.only or PEERS:
+        found = measure(name, folder, release, options.count)
+        after = forward.measure(release, ALONE)
+        results[name] = {**found, "limit": asdict(forward.between(before, after))}
+        before = after
     print(json.dumps(results, indent=2))
 
 

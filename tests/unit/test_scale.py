@@ -53,7 +53,7 @@ def test_a_night_that_was_worked_out_by_hand() -> None:
             "phone_decoding_cores": 0.5,
             "chunks": 5625,
             "messages": 2,
-            "connections": 58,
+            "connections": 26,
             "row_bytes": 2.88e9,
             "wal_bytes": 5.76e9,
             "wal_bytes_per_second": 200_000,

@@ -199,6 +199,8 @@ class Runtime:
     def has_backlog(self) -> bool:
         """Whether any image could be claimed at this moment."""
         with outage_as_unavailable(), self.sessions() as session:
+            # Asked before every batch: a transaction around one statement would be two more.
+            session.connection(execution_options={"isolation_level": "AUTOCOMMIT"})
             return bool(claims.most_urgent(session, 1, max_attempts=self.settings.max_attempts))
 
     def retire(self) -> None:

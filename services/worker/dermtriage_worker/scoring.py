@@ -76,11 +76,11 @@ def drain(runtime: Runtime, explanations: Explanations, first: UUID | None = Non
 
 
 def _claim(runtime: Runtime, first: UUID | None) -> tuple[Release, list[Lease]] | None:
+    # Most messages of a rush come when their image is done: one short query answers them.
+    if not runtime.has_backlog():
+        return None
     settings = runtime.settings
     with outage_as_unavailable(), runtime.sessions.begin() as session:
-        # Most messages of a rush come when their image is done: one short query answers them.
-        if not claims.most_urgent(session, 1, max_attempts=settings.max_attempts):
-            return None
         leases = claims.take(
             session,
             worker_id=runtime.worker_id,
