@@ -11,13 +11,14 @@ from pathlib import Path
 from statistics import median
 
 from dermtriage_worker.ensemble.ensemble import Ensemble
+from dermtriage_worker.photographs import open_photograph
 
 BATCH = 16
 WARM_UP = 16
 
 
 def _prepared(ensemble: Ensemble, data: bytes):
-    return ensemble.prepare(ensemble.open(data))
+    return open_photograph(data, ensemble).prepared
 
 
 def main() -> None:

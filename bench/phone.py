@@ -25,6 +25,7 @@ from dermtriage import imaging
 from dermtriage.settings import get_settings
 from dermtriage_cli.samples import generate
 from dermtriage_worker.ensemble.ensemble import Ensemble
+from dermtriage_worker.photographs import open_photograph
 
 PHONE = (4000, 3000)
 """As the sensor lies, in pixels."""
@@ -103,7 +104,7 @@ def plain_rendition(photograph: bytes) -> bytes:
 
 
 def _p_severe(ensemble: Ensemble, rendition: bytes) -> float:
-    (said,) = ensemble.predict([ensemble.prepare(ensemble.open(rendition))])
+    (said,) = ensemble.predict([open_photograph(rendition, ensemble).prepared])
     return said.p_severe
 
 

@@ -39,8 +39,8 @@ class Served:
         batch = whole_system.BATCH / self.limit.images_per_second
         uploads = mean(each.images_per_second for each in system.uploads)
         return {
-            "rescoring_over_forward": mean(map(_over_limit, system.rescoring)),
-            "uploads_over_forward": mean(map(_over_limit, system.uploads)),
+            "rescoring_over_forward": mean(each.over_limit for each in system.rescoring),
+            "uploads_over_forward": mean(each.over_limit for each in system.uploads),
             "rescored_per_second": mean(each.images_per_second for each in system.rescoring),
             "uploads_per_second": uploads,
             "uploads_over_floor": uploads / self.floor_per_second,
@@ -49,19 +49,11 @@ class Served:
                 seconds / (system.idle_latency + 2 * batch) for seconds in system.latency_in_run
             ],
             "non_forward_cpu_ms_per_image": {
-                "uploads": 1000 * mean(map(_beside, system.uploads)),
-                "rescoring": 1000 * mean(map(_beside, system.rescoring)),
+                "uploads": 1000 * mean(each.cpu_beside for each in system.uploads),
+                "rescoring": 1000 * mean(each.cpu_beside for each in system.rescoring),
             },
             **asdict(self),
         }
-
-
-def _over_limit(round_: whole_system.Round) -> float:
-    return round_.images_per_second / round_.limit.images_per_second
-
-
-def _beside(round_: whole_system.Round) -> float:
-    return round_.cpu_seconds_per_image - round_.limit.cpu_seconds_per_image
 
 
 def measure(

@@ -46,6 +46,16 @@ class Round:
     cpu_seconds_per_image: float
     limit: forward.Limit
 
+    @property
+    def over_limit(self) -> float:
+        """Share of the forward limit."""
+        return self.images_per_second / self.limit.images_per_second
+
+    @property
+    def cpu_beside(self) -> float:
+        """CPU seconds an image beside the ensemble."""
+        return self.cpu_seconds_per_image - self.limit.cpu_seconds_per_image
+
 
 @dataclass(frozen=True)
 class Measured:

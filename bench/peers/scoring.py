@@ -6,6 +6,7 @@ from pathlib import Path
 import torch
 
 from dermtriage_worker.ensemble.ensemble import Ensemble
+from dermtriage_worker.photographs import open_photograph
 
 
 class Scorer:
@@ -17,5 +18,5 @@ class Scorer:
 
     def score(self, photographs: Sequence[bytes]) -> list[float]:
         """Decode and score the bytes of JPEG files."""
-        squares = [self._ensemble.prepare(self._ensemble.open(data)) for data in photographs]
+        squares = [open_photograph(data, self._ensemble).prepared for data in photographs]
         return [prediction.p_severe for prediction in self._ensemble.predict(squares)]

@@ -124,6 +124,20 @@ def make_sessions(engine: Engine) -> sessionmaker[Session]:
     return sessionmaker(engine, expire_on_commit=False)
 
 
+@contextmanager
+def question(sessions: sessionmaker[Session]) -> Iterator[Session]:
+    """Yield a session for a single statement that reads: no transaction begins or ends.
+
+    Raises
+    ------
+    Unavailable
+        If the database is out of reach.
+    """
+    with outage_as_unavailable(), sessions() as session:
+        session.connection(execution_options={"isolation_level": "AUTOCOMMIT"})
+        yield session
+
+
 def insert_rows(session: Session, rows: Iterable[Base]) -> None:
     """Insert new rows by one statement; they do not become part of the session.
 

@@ -8,6 +8,7 @@ from fastapi import Depends, Request, Security
 from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 
 from dermtriage import accounts
+from dermtriage.db import question
 from dermtriage.errors import NotAllowed, NotAuthenticated
 from dermtriage_api.services import Services
 
@@ -45,7 +46,7 @@ def authenticate(services: Services, authorization: str | None) -> Principal:
             remedy="Send the header `Authorization: Bearer <API key or session token>`.",
         )
     secret_key = services.settings.secret_key.get_secret_value()
-    with services.question() as session:
+    with question(services.sessions) as session:
         if token.startswith(accounts.CLINIC_KEY):
             clinic_id, name = accounts.authenticate_clinic(
                 session, key=token, secret_key=secret_key

@@ -52,19 +52,6 @@ class Services:
         with outage_as_unavailable(), self.sessions.begin() as session:
             yield session
 
-    @contextmanager
-    def question(self) -> Iterator[Session]:
-        """Yield a session for a single statement that reads: no transaction begins or ends.
-
-        Raises
-        ------
-        Unavailable
-            If the database is out of reach.
-        """
-        with outage_as_unavailable(), self.sessions() as session:
-            session.connection(execution_options={"isolation_level": "AUTOCOMMIT"})
-            yield session
-
 
 async def _services(request: Request) -> Services:
     services: Services = request.app.state.services

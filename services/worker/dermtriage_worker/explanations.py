@@ -13,6 +13,7 @@ from dermtriage.models import Image, Release
 from dermtriage.states import Severity
 from dermtriage_worker.ensemble.ensemble import Ensemble
 from dermtriage_worker.overlay import overlay
+from dermtriage_worker.photographs import open_photograph
 from dermtriage_worker.runtime import Runtime
 
 logger = logging.getLogger(__name__)
@@ -52,7 +53,7 @@ class Explanations:
         image_id, release, ensemble = self._waiting.popleft()
         try:
             rendition = self._runtime.store.get_rendition(image_id)
-            square = ensemble.prepare(ensemble.open(rendition))
+            square = open_photograph(rendition, ensemble).prepared
             with self._runtime.turn(ensemble):
                 (heat,) = heat_maps(ensemble, square[None])
             self._runtime.store.put_heat_map(image_id, release, overlay(rendition, heat))

@@ -15,7 +15,7 @@ from sqlalchemy.orm import Session, sessionmaker
 from dermtriage import chunks, claims, workers
 from dermtriage.chunks import Chunk
 from dermtriage.claims import Lease
-from dermtriage.db import make_engine, make_sessions, outage_as_unavailable
+from dermtriage.db import make_engine, make_sessions, outage_as_unavailable, question
 from dermtriage.errors import ReleaseInvalid
 from dermtriage.models import Release
 from dermtriage.releases import active_release
@@ -198,9 +198,8 @@ class Runtime:
 
     def has_backlog(self) -> bool:
         """Whether any image could be claimed at this moment."""
-        with outage_as_unavailable(), self.sessions() as session:
-            # Asked before every batch: a transaction around one statement would be two more.
-            session.connection(execution_options={"isolation_level": "AUTOCOMMIT"})
+        # Asked before every batch: a transaction around one statement would be two more.
+        with question(self.sessions) as session:
             return bool(claims.most_urgent(session, 1, max_attempts=self.settings.max_attempts))
 
     def retire(self) -> None:
