@@ -7,13 +7,14 @@ rest (resampling to a member's input size, normalisation) happens in the batch, 
 
 from collections.abc import Sequence
 
-import numpy as np
 import torch
 from PIL import Image
 from torch import Tensor
 from torch.nn import functional
+from torchvision.transforms.functional import pil_to_tensor
 
 from dermtriage import imaging
+from dermtriage_worker.ensemble.device import alone
 
 CANONICAL_SIZE = 150
 """Side of the prepared square in pixels, unless a release's manifest says otherwise."""
@@ -21,6 +22,8 @@ CANONICAL_SIZE = 150
 
 def resample(image: Image.Image, width: int, height: int) -> Tensor:
     """Cut the largest centred box of the wanted aspect out of an image and resample it.
+
+    The box has whole pixels, so that a photograph of the wanted size comes back itself.
 
     The triangle filter is widened by the scale when shrinking (area-like, no aliasing), so a
     photograph of 600x450 or of 12 megapixels shows the same content as its 200x150 copy.
@@ -39,20 +42,20 @@ def resample(image: Image.Image, width: int, height: int) -> Tensor:
     """
     rgb = image if image.mode == "RGB" else image.convert("RGB")
     scale = min(rgb.width / width, rgb.height / height)
-    box_width, box_height = width * scale, height * scale
-    # Rounding may carry a side of the box past the image by the last bit of a float.
-    left = max(0.0, (rgb.width - box_width) / 2)
-    top = max(0.0, (rgb.height - box_height) / 2)
-    right = min(float(rgb.width), left + box_width)
-    bottom = min(float(rgb.height), top + box_height)
-    small = rgb.resize(
-        (width, height),
-        Image.Resampling.BILINEAR,
-        box=(left, top, right, bottom),
-        reducing_gap=2.0,
-    )
-    # Not by torch: it would wake all of its threads for this, and wait for them on a busy machine.
-    return torch.from_numpy(np.ascontiguousarray(np.asarray(small).transpose(2, 0, 1)))
+    left, top = _margin(rgb.width, width * scale), _margin(rgb.height, height * scale)
+    cut: Tensor = pil_to_tensor(rgb)[:, top : rgb.height - top, left : rgb.width - left]
+    if cut.shape[1:] != (height, width):
+        # Over bytes it takes a third of Pillow's time, and differs from it by rounding alone.
+        with alone():
+            (cut,) = functional.interpolate(
+                cut[None], (height, width), mode="bilinear", antialias=True
+            )
+    return cut.contiguous()
+
+
+def _margin(side: int, wanted: float) -> int:
+    """Return what is cut off at either end of a side; a pixel more is kept where it is uneven."""
+    return (side - round(wanted)) // 2
 
 
 def prepare(image: Image.Image, size: int = CANONICAL_SIZE) -> Tensor:
