@@ -16,9 +16,8 @@ from dermtriage_worker.ensemble.device import DeviceOutOfMemory, alone, choose_c
 from dermtriage_worker.ensemble.ensemble import Ensemble
 from dermtriage_worker.ensemble.manifest import MANIFEST_NAME
 from dermtriage_worker.ensemble.metadata import WIDTH
-from dermtriage_worker.ensemble.network import Network
 from dermtriage_worker.ensemble.tiny import build_tiny_release
-from dermtriage_worker.ensemble.views import Views, dihedral_view
+from dermtriage_worker.ensemble.views import dihedral_view
 
 SIZE = 150
 
@@ -199,10 +198,10 @@ def test_metadata_of_another_version_is_refused(copy: Path) -> None:
 
 
 def test_memory_running_out_is_told(tiny: Ensemble, monkeypatch: pytest.MonkeyPatch) -> None:
-    def exhausted(self: Network, squares: Views, patients: Tensor) -> Tensor:
+    def exhausted(squares: Tensor, patients: Tensor) -> tuple[Tensor, ...]:
         raise torch.OutOfMemoryError("out of memory")
 
-    monkeypatch.setattr(Network, "tapped", exhausted)
+    monkeypatch.setattr(tiny, "_pass", exhausted)
     with pytest.raises(DeviceOutOfMemory, match="2 photographs"):
         tiny.predict(_squares(2))
 

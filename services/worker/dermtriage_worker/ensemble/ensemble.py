@@ -12,12 +12,13 @@ from dermtriage.errors import ReleaseInvalid
 from dermtriage_worker.ensemble.calibration import calibrated, disagreement, severe_probability
 from dermtriage_worker.ensemble.device import Compute, DeviceOutOfMemory, alone, choose_compute
 from dermtriage_worker.ensemble.manifest import MANIFEST_NAME, Manifest, read_manifest
+from dermtriage_worker.ensemble.memory import keep_freed_memory
 from dermtriage_worker.ensemble.metadata import WIDTH, Inputs, encode, used_inputs
 from dermtriage_worker.ensemble.network import Network, load_network
+from dermtriage_worker.ensemble.passes import make_pass
 from dermtriage_worker.ensemble.preprocessing import open_for, prepare
 from dermtriage_worker.ensemble.quality import measure_quality
 from dermtriage_worker.ensemble.scope import Scope, load_scope
-from dermtriage_worker.ensemble.views import Views
 
 
 @dataclass(frozen=True)
@@ -78,6 +79,7 @@ class Ensemble:
         self.device = compute.device
         self.networks = networks
         self._compute = compute
+        self._pass = make_pass(networks, manifest.preprocessing.size, compute)
         self._scope = scope
 
     @classmethod
@@ -112,6 +114,7 @@ class Ensemble:
                 remedy="Install the version of dermtriage that the release was made for.",
             )
         compute = choose_compute(device)
+        keep_freed_memory()
         networks = [
             load_network(folder, member, manifest.name, compute) for member in manifest.members
         ]
@@ -221,20 +224,22 @@ class Ensemble:
         # is queued before the first result is waited for.
         with torch.backends.cudnn.flags(enabled=True, deterministic=True, allow_tf32=False):
             passes = [
-                [network.tapped(views, known) for network in self.networks]
-                for views, known in zip(
-                    map(Views, torch.split(squares, self._compute.chunk)),
+                self._pass(few, known)
+                for few, known in zip(
+                    torch.split(squares, self._compute.chunk),
                     torch.split(patients, self._compute.chunk),
                     strict=True,
                 )
             ]
-            said = [torch.stack([logits for logits, _ in one]) for one in passes]
-            logits = list(torch.cat(said, dim=1)[:, :count].cpu())
+            logits, *seen = (
+                torch.cat(parts, dim=-2)[..., :count, :].cpu()
+                for parts in zip(*passes, strict=True)
+            )
             taps = {
-                network.member.name: torch.cat([one[index][1] for one in passes])[:count].cpu()
-                for index, network in enumerate(self.networks)
+                network.member.name: tapped
+                for network, tapped in zip(self.networks, seen, strict=True)
             }
-            return logits, taps
+            return list(logits), taps
 
     def _predictions(
         self,

@@ -1,7 +1,6 @@
-"""One member, made fast: batch norm folded, half precision, all views at once, a frozen graph."""
+"""One member, made fast: batch norm folded, half precision, all views at once."""
 
 import threading
-import warnings
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -26,7 +25,7 @@ from dermtriage_worker.ensemble.packing import read_verified
 from dermtriage_worker.ensemble.views import Views
 
 
-class Network:
+class Network(nn.Module):
     """A member of a release on a device.
 
     Parameters
@@ -45,29 +44,24 @@ class Network:
     """
 
     def __init__(self, member: Member, state: Mapping[str, Tensor], compute: Compute) -> None:
+        super().__init__()
         network = create_network(member.architecture, len(CLASSES)).eval()
         network.load_state_dict({name: value.float() for name, value in state.items()})
         _fold_batch_norms(network)
         self.member = member
-        self._compute = compute
         _lower_precision(network, compute.dtype, FULL_PRECISION.get(member.architecture, ("",)))
         # Explanations ask for gradients, but never for those of weights.
         network.requires_grad_(False)
         self._network = network.to(compute.device).to(memory_format=torch.channels_last)
         self._patient = patient_branch(network)
-        staged = _Staged(self._network, TAPS.get(member.architecture, ()))
-        self._graph: nn.Module = staged
-        if compute.device.type == "cpu":
-            size = member.input_size
-            views = torch.zeros(compute.chunk * member.views, 3, size, size)
-            self._graph = _frozen(staged, views.contiguous(memory_format=torch.channels_last))
+        self._staged = _Staged(self._network, TAPS.get(member.architecture, ()))
 
     @property
     def reads_metadata(self) -> bool:
         """Whether it takes more than the photograph."""
         return self._patient is not None
 
-    def __call__(self, squares: Tensor, patients: Tensor) -> Tensor:
+    def forward(self, squares: Tensor, patients: Tensor) -> Tensor:
         """Logits of prepared squares on the device, averaged over the member's views.
 
         Parameters
@@ -101,7 +95,7 @@ class Network:
             `members.TAPS`: float32, shape (n, f); f is 0 where there are none.
         """
         count = len(squares)
-        said, *stages = self._graph(squares.laid(self.member, self.member.views))
+        said, *stages = self._staged(squares.laid(self.member, self.member.views))
         logits = said.view(self.member.views, count, -1).mean(0) + self.of_patients(patients)
         maps = [stage[:count].float().flatten(2) for stage in stages]
         pooled = [figure for each in maps for figure in (each.mean(2), each.std(2))]
@@ -163,20 +157,6 @@ class _Staged(nn.Module):
         kept = getattr(self._kept, "maps", None)
         if kept is not None:
             kept.append(maps)
-
-
-def _frozen(network: nn.Module, example: Tensor) -> nn.Module:
-    """Record what a network computes, to do it again without the interpreter.
-
-    A photograph takes more than a thousand small operations. The interpreter runs one thread at a
-    time, so threads that score side by side would wait for each other between any two of them.
-    """
-    with torch.no_grad(), warnings.catch_warnings():
-        # Its successors need a compiler beside them, or run in the interpreter.
-        warnings.simplefilter("ignore", FutureWarning)
-        traced = torch.jit.trace(network.eval(), example, check_trace=False)  # type: ignore[no-untyped-call]
-        frozen: nn.Module = torch.jit.freeze(traced)
-    return frozen
 
 
 def _lower_precision(network: nn.Module, dtype: torch.dtype, full: tuple[str, ...]) -> None:
