@@ -6,7 +6,7 @@ from math import ceil
 from statistics import median, quantiles
 from uuid import UUID
 
-from sqlalchemy import func, select
+from sqlalchemy import exists, func, select
 from sqlalchemy.orm import Session, sessionmaker
 
 from bench import load
@@ -14,7 +14,7 @@ from bench.cpu import Meter
 from dermtriage import rescoring
 from dermtriage.activations import activate_release
 from dermtriage.broker import make_celery, send_rescores
-from dermtriage.models import Assessment, Worker
+from dermtriage.models import Assessment, RescoreRun, Worker
 from dermtriage.releases import active_release
 from dermtriage.scopes import Scope
 from dermtriage.settings import Settings
@@ -31,16 +31,19 @@ def rate(
 ) -> tuple[float, float]:
     """Rescore everything with a twin; return images a second and CPU seconds an image.
 
-    Counted in new assessment rows, from the message that starts the workers to the last row.
+    Counted in new assessment rows, from the message that starts the workers to the run's report.
     """
     _load(url, sessions, settings, twin, first)
     images, release_id = _plan(sessions, settings)
     known = _scored(sessions, release_id)
     meter, start = Meter(), time.perf_counter()
     send_rescores(make_celery(settings), settings.scoring_threads)
-    while _scored(sessions, release_id) < known + images:
-        time.sleep(0.1)  # counting takes some of the machine too
-    return images / (time.perf_counter() - start), meter.seconds() / images
+    while not _ended(sessions):
+        time.sleep(0.1)  # asking takes some of the machine too
+    elapsed, spent = time.perf_counter() - start, meter.seconds()
+    if _scored(sessions, release_id) != known + images:
+        raise RuntimeError("the run ended without an assessment of each of its photographs")
+    return images / elapsed, spent / images
 
 
 def latency_during(
@@ -119,6 +122,12 @@ def _plan(sessions: Sessions, settings: Settings) -> tuple[int, int]:
             chunk_images=ceil(images / CHUNKS / settings.scoring_threads),
         )
         return run.images, release.id
+
+
+def _ended(sessions: Sessions) -> bool:
+    """Whether there is no run that still works."""
+    with sessions() as session:
+        return not session.scalar(select(exists().where(RescoreRun.ended_at.is_(None))))
 
 
 def _scored(sessions: Sessions, release_id: int) -> int:
