@@ -157,6 +157,9 @@ def _differences(ensemble: Ensemble, eager: Eager, squares: Sequence[Tensor]) ->
 
 
 def main() -> None:
+    # A core each way, as in the best layout: how long several threads of one eager pass wait for
+    # each other differs by a factor of two from day to day.
+    torch.set_num_threads(1)
     print(json.dumps(asdict(compare(Path(sys.argv[1]), Path(sys.argv[2])))))
 
 
