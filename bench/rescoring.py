@@ -39,7 +39,7 @@ def rate(
     meter, start = Meter(), time.perf_counter()
     send_rescores(make_celery(settings), settings.scoring_threads)
     while not _ended(sessions):
-        time.sleep(0.1)  # asking takes some of the machine too
+        time.sleep(0.2)  # asking takes some of the machine too
     elapsed, spent = time.perf_counter() - start, meter.seconds()
     if _scored(sessions, release_id) != known + images:
         raise RuntimeError("the run ended without an assessment of each of its photographs")

@@ -26,6 +26,8 @@ LONE = LONE_UPLOADS + DURING_A_RUN + TWINS
 NIGHT = 25.0
 """Seconds that a run would take at the forward limit, at least: in a shorter one, what comes before
 its first batch and after its last is more than in any night."""
+REMAINING_A_SECOND = 1000
+"""More than any release scores, so that the end is not slept through."""
 BATCH = get_settings().scoring_batch
 
 
@@ -158,7 +160,8 @@ def _latency(url: str, sessions: sessionmaker[Session], requests: Sequence[load.
             accepted = time.perf_counter()
             rescoring.wait_until_scored(session, image_id)
             waited.append(time.perf_counter() - accepted)
-            time.sleep(0.1)
+            # By then the heat map is made, if there is one to make.
+            time.sleep(0.5)
     # The first one warms the worker.
     return median(waited[1:])
 
@@ -170,9 +173,10 @@ def _rush(
         before, meter = _batches(session), Meter()
         start = time.perf_counter()
         load.rush(url, requests, SENDERS)
-        while session.execute(text("SELECT EXISTS (SELECT FROM pending_images)")).scalar_one():
+        while left := session.execute(text("SELECT count(*) FROM pending_images")).scalar_one():
             session.rollback()
-            time.sleep(0.1)  # asking takes some of the machine too
+            # Asking takes some of the machine too: the less is left, the oftener.
+            time.sleep(max(0.05, left / REMAINING_A_SECOND))
         elapsed, spent = time.perf_counter() - start, meter.seconds()
         # The count of batches comes with the worker's next signs of life.
         time.sleep(settle)
