@@ -27,9 +27,6 @@ from dermtriage_worker.scoring import score_pending
 
 logger = logging.getLogger(__name__)
 
-SWITCH_INTERVAL = 0.0005
-"""Seconds after which a thread hands the interpreter on to one that waits for it."""
-
 
 def make_app(settings: Settings, runtime: Runtime) -> Celery:
     """Build the Celery application with its two tasks."""
@@ -69,9 +66,6 @@ def main() -> int:
     except DermtriageError as error:
         print(f"dermtriage worker: {error}", file=sys.stderr)  # noqa: T201 - nothing runs yet
         return 1
-    # Between two passes a scoring thread needs the interpreter for microseconds, and its core
-    # would idle for the usual five milliseconds while another thread writes what it has scored.
-    sys.setswitchinterval(SWITCH_INTERVAL)
     heartbeat = Heartbeat(runtime)
     heartbeat.start()
 
