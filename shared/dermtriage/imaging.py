@@ -135,7 +135,8 @@ def make_rendition(data: bytes) -> bytes:
     Raises
     ------
     ImageRejected
-        As `inspect` does, where the bytes cannot be decoded.
+        As `inspect` does, where the bytes cannot be decoded. Pixels that are kept are not decoded
+        here: `inspect` has seen them, and `open_rendition` will.
     """
     with _damage_rejected(data):
         image = _open(data)
@@ -277,7 +278,7 @@ def _rejected(code: str, *size: int) -> ImageRejected:
 
 
 def _orientation(image: Image.Image) -> int:
-    """Return the EXIF orientation, 1 to 8; call it after the image is loaded."""
+    """Return the EXIF orientation, 1 to 8; of a PNG only after it is loaded."""
     try:
         value = int(image.getexif().get(ExifTags.Base.Orientation, 1))
     except Exception:  # noqa: BLE001

@@ -40,7 +40,7 @@ def test_folded_network_equals_the_trained_one(architecture: str) -> None:
     with torch.inference_mode():
         expected = network(normalise(squares, 64, MEAN, STD))
         served = Network(member, network.state_dict(), COMPUTE)
-        alone = served(squares, encode([{}, {}]))
+        alone, _ = served.tapped(Views(squares), encode([{}, {}]))
         torch.testing.assert_close(alone, expected, atol=1e-4, rtol=1e-4)
         # No batch norm is left to be computed at serving.
         assert not any(isinstance(m, nn.BatchNorm2d) for m in served._network.modules())
@@ -55,7 +55,8 @@ def test_metadata_adds_what_its_branch_says_whatever_the_views() -> None:
     known = encode([{"age_approx": 70, "sex": "male"}, {}])
     with torch.inference_mode():
         served = Network(member, network.state_dict(), COMPUTE)
-        added = served(squares, known) - served(squares, encode([{}, {}]))
+        told, untold = (served.tapped(Views(squares), p)[0] for p in (known, encode([{}, {}])))
+        added = told - untold
         torch.testing.assert_close(added, branch(known), atol=1e-5, rtol=1e-4)
     assert added[0].abs().max() > 1e-3
     assert not added[1].any()

@@ -61,23 +61,6 @@ class Network(nn.Module):
         """Whether it takes more than the photograph."""
         return self._patient is not None
 
-    def forward(self, squares: Tensor, patients: Tensor) -> Tensor:
-        """Logits of prepared squares on the device, averaged over the member's views.
-
-        Parameters
-        ----------
-        squares
-            uint8, shape (n, 3, s, s).
-        patients
-            What is known beside them: see `metadata.encode`.
-
-        Returns
-        -------
-        Tensor
-            float32, shape (n, classes).
-        """
-        return self.tapped(Views(squares), patients)[0]
-
     def of_patients(self, patients: Tensor) -> Tensor:
         """Return what the metadata adds to the logits: float32, shape (n, classes)."""
         if self._patient is None:
@@ -88,11 +71,19 @@ class Network(nn.Module):
     def tapped(self, squares: Views, patients: Tensor) -> tuple[Tensor, Tensor]:
         """Compute logits, and what the middle stages see of the upright view.
 
+        Parameters
+        ----------
+        squares
+            n photographs.
+        patients
+            What is known beside them: see `metadata.encode`.
+
         Returns
         -------
         tuple
-            Logits as by a call, and mean and deviation of each channel of each stage in
-            `members.TAPS`: float32, shape (n, f); f is 0 where there are none.
+            Logits averaged over the member's views, float32, shape (n, classes); and mean and
+            deviation of each channel of each stage in `members.TAPS`: float32, shape (n, f); f
+            is 0 where there are none.
         """
         count = len(squares)
         said, *stages = self._staged(squares.laid(self.member, self.member.views))
