@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import datetime, timedelta
 from pathlib import Path
-from typing import Literal
+from typing import Literal, cast
 from uuid import UUID, uuid4
 
 import obstore
@@ -52,10 +52,12 @@ class ImageStore:
     """
 
     def __init__(self, url: str, timeout: float) -> None:
+        self._folder: Path | None = None
         self._durable: set[Path] = set()
         with _outage_as_unavailable():
             if url.startswith("file:"):
                 self._store = from_url(url, mkdir=True)
+                self._folder = Path(str(cast(LocalStore, self._store).prefix))
             else:
                 self._store = from_url(
                     url,
@@ -129,9 +131,9 @@ class ImageStore:
     def _put(self, key: str, data: bytes) -> None:
         with _outage_as_unavailable():
             obstore.put(self._store, key, data)
-            if isinstance(self._store, LocalStore):
+            if self._folder is not None:
                 # An object store answers when the object is durable; a file system does not.
-                path = Path(str(self._store.prefix)) / key
+                path = self._folder / key
                 _to_disk(path)
                 _to_disk(path.parent)
                 # The folder of a prefix may be new, so once its own parent is told too.
@@ -142,6 +144,9 @@ class ImageStore:
     def _get(self, key: str) -> bytes:
         with _outage_as_unavailable():
             try:
+                if self._folder is not None:
+                    # The way through the library's threads takes longer than reading the file.
+                    return (self._folder / key).read_bytes()
                 return bytes(obstore.get(self._store, key).bytes())
             except FileNotFoundError:
                 self._require_originals()
