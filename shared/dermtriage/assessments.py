@@ -7,12 +7,13 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import delete, select
+from sqlalchemy import bindparam, delete, select
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session, selectinload
 
 from dermtriage import claims
 from dermtriage.claims import Lease
+from dermtriage.db import among
 from dermtriage.models import IS_OPEN, Assessment, Case, Image, PendingImage, Release
 from dermtriage.placement import Cause, place_case
 from dermtriage.quality import QualityReason, quality_reasons
@@ -21,6 +22,20 @@ from dermtriage.states import CLASSES, Scoring
 from dermtriage.triage import Finding, triage_image
 
 logger = logging.getLogger(__name__)
+
+# What every batch asks is built once.
+_LOCK = (
+    select(Case)
+    .where(among(Case.id, "cases"))
+    .order_by(Case.id)
+    .options(selectinload(Case.images))
+    .with_for_update(of=Case)
+    .execution_options(populate_existing=True)
+)
+_SAID = select(Assessment).where(
+    Assessment.release_id == bindparam("release"), among(Assessment.image_id, "images")
+)
+_DELETE = delete(PendingImage).where(among(PendingImage.image_id, "images"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,12 +114,10 @@ def triage_stored(
     policy_id, policy = policy_of(session, release_id)
     images = {image.id: image for case in cases for image in case.images}
     # What is stored counts, not what was to be: it may be older, and has fewer digits.
-    stored = select(Assessment).where(
-        Assessment.release_id == release_id, Assessment.image_id.in_(image_ids)
-    )
+    stored = session.scalars(_SAID, {"release": release_id, "images": list(image_ids)})
     touched: set[UUID] = set()
     previous: dict[UUID, int] = {}
-    for assessment in session.scalars(stored):
+    for assessment in stored:
         image = images[assessment.image_id]
         if image.release_id is not None and image.release_id != release_id:
             previous[image.id] = image.release_id
@@ -194,14 +207,7 @@ def lock_cases(session: Session, case_ids: Collection[UUID]) -> Sequence[Case]:
 
     Every writer locks cases in the order of their ids, and before any other row.
     """
-    return session.scalars(
-        select(Case)
-        .where(Case.id.in_(case_ids))
-        .order_by(Case.id)
-        .options(selectinload(Case.images))
-        .with_for_update(of=Case)
-        .execution_options(populate_existing=True)
-    ).all()
+    return session.scalars(_LOCK, {"cases": list(case_ids)}).all()
 
 
 def finding(assessment: Assessment) -> Finding:
@@ -266,6 +272,7 @@ def _write(session: Session, results: Sequence[Result], release_id: int, device:
 def _finish(session: Session, image_ids: set[UUID]) -> None:
     # No row of them is loaded, and looking for one takes longer than the deletion.
     session.execute(
-        delete(PendingImage).where(PendingImage.image_id.in_(image_ids)),
+        _DELETE,
+        {"images": list(image_ids)},
         execution_options={"synchronize_session": False},
     )

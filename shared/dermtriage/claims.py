@@ -8,12 +8,23 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
 from math import ceil
-from typing import cast
+from typing import Any, cast
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, Row, and_, func, or_, select, tuple_, update
+from sqlalchemy import (
+    Integer,
+    Interval,
+    Row,
+    and_,
+    bindparam,
+    func,
+    or_,
+    select,
+    update,
+)
 from sqlalchemy.orm import Session
 
+from dermtriage.db import among
 from dermtriage.models import Case, PendingImage, lease_tokens
 
 MAX_ERROR = 500
@@ -35,12 +46,49 @@ class Lease:
     """What the referral says that an ensemble may use; what it does not say is not there."""
 
 
-def claimable() -> ColumnElement[bool]:
-    """Return the condition that a pending image may be claimed now."""
-    return and_(
-        or_(PendingImage.lease_expires_at.is_(None), PendingImage.lease_expires_at <= func.now()),
-        or_(PendingImage.not_before.is_(None), PendingImage.not_before <= func.now()),
+# What workers ask before every batch is built once.
+_WAITING = and_(
+    or_(PendingImage.lease_expires_at.is_(None), PendingImage.lease_expires_at <= func.now()),
+    or_(PendingImage.not_before.is_(None), PendingImage.not_before <= func.now()),
+    PendingImage.attempts < bindparam("max_attempts", type_=Integer),
+)
+_URGENCY = (PendingImage.priority_rank, PendingImage.due_at, PendingImage.image_id)
+_MOST = bindparam("most", type_=Integer)
+_MOST_URGENT = select(PendingImage.image_id).where(_WAITING).order_by(*_URGENCY).limit(_MOST)
+_NUMBER = select(func.count()).select_from(
+    select(PendingImage.image_id).where(_WAITING).limit(_MOST).subquery()
+)
+_CANDIDATES = (
+    select(PendingImage.image_id, PendingImage.attempts)
+    .where(_WAITING)
+    .with_for_update(skip_locked=True)
+)
+_BY_ID = _CANDIDATES.where(PendingImage.image_id == bindparam("first"))
+_OTHERS = (
+    _CANDIDATES.where(PendingImage.image_id.is_distinct_from(bindparam("first")))
+    .order_by(*_URGENCY)
+    .limit(_MOST)
+)
+_LEASE = (
+    update(PendingImage)
+    .where(among(PendingImage.image_id, "chosen"), PendingImage.case_id == Case.id)
+    .values(
+        lease_token=lease_tokens.next_value(),
+        lease_expires_at=func.now() + bindparam("lease_time", type_=Interval),
+        worker_id=bindparam("by_worker"),
+        attempts=PendingImage.attempts + 1,
     )
+    .returning(
+        PendingImage.image_id,
+        PendingImage.case_id,
+        PendingImage.lease_token,
+        PendingImage.attempts,
+        *INPUTS,
+    )
+)
+# No two leases have the same token.
+_HELD = and_(among(PendingImage.image_id, "images"), among(PendingImage.lease_token, "tokens"))
+_HOLD = select(PendingImage.image_id).where(_HELD).order_by(PendingImage.image_id).with_for_update()
 
 
 def share(pending: int, slots: int, batch: int) -> int:
@@ -73,24 +121,14 @@ def take(
     slots
         The threads that are live now, this one included.
     """
-    waiting = (claimable(), PendingImage.attempts < max_attempts)
-    seen = select(PendingImage.image_id).where(*waiting).limit(batch * max(1, slots)).subquery()
-    wanted = share(session.scalar(select(func.count()).select_from(seen)) or 0, slots, batch)
-
-    candidates = select(PendingImage.image_id, PendingImage.attempts).where(*waiting)
+    bound = {"max_attempts": max_attempts, "first": first}
+    pending = session.scalar(_NUMBER, bound | {"most": batch * max(1, slots)})
+    wanted = share(pending or 0, slots, batch)
     picked: list[Row[UUID, int]] = []
-    others = candidates
     if first is not None:
-        others = candidates.where(PendingImage.image_id != first)
-        picked += session.execute(
-            candidates.where(PendingImage.image_id == first).with_for_update(skip_locked=True)
-        ).all()
+        picked += session.execute(_BY_ID, bound).all()
     if len(picked) < wanted:
-        picked += session.execute(
-            others.order_by(PendingImage.priority_rank, PendingImage.due_at, PendingImage.image_id)
-            .limit(wanted - len(picked))
-            .with_for_update(skip_locked=True)
-        ).all()
+        picked += session.execute(_OTHERS, bound | {"most": wanted - len(picked)}).all()
     if not picked:
         return []
     if picked[0].attempts > 0:
@@ -99,21 +137,13 @@ def take(
         chosen = [row.image_id for row in picked if row.attempts == 0]
 
     leased = session.execute(
-        update(PendingImage)
-        .where(PendingImage.image_id.in_(chosen), PendingImage.case_id == Case.id)
-        .values(
-            lease_token=lease_tokens.next_value(),
-            lease_expires_at=func.now() + timedelta(seconds=lease_seconds),
-            worker_id=worker_id,
-            attempts=PendingImage.attempts + 1,
-        )
-        .returning(
-            PendingImage.image_id,
-            PendingImage.case_id,
-            PendingImage.lease_token,
-            PendingImage.attempts,
-            *INPUTS,
-        )
+        _LEASE,
+        {
+            "chosen": chosen,
+            "by_worker": worker_id,
+            "lease_time": timedelta(seconds=lease_seconds),
+        },
+        execution_options={"synchronize_session": False},
     )
     leases = {
         image_id: _lease(image_id, case_id, token, attempts, told(inputs))
@@ -140,9 +170,12 @@ def told(values: Sequence[str | int | None]) -> dict[str, str | int]:
     }
 
 
-def _held(leases: Sequence[Lease]) -> ColumnElement[bool]:
-    pairs = [(lease.image_id, lease.token) for lease in leases]
-    return tuple_(PendingImage.image_id, PendingImage.lease_token).in_(pairs)
+def _bound(leases: Sequence[Lease]) -> dict[str, Any]:
+    """Return the parameters of `_HELD`."""
+    return {
+        "images": [lease.image_id for lease in leases],
+        "tokens": [lease.token for lease in leases],
+    }
 
 
 def keep(session: Session, *, tokens: Collection[int], lease_seconds: float) -> None:
@@ -169,7 +202,7 @@ def give_back(session: Session, leases: Sequence[Lease], *, delay: float, error:
     """
     session.execute(
         update(PendingImage)
-        .where(_held(leases))
+        .where(_HELD)
         .values(
             lease_token=None,
             lease_expires_at=None,
@@ -177,7 +210,8 @@ def give_back(session: Session, leases: Sequence[Lease], *, delay: float, error:
             attempts=PendingImage.attempts - 1,
             not_before=func.now() + timedelta(seconds=delay),
             last_error=error[:MAX_ERROR],
-        )
+        ),
+        _bound(leases),
     )
 
 
@@ -185,38 +219,26 @@ def retry_later(session: Session, lease: Lease, *, delay: float, error: str) -> 
     """Return an image that failed by itself; the attempt counts."""
     session.execute(
         update(PendingImage)
-        .where(_held([lease]))
+        .where(_HELD)
         .values(
             lease_token=None,
             lease_expires_at=None,
             worker_id=None,
             not_before=func.now() + timedelta(seconds=delay),
             last_error=error[:MAX_ERROR],
-        )
+        ),
+        _bound([lease]),
     )
 
 
 def hold(session: Session, leases: Sequence[Lease]) -> set[UUID]:
     """Lock the images whose leases still hold, until the caller's transaction ends."""
-    rows = session.scalars(
-        select(PendingImage.image_id)
-        .where(_held(leases))
-        .order_by(PendingImage.image_id)
-        .with_for_update()
-    )
-    return set(rows)
+    return set(session.scalars(_HOLD, _bound(leases)))
 
 
-def most_urgent(session: Session, limit: int, *, max_attempts: int) -> list[UUID]:
+def most_urgent(session: Session, limit: int, *, max_attempts: int) -> Sequence[UUID]:
     """Return the images that any worker could claim now, the most urgent first."""
-    return list(
-        session.scalars(
-            select(PendingImage.image_id)
-            .where(claimable(), PendingImage.attempts < max_attempts)
-            .order_by(PendingImage.priority_rank, PendingImage.due_at, PendingImage.image_id)
-            .limit(limit)
-        )
-    )
+    return session.scalars(_MOST_URGENT, {"most": limit, "max_attempts": max_attempts}).all()
 
 
 def exhausted(session: Session, *, max_attempts: int, limit: int = 100) -> list[Lease]:

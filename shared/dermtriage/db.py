@@ -16,11 +16,14 @@ from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from sqlalchemy import (
+    ARRAY,
+    ColumnElement,
     DateTime,
     Engine,
     MetaData,
     Select,
     Table,
+    any_,
     bindparam,
     create_engine,
     event,
@@ -37,7 +40,7 @@ from sqlalchemy.exc import (
     OperationalError,
 )
 from sqlalchemy.exc import TimeoutError as PoolTimeout
-from sqlalchemy.orm import DeclarativeBase, Session, sessionmaker
+from sqlalchemy.orm import DeclarativeBase, InstrumentedAttribute, Session, sessionmaker
 from sqlalchemy.pool import ConnectionPoolEntry
 from sqlalchemy.sql.schema import CallableColumnDefault, ScalarElementColumnDefault
 
@@ -136,6 +139,14 @@ def question(sessions: sessionmaker[Session]) -> Iterator[Session]:
     with outage_as_unavailable(), sessions() as session:
         session.connection(execution_options={"isolation_level": "AUTOCOMMIT"})
         yield session
+
+
+def among(column: InstrumentedAttribute[Any], name: str) -> ColumnElement[bool]:
+    """Return the condition that a column holds one of the values of the list bound to `name`.
+
+    However many they are, it is the same statement: it is built, compiled and planned once.
+    """
+    return column == any_(bindparam(name, type_=ARRAY(column.type)))
 
 
 def insert_rows(session: Session, rows: Iterable[Base]) -> None:

@@ -24,15 +24,17 @@ from dermtriage.models import Case, Image, IntakeRequest, PendingImage, TriageEv
 from dermtriage.placement import current_decision
 from dermtriage.receipts import Receipt
 from dermtriage.referral import CaseMetadata
-from dermtriage.releases import active_policy
+from dermtriage.releases import ACTIVE_POLICY, no_policy
 from dermtriage.renditions import DECODERS
 from dermtriage.states import CaseState, ImageType, Outcome, Priority, Scoring
 from dermtriage.storage import ImageStore
-from dermtriage.triage import ImageStatus, place_new, retake_priority
+from dermtriage.triage import ImageStatus, Policy, place_new, retake_priority
 
 # What every upload asks is built once.
-_LOCK = select(
-    func.pg_try_advisory_xact_lock(func.hashtextextended(bindparam("name", type_=Text), 0))
+_OPENING = ACTIVE_POLICY.add_columns(
+    func.pg_try_advisory_xact_lock(func.hashtextextended(bindparam("name", type_=Text), 0)).label(
+        "locked"
+    )
 )
 _KNOWN = select(IntakeRequest.fingerprint, IntakeRequest.case_id).where(
     IntakeRequest.clinic_id == bindparam("clinic_id"),
@@ -77,7 +79,8 @@ def receive_case(
         )
     digests = [hashlib.sha256(data).digest() for data in files]
     fingerprint = _fingerprint(metadata, digests)
-    _lock(session, clinic_id, idempotency_key)
+    policy_id, policy = _open(session, clinic_id, idempotency_key)
+    # Only now: what a statement reads may be older than the lock that it takes.
     known = _known_case(session, clinic_id, idempotency_key, fingerprint)
     if known is not None:
         return Receipt.of(known, created=False)
@@ -92,7 +95,7 @@ def receive_case(
         fields["priority"] = retake_priority(
             metadata.priority, replaced.priority, replaced.severity
         )
-    case, policy_id = _new_case(session, clinic_id, fields, images, now)
+    case = _new_case(policy, clinic_id, fields, images, now)
     _store_all(store, images, files)
     try:
         request = IntakeRequest(
@@ -152,14 +155,19 @@ def _known_case(
     return session.get_one(Case, known.case_id, options=[selectinload(Case.images)])
 
 
-def _lock(session: Session, clinic_id: UUID, idempotency_key: str) -> None:
+def _open(session: Session, clinic_id: UUID, idempotency_key: str) -> tuple[int, Policy]:
+    """Take the lock of a request; return the active policy and its version."""
+    opened = session.execute(_OPENING, {"name": f"{clinic_id}/{idempotency_key}"}).one_or_none()
+    if opened is None:
+        raise no_policy()
     # A lock of the transaction is gone with its process, so no stale "in progress" can remain.
-    if not session.scalar(_LOCK, {"name": f"{clinic_id}/{idempotency_key}"}):
+    if not opened.locked:
         raise Conflict(
             "The same request is being handled at this moment.",
             remedy="Repeat it in a few seconds to get its receipt.",
             code="request_in_progress",
         )
+    return opened.id, Policy.model_validate(opened.body)
 
 
 def _inspect(position: int, data: bytes, digest: bytes, metadata: CaseMetadata) -> Image:
@@ -215,19 +223,18 @@ def _replaced_case(session: Session, clinic_id: UUID, case_id: UUID | None) -> C
 
 
 def _new_case(
-    session: Session,
+    policy: Policy,
     clinic_id: UUID,
     fields: dict[str, Any],
     images: list[Image],
     now: datetime,
-) -> tuple[Case, int]:
-    policy_id, policy = active_policy(session)
+) -> Case:
     statuses = [ImageStatus(image.scoring) for image in images]
     place = place_new(statuses, fields["priority"], now, policy)
     case_id = new_id()
     for image in images:
         image.case_id = case_id
-    case = Case(
+    return Case(
         id=case_id,
         clinic_id=clinic_id,
         received_at=now,
@@ -241,7 +248,6 @@ def _new_case(
         images=images,
         **fields,
     )
-    return case, policy_id
 
 
 def _pending(case: Case) -> list[PendingImage]:

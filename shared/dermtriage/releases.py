@@ -6,7 +6,7 @@ A release is idle, the active one, or the shadow, which is scored with beside it
 from collections.abc import Sequence
 
 from pydantic import ValidationError
-from sqlalchemy import func, select
+from sqlalchemy import Select, bindparam, func, select
 from sqlalchemy.orm import Session, aliased
 
 from dermtriage.errors import ConfigurationError, NotFound, ReleaseInvalid
@@ -14,6 +14,9 @@ from dermtriage.models import PolicyVersion, Release, ReleaseActivation
 from dermtriage.triage import Policy
 
 _THRESHOLDS = ("lower", "upper", "disagreement", "out_of_scope")
+
+
+_ACTIVE_RELEASE = select(Release).where(Release.mode == "active")
 
 
 def active_release(session: Session) -> Release:
@@ -24,7 +27,7 @@ def active_release(session: Session) -> Release:
     ConfigurationError
         If none is active.
     """
-    release = session.scalar(select(Release).where(Release.mode == "active"))
+    release = session.scalar(_ACTIVE_RELEASE)
     if release is None:
         raise ConfigurationError(
             "No release of the ensemble is active.", remedy="Run `dermtriage db upgrade`."
@@ -32,7 +35,7 @@ def active_release(session: Session) -> Release:
     return release
 
 
-_ACTIVE_POLICY = select(PolicyVersion.id, PolicyVersion.body).where(PolicyVersion.active)
+ACTIVE_POLICY = select(PolicyVersion.id, PolicyVersion.body).where(PolicyVersion.active)
 
 
 def active_policy(session: Session) -> tuple[int, Policy]:
@@ -43,10 +46,32 @@ def active_policy(session: Session) -> tuple[int, Policy]:
     ConfigurationError
         If there is none.
     """
-    version = session.execute(_ACTIVE_POLICY).one_or_none()
+    version = session.execute(ACTIVE_POLICY).one_or_none()
     if version is None:
-        raise ConfigurationError("There is no policy.", remedy="Run `dermtriage db upgrade`.")
+        raise no_policy()
     return version.id, Policy.model_validate(version.body)
+
+
+def no_policy() -> ConfigurationError:
+    """Return the error to raise where there is no active policy."""
+    return ConfigurationError("There is no policy.", remedy="Run `dermtriage db upgrade`.")
+
+
+def _policy_of() -> Select[PolicyVersion]:
+    earlier, current = aliased(PolicyVersion), aliased(PolicyVersion)
+    replaced_with = (
+        select(func.max(ReleaseActivation.policy_id))
+        .join(Release, Release.id == ReleaseActivation.previous_release_id)
+        .where(Release.id == bindparam("release"), Release.mode != "active")
+        .scalar_subquery()
+    )
+    last = select(func.max(earlier.id)).where(earlier.id < replaced_with).scalar_subquery()
+    active = select(current.id).where(current.active).scalar_subquery()
+    # One statement sees one state, also while another transaction activates a release.
+    return select(PolicyVersion).where(PolicyVersion.id == func.coalesce(last, active))
+
+
+_POLICY_OF = _policy_of()
 
 
 def policy_of(session: Session, release_id: int) -> tuple[int, Policy]:
@@ -56,19 +81,7 @@ def policy_of(session: Session, release_id: int) -> tuple[int, Policy]:
     that went with it to its end: thresholds fit the scores of one release alone, and what it
     scored may still be on its way. A release that was never active has the active policy.
     """
-    earlier, current = aliased(PolicyVersion), aliased(PolicyVersion)
-    replaced_with = (
-        select(func.max(ReleaseActivation.policy_id))
-        .join(Release, Release.id == ReleaseActivation.previous_release_id)
-        .where(Release.id == release_id, Release.mode != "active")
-        .scalar_subquery()
-    )
-    last = select(func.max(earlier.id)).where(earlier.id < replaced_with).scalar_subquery()
-    active = select(current.id).where(current.active).scalar_subquery()
-    # One statement sees one state, also while another transaction activates a release.
-    version = session.scalar(
-        select(PolicyVersion).where(PolicyVersion.id == func.coalesce(last, active))
-    )
+    version = session.scalar(_POLICY_OF, {"release": release_id})
     if version is None:
         return active_policy(session)
     return version.id, Policy.model_validate(version.body)
