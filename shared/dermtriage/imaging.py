@@ -4,7 +4,6 @@ This is the only place that hands a stranger's bytes to a decoder. Whatever they
 with facts, with a rendition, or with :class:`~dermtriage.errors.ImageRejected`.
 """
 
-import hashlib
 import io
 import struct
 import zlib
@@ -90,14 +89,11 @@ class ImageFacts:
         ``image/jpeg`` or ``image/png``, by content.
     width, height
         Size in pixels as seen upright, after the EXIF orientation.
-    sha256
-        Digest of the bytes as they came, in lower-case hexadecimal.
     """
 
     media_type: str
     width: int
     height: int
-    sha256: str
 
 
 def inspect(data: bytes) -> ImageFacts:
@@ -122,7 +118,7 @@ def inspect(data: bytes) -> ImageFacts:
         if _orientation(image) >= 5:
             width, height = height, width
     media_type = "image/jpeg" if isinstance(image, JpegImageFile) else "image/png"
-    return ImageFacts(media_type, width, height, hashlib.sha256(data).hexdigest())
+    return ImageFacts(media_type, width, height)
 
 
 def make_rendition(data: bytes) -> bytes:

@@ -5,7 +5,6 @@ import struct
 import warnings
 import zlib
 from contextlib import suppress
-from hashlib import sha256
 from typing import Any
 
 import pytest
@@ -125,7 +124,6 @@ def test_facts_of_an_acceptable_photograph(
     data = encode(photograph(), kind, **options)
     facts = inspect(data)
     assert (facts.media_type, facts.width, facts.height) == (media_type, 160, 120)
-    assert facts.sha256 == sha256(data).hexdigest()
 
 
 def test_facts_give_the_upright_size() -> None:
