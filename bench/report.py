@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from statistics import mean
+from statistics import median
 from typing import Any, NamedTuple
 
 from rich.console import Console
@@ -87,7 +87,7 @@ def _tables(results: Results) -> Iterator[tuple[str, list[Row]]]:
 
 def _served(one: Results, rescoring: str, uploads: str) -> Iterator[Row]:
     system, cpu = one["system"], one["non_forward_cpu_ms_per_image"]
-    ensemble = mean(
+    ensemble = median(
         each["limit"]["cpu_seconds_per_image"] for each in system["uploads"] + system["rescoring"]
     )
     yield Row(
@@ -142,7 +142,7 @@ def _served(one: Results, rescoring: str, uploads: str) -> Iterator[Row]:
 
 def _limit(rounds: Sequence[Results]) -> str:
     layout = forward.Layout(**rounds[0]["limit"]["layout"])
-    rate = mean(each["limit"]["images_per_second"] for each in rounds)
+    rate = median(each["limit"]["images_per_second"] for each in rounds)
     return f"the ensemble alone before and after, best layout ({layout}): {rate:.1f} images/s"
 
 

@@ -7,7 +7,7 @@ import sys
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from statistics import mean
+from statistics import mean, median
 
 from bench import forward, whole_system
 from bench.releases import add_twin
@@ -34,14 +34,14 @@ class Served:
         return forward.best(self.limits)
 
     def figures(self) -> dict[str, object]:
-        """Return everything, and the ratios."""
+        """Return everything, and the ratios: medians of the rounds."""
         system = self.system
         batch = whole_system.BATCH / self.limit.images_per_second
-        uploads = mean(each.images_per_second for each in system.uploads)
+        uploads = median(each.images_per_second for each in system.uploads)
         return {
-            "rescoring_over_forward": mean(each.over_limit for each in system.rescoring),
-            "uploads_over_forward": mean(each.over_limit for each in system.uploads),
-            "rescored_per_second": mean(each.images_per_second for each in system.rescoring),
+            "rescoring_over_forward": median(each.over_limit for each in system.rescoring),
+            "uploads_over_forward": median(each.over_limit for each in system.uploads),
+            "rescored_per_second": median(each.images_per_second for each in system.rescoring),
             "uploads_per_second": uploads,
             "uploads_over_floor": uploads / self.floor_per_second,
             "idle_latency_over_scoring": system.idle_latency / self.alone_seconds,
@@ -49,8 +49,8 @@ class Served:
                 seconds / (system.idle_latency + 2 * batch) for seconds in system.latency_in_run
             ],
             "non_forward_cpu_ms_per_image": {
-                "uploads": 1000 * mean(each.cpu_beside for each in system.uploads),
-                "rescoring": 1000 * mean(each.cpu_beside for each in system.rescoring),
+                "uploads": 1000 * median(each.cpu_beside for each in system.uploads),
+                "rescoring": 1000 * median(each.cpu_beside for each in system.rescoring),
             },
             **asdict(self),
         }

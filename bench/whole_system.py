@@ -19,7 +19,7 @@ from dermtriage_cli.stack import Stack
 SENDERS = 32
 LONE_UPLOADS = 20
 DURING_A_RUN = 20
-ROUNDS = 2
+ROUNDS = 3
 TWINS = ROUNDS + 1
 LONE = LONE_UPLOADS + DURING_A_RUN + TWINS
 """Photographs that are sent alone: some of them have a twin loaded."""
