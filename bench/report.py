@@ -61,7 +61,8 @@ def write(results: Results) -> None:
         "# Results",
         "",
         "Written by `make bench`; all figures are in [results.json](results.json). What counts are"
-        " the ratios: both sides of each were measured one after the other on the same machine.",
+        " the ratios: both sides of each were measured one after the other on the same machine."
+        " Those of the whole system are medians of rounds, each with its own limit.",
         "",
     ]
     for title, rows in _tables(results):
