@@ -8,10 +8,11 @@ from uuid import UUID
 
 import psycopg
 from psycopg.types.json import Jsonb
-from sqlalchemy import ARRAY, CreateTableAs, Uuid, any_, false, literal, select, update
+from sqlalchemy import CreateTableAs, false, select, update
 from sqlalchemy.orm import InstrumentedAttribute, Session
 from sqlalchemy.schema import DropTable
 
+from dermtriage.db import among
 from dermtriage.errors import Unavailable
 from dermtriage.models import Assessment, Case, Decision, Image, TriageEvent
 from dermtriage.placement import Cause, Standing, Verdict, event_values
@@ -105,8 +106,9 @@ def read_cases(
             Assessment.out_of_scope,
         )
         .outerjoin(Assessment, its_own)
-        .where(Image.case_id == any_(literal(list(cases), ARRAY(Uuid))))
-        .order_by(Image.case_id, Image.position)
+        .where(among(Image.case_id, "cases"))
+        .order_by(Image.case_id, Image.position),
+        {"cases": list(cases)},
     )
     for row in images:
         said = (
