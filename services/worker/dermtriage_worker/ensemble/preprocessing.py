@@ -23,7 +23,7 @@ CANONICAL_SIZE = 150
 def resample(image: Image.Image, width: int, height: int) -> Tensor:
     """Cut the largest centred box of the wanted aspect out of an image and resample it.
 
-    The box has whole pixels, so that a photograph of the wanted size comes back itself.
+    The box measures whole pixels, so that a photograph of the wanted size comes back itself.
 
     The triangle filter is widened by the scale when shrinking (area-like, no aliasing), so a
     photograph of 600x450 or of 12 megapixels shows the same content as its 200x150 copy.
@@ -42,7 +42,13 @@ def resample(image: Image.Image, width: int, height: int) -> Tensor:
     """
     rgb = image if image.mode == "RGB" else image.convert("RGB")
     scale = min(rgb.width / width, rgb.height / height)
-    left, top = _margin(rgb.width, width * scale), _margin(rgb.height, height * scale)
+    across, down = rgb.width - round(width * scale), rgb.height - round(height * scale)
+    if across % 2 or down % 2:
+        # The box begins within a pixel, which torch cannot do.
+        box = (across / 2, down / 2, rgb.width - across / 2, rgb.height - down / 2)
+        small: Tensor = pil_to_tensor(rgb.resize((width, height), Image.Resampling.BILINEAR, box))
+        return small.contiguous()
+    left, top = across // 2, down // 2
     cut: Tensor = pil_to_tensor(rgb)[:, top : rgb.height - top, left : rgb.width - left]
     if cut.shape[1:] != (height, width):
         # Over bytes it takes a third of Pillow's time, and differs from it by rounding alone.
@@ -51,11 +57,6 @@ def resample(image: Image.Image, width: int, height: int) -> Tensor:
                 cut[None], (height, width), mode="bilinear", antialias=True
             )
     return cut.contiguous()
-
-
-def _margin(side: int, wanted: float) -> int:
-    """Return what is cut off at either end of a side; a pixel more is kept where it is uneven."""
-    return (side - round(wanted)) // 2
 
 
 def prepare(image: Image.Image, size: int = CANONICAL_SIZE) -> Tensor:
