@@ -11,6 +11,7 @@ from functools import partial
 import torch
 from PIL import Image
 from sqlalchemy.orm import Session, sessionmaker
+from torch import Tensor
 
 from dermtriage import chunks, claims, workers
 from dermtriage.chunks import Chunk
@@ -26,10 +27,23 @@ from dermtriage_worker.ensemble.manifest import manifest_sha256
 
 logger = logging.getLogger(__name__)
 
-BLANK = (64, 64)
-
 CORES = torch.get_num_threads()
 """The cores that torch found for this process at its start."""
+
+
+@contextmanager
+def sharing_cores(busy: int) -> Iterator[None]:
+    """Let the calling thread compute with its share of the cores, as one of so many threads."""
+    # The number of torch's threads holds for the calling thread alone.
+    torch.set_num_threads(max(1, CORES // busy))
+    try:
+        yield
+    finally:
+        torch.set_num_threads(1)
+
+
+def _blank(ensemble: Ensemble) -> Tensor:
+    return ensemble.prepare(Image.new("RGB", (64, 64)))
 
 
 class Ensembles:
@@ -59,9 +73,18 @@ class Ensembles:
                         f"The folder of release {release.name} is not the one that was installed.",
                         remedy="Restore the release's folder, or install it under a new name.",
                     )
-                self._loaded = (release.name, Ensemble.load(folder, self._settings.device))
+                ensemble = Ensemble.load(folder, self._settings.device)
+                self._warm(ensemble)
+                self._loaded = (release.name, ensemble)
                 logger.info("release loaded", extra={"release": release.name})
             return self._loaded[1]
+
+    def _warm(self, ensemble: Ensemble) -> None:
+        """Let an ensemble get ready for each share of the cores before photographs wait for it."""
+        if ensemble.device.type == "cpu":
+            for busy in range(1, self._settings.scoring_threads + 1):
+                with sharing_cores(busy):
+                    ensemble.predict([_blank(ensemble)])
 
 
 class Runtime:
@@ -97,7 +120,7 @@ class Runtime:
             release = active_release(session)
         ensemble = self.ensembles.get(release)
         # A device that cannot compute shall fail here, before any photograph is claimed.
-        ensemble.predict([ensemble.prepare(Image.new("RGB", BLANK))])
+        ensemble.predict([_blank(ensemble)])
         self._register = partial(
             workers.register,
             hostname=socket.gethostname(),
@@ -137,12 +160,8 @@ class Runtime:
             with self._device:
                 yield
             return
-        # The number of torch's threads holds for the calling thread alone.
-        torch.set_num_threads(max(1, CORES // max(1, self._busy)))
-        try:
+        with sharing_cores(max(1, self._busy)):
             yield
-        finally:
-            torch.set_num_threads(1)
 
     @contextmanager
     def batch(self, leases: Sequence[Lease]) -> Iterator[None]:

@@ -13,6 +13,7 @@ from torch.nn.utils.fusion import fuse_conv_bn_eval
 from dermtriage.errors import ReleaseInvalid
 from dermtriage.states import CLASSES
 from dermtriage_worker.ensemble.device import Compute
+from dermtriage_worker.ensemble.fused import can_fuse, fused
 from dermtriage_worker.ensemble.manifest import Member
 from dermtriage_worker.ensemble.members import (
     FULL_PRECISION,
@@ -54,7 +55,8 @@ class Network(nn.Module):
         network.requires_grad_(False)
         self._network = network.to(compute.device).to(memory_format=torch.channels_last)
         self._patient = patient_branch(network)
-        self._staged = _Staged(self._network, TAPS.get(member.architecture, ()))
+        scoring = fused(self._network) if can_fuse(compute.device) else self._network
+        self._staged = _Staged(scoring, TAPS.get(member.architecture, ()))
 
     @property
     def reads_metadata(self) -> bool:

@@ -1,12 +1,15 @@
 """All members over a few photographs in one go, without the interpreter where that pays."""
 
+import copy
+import threading
 import warnings
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import torch
 from torch import Tensor, nn
 
 from dermtriage_worker.ensemble.device import Compute
+from dermtriage_worker.ensemble.fused import lay_out_weights
 from dermtriage_worker.ensemble.metadata import WIDTH
 from dermtriage_worker.ensemble.network import Network
 from dermtriage_worker.ensemble.views import Views
@@ -48,23 +51,49 @@ class Pass(nn.Module):
         return (torch.stack([logits for logits, _ in said]), *(seen for _, seen in said))
 
 
-def make_pass(networks: Sequence[Network], size: int, compute: Compute) -> nn.Module:
-    """Return the pass over `compute.chunk` squares of `size` pixels a side.
+class RecordedPass:
+    """A pass over a fixed number of squares, recorded once and done again without the interpreter.
 
-    On a CPU it is recorded once, and done again without the interpreter. A photograph takes more
-    than a thousand small operations; the interpreter runs one thread at a time, and threads that
-    score side by side would wait for each other between any two of them.
+    A photograph takes more than a thousand small operations; the interpreter runs one thread at a
+    time, and threads that score side by side would wait for each other between any two of them.
     """
+
+    def __init__(self, whole: Pass, squares: Tensor, patients: Tensor) -> None:
+        self._whole = whole
+        with torch.no_grad(), warnings.catch_warnings():
+            # Its successors need a compiler beside them, or run in the interpreter.
+            warnings.simplefilter("ignore", FutureWarning)
+            # What is recorded holds for this number of photographs, and there never is another.
+            warnings.simplefilter("ignore", torch.jit.TracerWarning)  # type: ignore[attr-defined]
+            self._recorded = torch.jit.trace(whole, (squares, patients), check_trace=False)  # type: ignore[no-untyped-call]
+        self._by_threads: dict[int, nn.Module] = {}
+        self._lock = threading.Lock()
+
+    def __call__(self, squares: Tensor, patients: Tensor) -> tuple[Tensor, ...]:
+        """Score photographs; see `Pass.forward`."""
+        # Weights that are laid out for another number of threads cost ten times what they save.
+        threads = torch.get_num_threads()
+        with self._lock:
+            if threads not in self._by_threads:
+                self._by_threads[threads] = self._laid_out()
+        said: tuple[Tensor, ...] = self._by_threads[threads](squares, patients)
+        return said
+
+    def _laid_out(self) -> nn.Module:
+        recorded = copy.deepcopy(self._recorded)
+        lay_out_weights(recorded, self._whole)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", FutureWarning)
+            frozen: nn.Module = torch.jit.freeze(recorded)
+        return frozen
+
+
+def make_pass(
+    networks: Sequence[Network], size: int, compute: Compute
+) -> Callable[[Tensor, Tensor], tuple[Tensor, ...]]:
+    """Return the pass over `compute.chunk` squares of `size` pixels a side; on a CPU, recorded."""
     whole = Pass(networks).eval()
     if compute.device.type != "cpu":
         return whole
     squares = torch.zeros(compute.chunk, 3, size, size, dtype=torch.uint8)
-    patients = torch.zeros(compute.chunk, WIDTH)
-    with torch.no_grad(), warnings.catch_warnings():
-        # Its successors need a compiler beside them, or run in the interpreter.
-        warnings.simplefilter("ignore", FutureWarning)
-        # What is recorded holds for this number of photographs, and there never is another.
-        warnings.simplefilter("ignore", torch.jit.TracerWarning)  # type: ignore[attr-defined]
-        traced = torch.jit.trace(whole, (squares, patients), check_trace=False)  # type: ignore[no-untyped-call]
-        frozen: nn.Module = torch.jit.freeze(traced)
-    return frozen
+    return RecordedPass(whole, squares, torch.zeros(compute.chunk, WIDTH))
