@@ -1,45 +1,27 @@
 """Intake: verify, hash, store, insert. What got a receipt is never lost."""
 
 import hashlib
-import json
 from collections.abc import Sequence
 from contextlib import suppress
 from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Text, bindparam, func, select
+from sqlalchemy import select
 from sqlalchemy.orm import Session, selectinload
 
-from dermtriage import audit, imaging
+from dermtriage import audit, idempotency, imaging
 from dermtriage.db import insert_rows, new_id
-from dermtriage.errors import (
-    Conflict,
-    IdempotencyMismatch,
-    ImageRejected,
-    RequestRejected,
-    Unavailable,
-)
-from dermtriage.models import Case, Image, IntakeRequest, PendingImage, TriageEvent
+from dermtriage.errors import ImageRejected, RequestRejected, Unavailable
+from dermtriage.idempotency import Request, fingerprint
+from dermtriage.models import Case, Image, PendingImage, TriageEvent
 from dermtriage.placement import current_decision
 from dermtriage.receipts import Receipt
 from dermtriage.referral import CaseMetadata
-from dermtriage.releases import ACTIVE_POLICY, no_policy
 from dermtriage.renditions import DECODERS
 from dermtriage.states import CaseState, ImageType, Outcome, Priority, Scoring
 from dermtriage.storage import ImageStore
 from dermtriage.triage import ImageStatus, Policy, place_new, retake_priority
-
-# What every upload asks is built once.
-_OPENING = ACTIVE_POLICY.add_columns(
-    func.pg_try_advisory_xact_lock(func.hashtextextended(bindparam("name", type_=Text), 0)).label(
-        "locked"
-    )
-)
-_KNOWN = select(IntakeRequest.fingerprint, IntakeRequest.case_id).where(
-    IntakeRequest.clinic_id == bindparam("clinic_id"),
-    IntakeRequest.idempotency_key == bindparam("idempotency_key"),
-)
 
 
 def receive_case(
@@ -78,12 +60,15 @@ def receive_case(
             code="image_count_mismatch",
         )
     digests = [hashlib.sha256(data).digest() for data in files]
-    fingerprint = _fingerprint(metadata, digests)
-    policy_id, policy = _open(session, clinic_id, idempotency_key)
-    # Only now: what a statement reads may be older than the lock that it takes.
-    known = _known_case(session, clinic_id, idempotency_key, fingerprint)
+    request = Request(clinic_id, idempotency_key, fingerprint(metadata, digests))
+    opened = idempotency.begin(session, request)
+    known = opened.known
+    if known is None and metadata.replaces_case_id is not None:
+        # The case that asked would no longer await what the same request has brought.
+        known = idempotency.known_case(session, request)
     if known is not None:
-        return Receipt.of(known, created=False)
+        case = session.get_one(Case, known, options=[selectinload(Case.images)])
+        return Receipt.of(case, created=False)
 
     images = [
         _inspect(position, data, digest, metadata)
@@ -95,16 +80,10 @@ def receive_case(
         fields["priority"] = retake_priority(
             metadata.priority, replaced.priority, replaced.severity
         )
-    case = _new_case(policy, clinic_id, fields, images, now)
+    case = _new_case(opened.policy, clinic_id, fields, images, now)
     _store_all(store, images, files)
     try:
-        request = IntakeRequest(
-            clinic_id=clinic_id,
-            idempotency_key=idempotency_key,
-            fingerprint=fingerprint,
-            case_id=case.id,
-        )
-        received = _event(case, "received", policy_id)
+        received = _event(case, "received", opened.policy_id)
         seen = audit.entry(
             actor_kind="clinic",
             actor_id=clinic_id,
@@ -112,11 +91,13 @@ def receive_case(
             case_id=case.id,
             images=len(images),
         )
-        insert_rows(session, [case, *images, *_pending(case), request, received, seen])
+        rows = [case, *images, *_pending(case), request.row(case.id), received, seen]
+        with idempotency.refusing_repeated():
+            insert_rows(session, rows)
         if replaced is not None and replaced.state is CaseState.AWAITING_RETAKE:
             replaced.state, replaced.changed_at = CaseState.DECIDED, now
             session.add(
-                _event(replaced, "replaced", policy_id, from_state=CaseState.AWAITING_RETAKE)
+                _event(replaced, "replaced", opened.policy_id, from_state=CaseState.AWAITING_RETAKE)
             )
         session.flush()  # a refused row must show while the originals can still be removed
     except BaseException:
@@ -133,41 +114,6 @@ def discard(store: ImageStore, receipt: Receipt) -> None:
     """
     if receipt.created:
         _remove(store, [image.image_id for image in receipt.images])
-
-
-def _fingerprint(metadata: CaseMetadata, digests: Sequence[bytes]) -> bytes:
-    # Without defaults: a field that a later version adds must not change what was sent before.
-    canonical = json.dumps(metadata.model_dump(mode="json", exclude_defaults=True), sort_keys=True)
-    return hashlib.sha256(canonical.encode() + b"".join(digests)).digest()
-
-
-def _known_case(
-    session: Session, clinic_id: UUID, idempotency_key: str, fingerprint: bytes
-) -> Case | None:
-    """Return the case that the same request has made before."""
-    known = session.execute(
-        _KNOWN, {"clinic_id": clinic_id, "idempotency_key": idempotency_key}
-    ).one_or_none()
-    if known is None:
-        return None
-    if known.fingerprint != fingerprint:
-        raise IdempotencyMismatch("This Idempotency-Key was used for another referral.")
-    return session.get_one(Case, known.case_id, options=[selectinload(Case.images)])
-
-
-def _open(session: Session, clinic_id: UUID, idempotency_key: str) -> tuple[int, Policy]:
-    """Take the lock of a request; return the active policy and its version."""
-    opened = session.execute(_OPENING, {"name": f"{clinic_id}/{idempotency_key}"}).one_or_none()
-    if opened is None:
-        raise no_policy()
-    # A lock of the transaction is gone with its process, so no stale "in progress" can remain.
-    if not opened.locked:
-        raise Conflict(
-            "The same request is being handled at this moment.",
-            remedy="Repeat it in a few seconds to get its receipt.",
-            code="request_in_progress",
-        )
-    return opened.id, Policy.model_validate(opened.body)
 
 
 def _inspect(position: int, data: bytes, digest: bytes, metadata: CaseMetadata) -> Image:

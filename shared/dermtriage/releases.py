@@ -35,7 +35,7 @@ def active_release(session: Session) -> Release:
     return release
 
 
-ACTIVE_POLICY = select(PolicyVersion.id, PolicyVersion.body).where(PolicyVersion.active)
+_ACTIVE_POLICY = select(PolicyVersion.id, PolicyVersion.body).where(PolicyVersion.active)
 
 
 def active_policy(session: Session) -> tuple[int, Policy]:
@@ -46,7 +46,7 @@ def active_policy(session: Session) -> tuple[int, Policy]:
     ConfigurationError
         If there is none.
     """
-    version = session.execute(ACTIVE_POLICY).one_or_none()
+    version = session.execute(_ACTIVE_POLICY).one_or_none()
     if version is None:
         raise no_policy()
     return version.id, Policy.model_validate(version.body)
