@@ -2,11 +2,13 @@
 
 import math
 
+import numpy as np
 import pytest
 import torch
 from PIL import Image, ImageDraw, ImageFilter
 
 from dermtriage.quality import quality_reasons
+from dermtriage_worker.ensemble import quality
 from dermtriage_worker.ensemble.preprocessing import prepare
 from dermtriage_worker.ensemble.quality import measure_quality
 
@@ -88,3 +90,22 @@ def test_figures_do_not_depend_on_the_others_of_a_batch() -> None:
     for square, figures in zip(squares, together, strict=True):
         (alone,) = measure_quality([square])
         assert alone == pytest.approx(figures, abs=1e-5)
+
+
+def test_a_border_that_takes_nothing_away_changes_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    squares = [prepare(photograph()), prepare(photograph(at=(0.8, 0.7)))]
+    plain = measure_quality(squares)
+    monkeypatch.setattr(
+        quality,
+        "inside_borders",
+        lambda grey: {index: np.ones(own.shape, bool) for index, own in enumerate(grey)},
+    )
+    for figures, bordered in zip(plain, measure_quality(squares), strict=True):
+        assert bordered == pytest.approx(figures, abs=1e-5)
+
+
+def test_more_photographs_than_are_measured_together_keep_their_order() -> None:
+    levels = range(0, 250, 12)
+    squares = [torch.full((3, 60, 60), level, dtype=torch.uint8) for level in levels]
+    for level, figures in zip(levels, measure_quality(squares), strict=True):
+        assert figures["brightness"] == pytest.approx(level / 255, abs=1e-5)

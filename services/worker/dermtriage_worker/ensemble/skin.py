@@ -5,7 +5,9 @@ Everything here is of n photographs with s pixels a side.
 
 from functools import cache
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional
 
@@ -25,8 +27,9 @@ _SKIN_QUANTILE = 0.7
 
 def grey_levels(values: Tensor) -> Tensor:
     """Return the grey levels of RGB values, shape (n, 3, s, s): shape (n, s, s)."""
-    red, green, blue = _GREY
-    return values[:, 0] * red + values[:, 1] * green + values[:, 2] * blue
+    red, green, blue = values.unbind(1)
+    of_red, of_green, of_blue = _GREY
+    return (red * of_red).add_(green, alpha=of_green).add_(blue, alpha=of_blue)
 
 
 def inside_border(grey: Tensor) -> Tensor:
@@ -42,41 +45,70 @@ def inside_border(grey: Tensor) -> Tensor:
     Tensor
         bool, shape (n, s, s); all of a photograph's where there is no such border.
     """
-    side = grey.shape[-1]
-    radius, ring, pixels = _rings(side)
-    black = grey < _BLACK
-    inside = torch.ones_like(black)
-    # Most photographs have nothing black at their edge, and the rings take their time.
-    dark = torch.nonzero(black[:, radius >= side / 2].any(1)).flatten()
-    for index in dark.tolist():
-        share = torch.bincount(ring, black[index].flatten().float()) / pixels
-        clear = torch.nonzero(share < _BORDER_SHARE).flatten()
-        begin = int(clear[-1]) + 1 if len(clear) else 0
-        if begin >= _INNERMOST_BORDER * side:
-            # What touches the border is half in its shadow, so it is widened by two pixels.
-            inside[index] = ~widened(black[index] & (radius >= begin), 2)
+    inside = torch.ones_like(grey, dtype=torch.bool)
+    for index, own in inside_borders(grey).items():
+        inside[index] = torch.from_numpy(own)
     return inside
 
 
-def widened(chosen: Tensor, pixels: int) -> Tensor:
-    """Return what is chosen and all within so many pixels beside it: bool, (..., h, w)."""
-    padded = functional.pad(chosen.float(), (pixels,) * 4)
-    return box_sum(padded, 2 * pixels + 1) > 0
+def inside_borders(grey: Tensor) -> dict[int, NDArray[np.bool_]]:
+    """Find the photographs that have a dermatoscope's round black border.
+
+    Parameters
+    ----------
+    grey
+        Grey levels in 0..1, shape (n, s, s).
+
+    Returns
+    -------
+    dict
+        For the number of each photograph with a border, and for no other: which of its pixels do
+        not belong to the border, shape (s, s).
+    """
+    side = grey.shape[-1]
+    radius, ring, pixels, outermost = _rings(side)
+    # Most photographs have no black corner, and the rings take their time.
+    corners = grey.flatten(1)[:, outermost].amin(1).tolist()
+    found = {}
+    for index in (index for index, level in enumerate(corners) if level < _BLACK):
+        black = grey[index].numpy() < _BLACK
+        share = np.bincount(ring[black], minlength=len(pixels)) / pixels
+        clear = np.flatnonzero(share < _BORDER_SHARE)
+        begin = clear[-1] + 1 if len(clear) else 0
+        if begin >= _INNERMOST_BORDER * side:
+            # What touches the border is half in its shadow, so it is widened by two pixels.
+            found[index] = ~widened(black & (radius >= begin), 2)
+    return found
 
 
-def box_sum(values: Tensor, side: int) -> Tensor:
-    """Sum over each square of `side` pixels: shape (..., h - side + 1, w - side + 1)."""
-    # Pooling layers take many times as long over a single channel on CPUs.
-    return values.unfold(-2, side, 1).sum(-1).unfold(-1, side, 1).sum(-1)
+def widened(chosen: NDArray[np.bool_], pixels: int) -> NDArray[np.bool_]:
+    """Return what is chosen and all within so many pixels beside it: shape (h, w)."""
+    across = chosen.copy()
+    for step in range(1, pixels + 1):
+        across[:, step:] |= chosen[:, :-step]
+        across[:, :-step] |= chosen[:, step:]
+    around = across.copy()
+    for step in range(1, pixels + 1):
+        around[step:] |= across[:-step]
+        around[:-step] |= across[step:]
+    return around
 
 
 @cache
-def _rings(side: int) -> tuple[Tensor, Tensor, Tensor]:
-    """Each pixel's distance from the centre, the number of its ring, and each ring's pixels."""
-    axis = torch.arange(side) - (side - 1) / 2
-    radius = torch.hypot(axis[:, None], axis[None, :])
-    ring = radius.long().flatten()
-    return radius, ring, torch.bincount(ring)
+def _rings(side: int) -> tuple[NDArray[np.float32], NDArray[np.int64], NDArray[np.int64], Tensor]:
+    """Rings around the centre, each a pixel wide.
+
+    Returns
+    -------
+    tuple
+        Each pixel's distance from the centre and the number of its ring, shape (s, s); each
+        ring's pixels; and the places of those of the outermost ring among all s * s.
+    """
+    axis = np.arange(side, dtype=np.float32) - (side - 1) / 2
+    radius = np.hypot(axis[:, None], axis[None, :])
+    ring = radius.astype(np.int64)
+    outermost = np.flatnonzero(ring == ring.max())
+    return radius, ring, np.bincount(ring.flatten()), torch.from_numpy(outermost)
 
 
 def skin_cells(values: Tensor, inside: Tensor) -> tuple[Tensor, Tensor, Tensor]:
@@ -92,14 +124,38 @@ def skin_cells(values: Tensor, inside: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     Returns
     -------
     tuple
-        Colours of the cells, shape (n, 3, c, c); which of them lie inside, shape (n, c, c); and
-        the skin's colour, shape (n, 3): the median of the brighter cells.
+        As `skin_among` returns it.
     """
-    share = functional.avg_pool2d(inside.float(), CELL)
-    cells = functional.avg_pool2d(values * inside[:, None], CELL)
+    return skin_among(average_cells(values * inside[:, None]), average_cells(inside.float()))
+
+
+def average_cells(values: Tensor) -> Tensor:
+    """Average over cells: shape (n, s, s) or (n, m, s, s) becomes (n, c, c) or (n, m, c, c)."""
+    return functional.avg_pool2d(values, CELL)
+
+
+def skin_among(cells: Tensor, share: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """Find the colour of the skin among averages over cells.
+
+    Parameters
+    ----------
+    cells
+        Colours, 0..1, shape (n, 3, c, c); averaged with black for what is not inside the border.
+    share
+        How much of each cell is inside, 0..1, shape (n, c, c).
+
+    Returns
+    -------
+    tuple
+        Colours of what is inside, shape (n, 3, c, c); which cells are so for the most part, shape
+        (n, c, c); and the skin's colour, shape (n, 3): the median of the brighter cells.
+    """
     cells = cells / share[:, None].clamp_min(1e-6)
     seen = share > 0.5
     grey = cells.mean(1).flatten(1).masked_fill(~seen.flatten(1), torch.nan)
     bright = grey >= torch.nanquantile(grey, _SKIN_QUANTILE, dim=1, keepdim=True)
-    skin = cells.flatten(2).masked_fill(~bright[:, None], torch.nan).nanmedian(2).values
-    return cells, seen, skin
+    # NumPy sorts in a twentieth of torch's time, and in a fifth of its median's.
+    ordered = np.sort(cells.flatten(2).masked_fill(~bright[:, None], torch.inf).numpy())
+    middle = (bright.sum(1) - 1) // 2
+    skin = torch.from_numpy(ordered).gather(2, middle[:, None, None].expand(-1, 3, 1))
+    return cells, seen, skin[:, :, 0]
