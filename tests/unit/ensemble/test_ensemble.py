@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 import torch
 from PIL import Image
+from safetensors.torch import load
 from torch import Tensor
 
 from dermtriage.errors import ConfigurationError, ReleaseInvalid
@@ -16,6 +17,7 @@ from dermtriage_worker.ensemble.device import DeviceOutOfMemory, alone, choose_c
 from dermtriage_worker.ensemble.ensemble import Ensemble
 from dermtriage_worker.ensemble.manifest import MANIFEST_NAME
 from dermtriage_worker.ensemble.metadata import WIDTH
+from dermtriage_worker.ensemble.packing import pack_tensors
 from dermtriage_worker.ensemble.tiny import build_tiny_release
 from dermtriage_worker.ensemble.views import dihedral_view
 
@@ -133,6 +135,20 @@ def test_missing_file_is_refused(copy: Path) -> None:
 def test_unknown_file_is_refused(copy: Path) -> None:
     (copy / "extra.bin").write_bytes(b"")
     with pytest.raises(ReleaseInvalid, match=r"extra\.bin"):
+        Ensemble.load(copy, "cpu")
+
+
+def test_weights_that_are_no_numbers_are_refused(copy: Path) -> None:
+    """Activations that are bounded within a convolution would make sound scores of them."""
+    state = load((copy / "tiny_a.safetensors").read_bytes())
+    next(weight for weight in state.values() if weight.ndim == 4)[0, 0, 0, 0] = torch.nan
+    reference = pack_tensors(copy, "tiny_a.safetensors", state)
+    path = copy / MANIFEST_NAME
+    content = json.loads(path.read_text())
+    (member,) = (one for one in content["members"] if one["file"] == reference.file)
+    member["sha256"] = reference.sha256
+    path.write_text(json.dumps(content))
+    with pytest.raises(ReleaseInvalid, match="no numbers"):
         Ensemble.load(copy, "cpu")
 
 

@@ -18,14 +18,18 @@ from dermtriage_worker.ensemble.passes import make_pass
 CPU = torch.device("cpu")
 SIDE = 64
 
-pytestmark = pytest.mark.skipif(not can_fuse(CPU), reason="torch was built without oneDNN")
+pytestmark = pytest.mark.skipif(
+    not can_fuse(CPU, torch.float32), reason="torch was built without oneDNN"
+)
 
 
 @pytest.fixture(autouse=True)
-def _threads() -> Iterator[None]:
-    before = torch.get_num_threads()
+def _as_before() -> Iterator[None]:
+    threads = torch.get_num_threads()
+    can_fuse.cache_clear()
     yield
-    torch.set_num_threads(before)
+    can_fuse.cache_clear()
+    torch.set_num_threads(threads)
 
 
 def _convolutions(network: nn.Module) -> int:
@@ -106,9 +110,30 @@ def test_threads_do_not_change_a_figure(dtype: torch.dtype) -> None:
     assert torch.equal(said[2], said[0])
 
 
+def test_operators_that_refuse_are_not_used(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_: object) -> None:
+        raise RuntimeError("not for this processor")
+
+    assert can_fuse(CPU, torch.bfloat16)
+    can_fuse.cache_clear()
+    monkeypatch.setattr(FusedConvolution, "forward", refuse)
+    assert not can_fuse(CPU, torch.bfloat16)
+    assert not can_fuse(torch.device("meta"), torch.float32)
+
+
+def test_other_paddings_stay_as_they_are() -> None:
+    plain = nn.Sequential(nn.Conv2d(3, 4, 3, padding=1, padding_mode="reflect")).eval()
+    quick = fused(plain)
+    assert _convolutions(quick) == 1
+    values = torch.randn(1, 3, SIDE, SIDE)
+    with torch.inference_mode():
+        assert torch.equal(quick(values), plain(values))
+
+
 def test_a_cpu_without_onednn_says_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
     compute = Compute(CPU, torch.float32, chunk=1)
     with_it = make_pass([_network("lesionnet_tiny", compute)], SIDE, compute)
+    can_fuse.cache_clear()
     monkeypatch.setattr(torch.backends.mkldnn, "is_available", lambda: False)
     network = _network("lesionnet_tiny", compute)
     assert not any(isinstance(module, FusedConvolution) for module in network.modules())

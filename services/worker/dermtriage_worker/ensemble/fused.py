@@ -7,6 +7,7 @@ that ``torch.compile`` takes as well, but without the compiler that it needs.
 
 import copy
 import warnings
+from functools import cache
 from operator import attrgetter
 
 import torch
@@ -86,9 +87,21 @@ class _Step(nn.Module):
         )
 
 
-def can_fuse(device: torch.device) -> bool:
-    """Whether oneDNN computes on a device: on most CPUs."""
-    return device.type == "cpu" and torch.backends.mkldnn.is_available()  # type: ignore[no-untyped-call]
+@cache
+def can_fuse(device: torch.device, dtype: torch.dtype) -> bool:
+    """Whether oneDNN convolves on a device in a precision: on most CPUs.
+
+    It is tried, since not every build of torch has these operators for every processor.
+    """
+    if device.type != "cpu" or not torch.backends.mkldnn.is_available():  # type: ignore[no-untyped-call]
+        return False
+    plain = nn.Sequential(nn.Conv2d(8, 8, 1), nn.ReLU6()).eval().to(dtype)
+    values = torch.ones(1, 8, 4, 4, dtype=dtype)
+    try:
+        with torch.inference_mode():
+            return torch.allclose(fused(plain)(values), plain(values), atol=0.1)
+    except (AttributeError, RuntimeError):
+        return False
 
 
 def fused(network: nn.Module) -> nn.Module:
@@ -98,7 +111,7 @@ def fused(network: nn.Module) -> nn.Module:
         # Batch norms that were folded left nothing between a convolution and its activation.
         left = [(n, c) for n, c in parent.named_children() if not isinstance(c, nn.Identity)]
         for index, (name, child) in enumerate(left):
-            if not isinstance(child, nn.Conv2d):
+            if not isinstance(child, nn.Conv2d) or child.padding_mode != "zeros":
                 continue
             after, activation = left[index + 1] if index + 1 < len(left) else ("", None)
             bounds = None

@@ -55,7 +55,8 @@ class Network(nn.Module):
         network.requires_grad_(False)
         self._network = network.to(compute.device).to(memory_format=torch.channels_last)
         self._patient = patient_branch(network)
-        scoring = fused(self._network) if can_fuse(compute.device) else self._network
+        quick = can_fuse(compute.device, compute.dtype)
+        scoring = fused(self._network) if quick else self._network
         self._staged = _Staged(scoring, TAPS.get(member.architecture, ()))
 
     @property
@@ -109,7 +110,7 @@ def load_network(folder: Path, member: Member, release: str, compute: Compute) -
     Raises
     ------
     ReleaseInvalid
-        If the file is missing, altered, or does not fit its architecture.
+        If the file is missing, altered, does not fit its architecture, or holds what is no number.
     """
     # The bytes that were verified are the bytes that are loaded: the file is read once.
     content = read_verified(folder, member, release)
@@ -119,13 +120,17 @@ def load_network(folder: Path, member: Member, release: str, compute: Compute) -
             f"{where} is of the unknown architecture {member.architecture!r}.",
             remedy="Install the version of dermtriage that the release was made for.",
         )
+    remedy = "Restore the release from its source, or build it again."
     try:
-        return Network(member, load_safetensors(content), compute)
+        network = Network(member, load_safetensors(content), compute)
     except (SafetensorError, RuntimeError) as error:
         raise ReleaseInvalid(
-            f"{where} does not fit its architecture {member.architecture}.",
-            remedy="Restore the release from its source, or build it again.",
+            f"{where} does not fit its architecture {member.architecture}.", remedy=remedy
         ) from error
+    # Fused activations bring what is no number within their bounds: the score would look sound.
+    if not all(weight.isfinite().all() for weight in network.parameters()):
+        raise ReleaseInvalid(f"{where} holds weights that are no numbers.", remedy=remedy)
+    return network
 
 
 class _Staged(nn.Module):
