@@ -4,7 +4,6 @@ Keys are made of our own identifiers alone. The two last hexadecimal digits come
 identifiers sort by time and a store wants its load spread over prefixes.
 """
 
-import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import datetime, timedelta
@@ -17,6 +16,7 @@ from obstore.exceptions import BaseError
 from obstore.store import LocalStore, from_url
 
 from dermtriage.errors import NotFound, Unavailable
+from dermtriage.files import LocalFiles
 from dermtriage.settings import Settings
 
 Kind = Literal["originals", "renditions", "heat_maps"]
@@ -52,12 +52,11 @@ class ImageStore:
     """
 
     def __init__(self, url: str, timeout: float) -> None:
-        self._folder: Path | None = None
-        self._durable: set[Path] = set()
+        self._files: LocalFiles | None = None
         with _outage_as_unavailable():
             if url.startswith("file:"):
                 self._store = from_url(url, mkdir=True)
-                self._folder = Path(str(cast(LocalStore, self._store).prefix))
+                self._files = LocalFiles(Path(str(cast(LocalStore, self._store).prefix)))
             else:
                 self._store = from_url(
                     url,
@@ -73,7 +72,7 @@ class ImageStore:
 
     def put_original(self, image_id: UUID, data: bytes) -> None:
         """Keep the bytes of a photograph as they arrived; they have reached the disk on return."""
-        self._put(_key("originals", image_id), data)
+        self._put(_key("originals", image_id), data, durable=True)
 
     def get_original(self, image_id: UUID) -> bytes:
         """Return the bytes of a photograph as they arrived."""
@@ -89,9 +88,8 @@ class ImageStore:
 
     def put_rendition(self, image_id: UUID, data: bytes) -> None:
         """Keep the rendition of a photograph, in place of any earlier one."""
-        with _outage_as_unavailable():
-            # No fsync: a rendition lost to a power cut is made again from its original.
-            obstore.put(self._store, _key("renditions", image_id), data)
+        # A rendition lost to a power cut is made again from its original.
+        self._put(_key("renditions", image_id), data)
 
     def get_rendition(self, image_id: UUID) -> bytes:
         """Return the rendition of a photograph."""
@@ -99,9 +97,8 @@ class ImageStore:
 
     def put_heat_map(self, image_id: UUID, release: str, data: bytes) -> None:
         """Keep the heat map by which a release explains a photograph's score."""
-        with _outage_as_unavailable():
-            # No fsync: the score stands without it.
-            obstore.put(self._store, f"{_key('heat_maps', image_id)}/{release}", data)
+        # The score stands without it.
+        self._put(f"{_key('heat_maps', image_id)}/{release}", data)
 
     def get_heat_map(self, image_id: UUID, release: str) -> bytes:
         """Return the heat map by which a release explains a photograph's score."""
@@ -128,25 +125,19 @@ class ImageStore:
                 "The image store loses what is written to it.", code="store_unavailable"
             ) from error
 
-    def _put(self, key: str, data: bytes) -> None:
+    def _put(self, key: str, data: bytes, *, durable: bool = False) -> None:
         with _outage_as_unavailable():
-            obstore.put(self._store, key, data)
-            if self._folder is not None:
-                # An object store answers when the object is durable; a file system does not.
-                path = self._folder / key
-                _to_disk(path)
-                _to_disk(path.parent)
-                # The folder of a prefix may be new, so once its own parent is told too.
-                if path.parent not in self._durable:
-                    _to_disk(path.parent.parent)
-                    self._durable.add(path.parent)
+            if self._files is not None:
+                self._files.write(key, data, durable=durable)
+            else:
+                # An object store answers when the object is durable.
+                obstore.put(self._store, key, data)
 
     def _get(self, key: str) -> bytes:
         with _outage_as_unavailable():
             try:
-                if self._folder is not None:
-                    # The way through the library's threads takes longer than reading the file.
-                    return (self._folder / key).read_bytes()
+                if self._files is not None:
+                    return self._files.read(key)
                 return bytes(obstore.get(self._store, key).bytes())
             except FileNotFoundError:
                 self._require_originals()
@@ -157,11 +148,3 @@ class ImageStore:
         # that is missing: a disk that is not mounted, or a bucket of another name.
         if not any(obstore.list(self._store, "originals")):
             raise Unavailable("The image store is empty.", code="store_unavailable")
-
-
-def _to_disk(path: Path) -> None:
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

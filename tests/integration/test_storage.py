@@ -1,5 +1,6 @@
 """The local store: what is put is there, what is not is told apart from an outage."""
 
+import errno
 import os
 from datetime import timedelta
 from pathlib import Path
@@ -11,6 +12,8 @@ from dermtriage.db import new_id, utcnow
 from dermtriage.errors import NotFound, Unavailable
 from dermtriage.settings import Settings
 from dermtriage.storage import ImageStore
+
+HOUR = timedelta(hours=1)
 
 
 @pytest.fixture
@@ -32,6 +35,56 @@ def test_what_is_put_is_there(store: ImageStore, folder: Path) -> None:
     assert files(folder) == {f"originals/a6/{image_id}", f"renditions/a6/{image_id}"}
     store.delete_original(image_id)
     assert store.get_rendition(image_id) == b"second"
+
+
+def test_a_photograph_that_does_not_fit_leaves_nothing(
+    store: ImageStore, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(_: int) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    image_id = new_id()
+    store.put_rendition(image_id, b"as it was")
+    before = files(folder)
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises(Unavailable):
+        store.put_original(image_id, b"x")
+    assert files(folder) == before
+
+
+def test_what_a_dead_process_began_to_write_is_no_original(store: ImageStore, folder: Path) -> None:
+    image_id = new_id()
+    store.put_original(image_id, b"x")
+    (path,) = (folder / name for name in files(folder))
+    os.link(path, path.with_name(f"{path.name}#12"))
+    listed = [each for page in store.originals_before(utcnow() + HOUR) for each in page]
+    assert listed == [image_id]
+
+
+def test_originals_have_reached_the_disk_before_they_are_known(
+    store: ImageStore, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The bytes, then the name in its folder, then the folder's name where it is new."""
+    told: list[tuple[str, bool]] = []
+    sync = os.fsync
+
+    def spy(descriptor: int) -> None:
+        path = Path(f"/proc/self/fd/{descriptor}").readlink()
+        told.append((str(path.relative_to(folder)).partition("#")[0], path.is_dir()))
+        sync(descriptor)
+
+    monkeypatch.setattr(os, "fsync", spy)
+    first, second = UUID(int=0x1A6), UUID(int=0x2A6)
+    for image_id in (first, second):
+        store.put_original(image_id, b"x")
+        store.put_rendition(image_id, b"x")
+    assert told == [
+        (f"originals/a6/{first}", False),
+        ("originals/a6", True),
+        ("originals", True),
+        (f"originals/a6/{second}", False),
+        ("originals/a6", True),
+    ]
 
 
 def test_what_is_not_there_is_not_found(store: ImageStore) -> None:
@@ -86,5 +139,5 @@ def test_old_originals_are_listed(store: ImageStore, folder: Path) -> None:
     foreign.write_text("put there by somebody")
     for path in (folder / "originals" / old.hex[-2:] / str(old), foreign):
         os.utime(path, (0, 0))
-    hour_ago = utcnow() - timedelta(hours=1)
+    hour_ago = utcnow() - HOUR
     assert [image_id for page in store.originals_before(hour_ago) for image_id in page] == [old]
