@@ -91,7 +91,7 @@ def begin(session: Session, request: Request) -> Opened:
         If there is no policy.
     """
     name = f"{request.clinic_id}/{request.key}"
-    opened = session.execute(_OPENING, {"name": name, **_bound(request)}).one_or_none()
+    opened = session.connection().execute(_OPENING, {"name": name, **_bound(request)}).one_or_none()
     if opened is None:
         raise no_policy()
     # A lock of the transaction is gone with its process, so no stale "in progress" can remain.
