@@ -1,5 +1,6 @@
 """Who asks: a clinic by its API key or a clinician by a session, both as a bearer token."""
 
+import time
 from dataclasses import dataclass
 from typing import Annotated, Literal
 from uuid import UUID
@@ -54,6 +55,31 @@ def authenticate(services: Services, authorization: str | None) -> Principal:
             return Principal("clinic", clinic_id, name, token)
         clinician = accounts.authenticate_clinician(session, token=token, secret_key=secret_key)
         return Principal("clinician", clinician.id, clinician.username, token)
+
+
+class Admitted:
+    """Clinics whose keys were valid a moment ago; each upload of a rush would ask the same again.
+
+    For uploads alone: for that moment a key that was revoked may still bring a case, but it reads
+    nothing. For one thread.
+    """
+
+    SECONDS = 2.0
+    MOST = 1024
+
+    def __init__(self) -> None:
+        self._until: dict[str, tuple[float, Principal]] = {}
+
+    def find(self, authorization: str | None) -> Principal | None:
+        """Return the clinic that sent this Authorization header a moment ago."""
+        until, principal = self._until.get(authorization or "", (0.0, None))
+        return principal if time.monotonic() < until else None
+
+    def add(self, authorization: str, principal: Principal) -> None:
+        """Remember a clinic that was authenticated just now."""
+        if len(self._until) >= self.MOST:
+            self._until.clear()
+        self._until[authorization] = (time.monotonic() + self.SECONDS, principal)
 
 
 # The gate has authenticated before any route is reached; these only describe it in OpenAPI.

@@ -12,7 +12,7 @@ from anyio.to_thread import run_sync
 from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from dermtriage_api.auth import authenticate
+from dermtriage_api.auth import Admitted, authenticate
 from dermtriage_api.problems import FORESEEN, RETRY_AFTER, Refusal, problem_response
 from dermtriage_api.services import Services
 
@@ -37,6 +37,7 @@ class Gate:
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
         self._arriving = 0
+        self._admitted = Admitted()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Let one request through, or answer why not."""
@@ -50,7 +51,7 @@ class Gate:
         answer = _Answer(send, body)
         room = body.at_most if upload else 0
         try:
-            await _authenticate(scope, services)
+            await self._authenticate(scope, services, upload=upload)
             body.check_declared()
             self._check_room(room, limit)
         except FORESEEN as error:
@@ -62,6 +63,17 @@ class Gate:
         finally:
             self._arriving -= room
 
+    async def _authenticate(self, scope: Scope, services: Services, *, upload: bool) -> None:
+        if not scope["path"].startswith("/v1/") or (scope["method"], scope["path"]) == _LOGIN:
+            return
+        authorization = Headers(scope=scope).get("authorization")
+        principal = self._admitted.find(authorization) if upload else None
+        if principal is None:
+            principal = await run_sync(authenticate, services, authorization)
+            if upload and principal.is_clinic and authorization is not None:
+                self._admitted.add(authorization, principal)
+        scope.setdefault("state", {})["principal"] = principal
+
     def _check_room(self, room: int, limit: int) -> None:
         if room and self._arriving + room > FULL_UPLOADS_AT_ONCE * limit:
             raise Refusal(
@@ -71,13 +83,6 @@ class Gate:
                 remedy="Send the same request again in a few seconds.",
                 headers={"Retry-After": RETRY_AFTER},
             )
-
-
-async def _authenticate(scope: Scope, services: Services) -> None:
-    if scope["path"].startswith("/v1/") and (scope["method"], scope["path"]) != _LOGIN:
-        authorization = Headers(scope=scope).get("authorization")
-        principal = await run_sync(authenticate, services, authorization)
-        scope.setdefault("state", {})["principal"] = principal
 
 
 class _Body:

@@ -5,15 +5,19 @@ import json
 from collections.abc import Iterable
 from types import SimpleNamespace
 from typing import Any
+from uuid import UUID
 
 import pytest
 
 from dermtriage.errors import NotAuthenticated, Unavailable
 from dermtriage.settings import Settings
-from dermtriage_api import gate
+from dermtriage_api import auth, gate
+from dermtriage_api.auth import Admitted, Principal
 from dermtriage_api.gate import FULL_UPLOADS_AT_ONCE, MAX_JSON_BYTES, Gate
 
 LIMIT = 1000
+CLINIC = Principal("clinic", UUID(int=1), "Aldea Norte", "x")
+CLINICIAN = Principal("clinician", UUID(int=2), "ana", "x")
 settings = Settings.model_construct(max_request_bytes=LIMIT, body_timeout=0.05)
 
 
@@ -103,7 +107,7 @@ class Exchange:
 @pytest.fixture(autouse=True)
 def _quick(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(gate, "LINGER", 0.05)
-    monkeypatch.setattr(gate, "authenticate", lambda *_: "somebody")
+    monkeypatch.setattr(gate, "authenticate", lambda *_: CLINIC)
 
 
 def go(app: Reader, *args: Any, **options: Any) -> Exchange:
@@ -125,7 +129,7 @@ def test_a_body_within_the_limits_passes_whole() -> None:
     app = Reader()
     exchange = go(app, [b"a" * 600, b"b" * 400])
     assert (exchange.status, app.read) == (200, b"a" * 600 + b"b" * 400)
-    assert app.principal == "somebody"
+    assert app.principal == CLINIC
     assert b"connection" not in exchange.headers
 
 
@@ -169,6 +173,48 @@ def test_who_is_not_known_is_not_read(
     app = Reader()
     exchange = go(app, [b"a"], whole=False)
     assert (exchange.status, app.called) == (status, False)
+
+
+@pytest.mark.parametrize(
+    ("principal", "method", "path", "waits", "asked"),
+    [
+        (CLINIC, "POST", "/v1/cases", 0.0, 1),
+        (CLINIC, "POST", "/v1/cases", Admitted.SECONDS, 2),
+        (CLINIC, "GET", "/v1/cases", 0.0, 2),
+        (CLINICIAN, "POST", "/v1/cases", 0.0, 2),
+    ],
+)
+def test_a_clinic_that_was_known_a_moment_ago_uploads_without_a_question(
+    principal: Principal,
+    method: str,
+    path: str,
+    waits: float,
+    asked: int,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    questions, now = [], [100.0]
+    monkeypatch.setattr(gate, "authenticate", lambda *a: questions.append(a) or principal)
+    monkeypatch.setattr(auth, "time", SimpleNamespace(monotonic=lambda: now[0]))
+    app = Reader()
+
+    async def twice() -> None:
+        one = Gate(app)
+        await Exchange(one, [b"a"], method=method, path=path).run()
+        now[0] += waits
+        app.principal = None
+        await Exchange(one, [b"a"], method=method, path=path).run()
+
+    asyncio.run(twice())
+    assert (len(questions), app.principal) == (asked, principal)
+
+
+def test_few_are_remembered() -> None:
+    admitted = Admitted()
+    for number in range(3 * Admitted.MOST):
+        admitted.add(f"Bearer {number}", CLINIC)
+    assert admitted.find(f"Bearer {number}") == CLINIC
+    assert admitted.find("Bearer 0") is None
+    assert admitted.find(None) is None
 
 
 def test_what_is_refused_is_drained_for_its_sender() -> None:
