@@ -83,8 +83,15 @@ def utcnow() -> datetime:
     return datetime.now(UTC)
 
 
-def make_engine(settings: Settings) -> Engine:
-    """Build the pool of a process; connections are made when first needed."""
+def make_engine(settings: Settings, *, durable: bool = True) -> Engine:
+    """Build the pool of a process; connections are made when first needed.
+
+    Parameters
+    ----------
+    durable
+        Whether a commit waits for the disk. What does not may be forgotten if the database's
+        machine fails within a second; never a part of it, nor anything before it.
+    """
     settings.require("database_url")
     engine = create_engine(
         settings.database_url,
@@ -102,7 +109,7 @@ def make_engine(settings: Settings) -> Engine:
             "keepalives_interval": 5,
             "keepalives_count": 3,
             "options": "-c timezone=UTC -c idle_in_transaction_session_timeout=60s"
-            " -c statement_timeout=60s",
+            f" -c statement_timeout=60s -c synchronous_commit={'on' if durable else 'off'}",
         },
     )
     _ask_idle_connections(engine)

@@ -1,13 +1,14 @@
 """What every user of the database may rely on."""
 
 import pytest
-from sqlalchemy import text
+from sqlalchemy import select, text
 from sqlalchemy.exc import DataError, IntegrityError
 from sqlalchemy.orm import Session, sessionmaker
 
 from dermtriage import db
 from dermtriage.db import new_id, outage_as_unavailable
 from dermtriage.errors import Unavailable
+from dermtriage.models import AuditEntry
 from dermtriage.settings import Settings
 
 
@@ -53,6 +54,29 @@ def test_other_errors_are_no_outage(sessions: sessionmaker[Session]) -> None:
 def test_the_clock_of_every_connection_is_utc(sessions: sessionmaker[Session]) -> None:
     with sessions() as session:
         assert session.scalar(text("SHOW timezone")) == "UTC"
+
+
+@pytest.mark.parametrize(("durable", "waits"), [(True, "on"), (False, "off")])
+def test_a_commit_waits_for_the_disk_where_it_has_to(
+    settings: Settings, durable: bool, waits: str
+) -> None:
+    engine = db.make_engine(settings, durable=durable)
+    with engine.connect() as connection:
+        assert connection.scalar(text("SHOW synchronous_commit")) == waits
+    engine.dispose()
+
+
+def test_rows_of_one_table_may_set_different_columns(sessions: sessionmaker[Session]) -> None:
+    quoted = '"Aldea" \\ Ñorte'
+    first = AuditEntry(actor_kind="clinic", actor_id=new_id(), action=quoted, detail={"n": "1"})
+    second = AuditEntry(actor_kind="operator", action="x", case_id=new_id())
+    with sessions.begin() as session:
+        db.insert_rows(session, [first, second])
+    with sessions() as session:
+        rows = session.scalars(select(AuditEntry).order_by(AuditEntry.actor_kind)).all()
+    one, other = ((row.actor_id, row.case_id, row.action, row.detail) for row in rows)
+    assert one == (first.actor_id, None, quoted, {"n": "1"})
+    assert other == (None, second.case_id, "x", {})
 
 
 def test_identifiers_sort_by_the_time_they_were_made() -> None:
