@@ -20,7 +20,7 @@ from tempfile import TemporaryDirectory
 import torch
 from rich.console import Console
 
-from bench import acceptance, memory, phone, report, served, worklist
+from bench import acceptance, memory, phone, report, retriage, served, worklist
 from bench.photographs import draw
 from bench.releases import REFERENCE, add_reference
 from dermtriage.settings import get_settings
@@ -71,6 +71,10 @@ class Bench:
     def worklist(self) -> object:
         """Measure pages and claims over a small and a large backlog."""
         return asdict(worklist.measure(on_step=self._say))
+
+    def retriage(self) -> object:
+        """Change the policy of a large backlog."""
+        return asdict(retriage.measure(self._folder / "retriage", on_step=self._say))
 
     def peers(self) -> object:
         """Measure others on the same members and photographs, with the reference member too."""

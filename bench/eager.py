@@ -11,6 +11,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from statistics import median
+from unittest.mock import patch
 
 import torch
 from PIL import Image
@@ -19,12 +20,14 @@ from torch import Tensor, nn
 
 from dermtriage.states import CLASSES
 from dermtriage.triage import Finding, triage_image
+from dermtriage_worker.ensemble import network
 from dermtriage_worker.ensemble.calibration import calibrated, disagreement, severe_probability
 from dermtriage_worker.ensemble.device import Compute, choose_compute
 from dermtriage_worker.ensemble.ensemble import Ensemble
 from dermtriage_worker.ensemble.manifest import Manifest
 from dermtriage_worker.ensemble.members import create_network
 from dermtriage_worker.ensemble.network import load_network
+from dermtriage_worker.ensemble.passes import Pass
 from dermtriage_worker.ensemble.preprocessing import normalise
 from dermtriage_worker.ensemble.views import dihedral_view
 
@@ -61,17 +64,17 @@ class Eager:
         """Logits of each member, averaged over its views."""
         batch = torch.stack(list(squares))
         said = []
-        for network, member in zip(self._networks, self._manifest.members, strict=True):
+        for one, member in zip(self._networks, self._manifest.members, strict=True):
             upright = normalise(batch, member.input_size, member.mean, member.std)
-            views = [network(dihedral_view(upright, index)) for index in range(member.views)]
+            views = [one(dihedral_view(upright, index)) for index in range(member.views)]
             said.append(torch.stack(views).mean(0))
         return said
 
 
 def _network(file: Path, architecture: str) -> nn.Module:
-    network = create_network(architecture, len(CLASSES)).eval()
-    network.load_state_dict({name: value.float() for name, value in load_file(file).items()})
-    return network
+    made = create_network(architecture, len(CLASSES)).eval()
+    made.load_state_dict({name: value.float() for name, value in load_file(file).items()})
+    return made
 
 
 def compare(folder: Path, release: Path) -> Compared:
@@ -95,6 +98,12 @@ def compare(folder: Path, release: Path) -> Compared:
         layouts["half precision"] = lambda: full.predict(some)
     other = _ensemble(release, manifest, Compute(served.device, served.dtype, BATCH))
     layouts["one photograph a pass"] = lambda: other.predict(some)
+    with patch.object(network, "can_fuse", return_value=False):
+        loose = _ensemble(release, manifest, served)
+    layouts["convolutions laid out and fused with their activations"] = lambda: loose.predict(some)
+    spoken = _ensemble(release, manifest, served)
+    spoken._pass = Pass(spoken.networks).eval()
+    layouts["recording a pass once"] = lambda: spoken.predict(some)
     rates = _rates(layouts)
     largest, changed = _differences(ensemble, eager, squares)
     return Compared(

@@ -150,7 +150,7 @@ def _limit(rounds: Sequence[Results]) -> str:
 def _eager(results: Results) -> Iterator[Row]:
     one = results["eager"]
     yield Row(
-        f"the ensemble as served: {one['images_per_second']:.1f} images/s",
+        f"the ensemble as served, one core: {one['images_per_second']:.1f} images/s",
         "the same members one after another in eager float32:"
         f" {one['eager_images_per_second']:.1f} images/s",
         f"{one['images_per_second'] / one['eager_images_per_second']:.2f}",
@@ -158,7 +158,7 @@ def _eager(results: Results) -> Iterator[Row]:
     )
     for name, rate in one["without"].items():
         yield Row(
-            "the ensemble as served",
+            "the ensemble as served, one core",
             f"without {name}: {rate:.1f} images/s",
             f"{one['images_per_second'] / rate:.2f}",
             "",
@@ -225,12 +225,24 @@ def _memory(results: Results) -> Iterator[Row]:
         )
 
 
+def _retriage(results: Results) -> Iterator[Row]:
+    one = results["retriage"]
+    yield Row(
+        f"another policy over {one['cases']:,} cases, of which {one['changed']:,} change:"
+        f" {one['seconds']:.0f} s",
+        f"the same as a dry run: {one['dry_run_seconds']:.0f} s",
+        f"{one['seconds'] / one['dry_run_seconds']:.2f}",
+        "under a minute",
+    )
+
+
 _PARTS = {
     "eager": _eager,
     "acceptance": _acceptance,
     "phone": _phone,
     "worklist": _worklist,
     "memory": _memory,
+    "retriage": _retriage,
 }
 
 
