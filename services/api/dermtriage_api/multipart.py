@@ -27,11 +27,12 @@ MAX_KEY_LENGTH = 255
 class Referral:
     """What one request to create a case brought."""
 
+    idempotency_key: str
     metadata: CaseMetadata
     files: list[bytes]
 
 
-async def _idempotency_key(request: Request, _: ClinicDep) -> str:
+def _idempotency_key(request: Request) -> str:
     key = request.headers.get("idempotency-key", "").strip()
     if not key:
         raise refused_field(
@@ -54,11 +55,9 @@ async def _idempotency_key(request: Request, _: ClinicDep) -> str:
     return key
 
 
-IdempotencyKeyDep = Annotated[str, Depends(_idempotency_key)]
-
-
-async def _referral(request: Request, _: IdempotencyKeyDep, services: ServicesDep) -> Referral:
-    # The parameter in the middle is asked for so that the key is judged before the body is read.
+async def _referral(request: Request, _: ClinicDep, services: ServicesDep) -> Referral:
+    # Who sends and under which key is judged before the body is read.
+    key = _idempotency_key(request)
     kind, options = parse_options_header(request.headers.get("content-type"))
     if kind != b"multipart/form-data":
         raise Refusal(
@@ -89,7 +88,7 @@ async def _referral(request: Request, _: IdempotencyKeyDep, services: ServicesDe
             parser.write(chunk)
     except FormParserError as error:
         raise _malformed() from error
-    return parts.referral()
+    return Referral(key, *parts.whole())
 
 
 ReferralDep = Annotated[Referral, Depends(_referral)]
@@ -183,8 +182,8 @@ class _Parts:
     def finish(self) -> None:
         self.finished = True
 
-    def referral(self) -> Referral:
-        """Return the whole, once the body has come to its end."""
+    def whole(self) -> tuple[CaseMetadata, list[bytes]]:
+        """Return metadata and files, once the body has come to its end."""
         if not self.finished:
             raise _malformed()
         if self.metadata is None:
@@ -205,7 +204,7 @@ class _Parts:
             metadata = CaseMetadata.model_validate_json(self.metadata)
         except ValidationError as error:
             raise invalid(error, within="metadata") from None
-        return Referral(metadata, self.files)
+        return metadata, self.files
 
     def _bound_header(self) -> None:
         if len(self._header) + len(self._value) > MAX_PART_HEADER_BYTES:

@@ -39,8 +39,10 @@ def read(pieces: list[bytes]) -> Referral:
         return {"type": "http.request", "body": left.pop(0), "more_body": bool(left)}
 
     content_type = b"multipart/form-data; boundary=" + BOUNDARY
-    scope = {"type": "http", "method": "POST", "headers": [(b"content-type", content_type)]}
-    return asyncio.run(multipart._referral(Request(scope, receive), "key", services))
+    headers = [(b"content-type", content_type), (b"idempotency-key", b"key")]
+    scope = {"type": "http", "method": "POST", "headers": headers}
+    clinic: Any = None
+    return asyncio.run(multipart._referral(Request(scope, receive), clinic, services))
 
 
 @given(
@@ -55,6 +57,7 @@ def test_pieces_do_not_matter(files: list[bytes], cuts: list[int]) -> None:
     referral = read(pieces)
 
     assert referral.files == files
+    assert referral.idempotency_key == "key"
     assert referral.metadata.images[0].sha256 == "0" * 64
 
 

@@ -15,7 +15,7 @@ from dermtriage.referrals import changed_cases, own_case
 from dermtriage.worklist import read_case
 from dermtriage_api.auth import ClinicDep, PrincipalDep
 from dermtriage_api.caching import revalidated
-from dermtriage_api.multipart import IdempotencyKeyDep, Referral, ReferralDep
+from dermtriage_api.multipart import Referral, ReferralDep
 from dermtriage_api.openapi import REFERRAL_BODY, Responses, errors
 from dermtriage_api.schemas.cases import CaseView, ChangesView, ReceiptView
 from dermtriage_api.schemas.review import Review
@@ -34,12 +34,7 @@ _NOT_MODIFIED: Responses = {304: {"description": "You have just that."}}
     responses=errors(400, 401, 403, 408, 409, 413, 415, 422, 503),
     openapi_extra=REFERRAL_BODY,
 )
-def create_case(
-    clinic: ClinicDep,
-    idempotency_key: IdempotencyKeyDep,
-    referral: ReferralDep,
-    services: ServicesDep,
-) -> Response:
+def create_case(clinic: ClinicDep, referral: ReferralDep, services: ServicesDep) -> Response:
     """Take in one lesion of one patient, safely, and score it soon.
 
     The body is `multipart/form-data`: a part `metadata` (JSON) and a part `images` for each
@@ -47,7 +42,7 @@ def create_case(
     `Idempotency-Key` as often as the line demands: it makes one case, and the answer to a
     repetition carries `Idempotency-Replayed: true`.
     """
-    receipt = _take_in(services, clinic.id, idempotency_key, referral)
+    receipt = _take_in(services, clinic.id, referral)
     for image_id in receipt.pending_image_ids:
         services.sender.send_score(image_id)
     headers = {"Location": f"/v1/cases/{receipt.case_id}"}
@@ -57,7 +52,7 @@ def create_case(
     return Response(body, 202, headers, "application/json")
 
 
-def _take_in(services: Services, clinic_id: UUID, key: str, referral: Referral) -> Receipt:
+def _take_in(services: Services, clinic_id: UUID, referral: Referral) -> Receipt:
     receipt = None
     try:
         with services.transaction() as session:
@@ -65,7 +60,7 @@ def _take_in(services: Services, clinic_id: UUID, key: str, referral: Referral) 
                 session,
                 services.store,
                 clinic_id=clinic_id,
-                idempotency_key=key,
+                idempotency_key=referral.idempotency_key,
                 metadata=referral.metadata,
                 files=referral.files,
                 now=utcnow(),
