@@ -5,7 +5,7 @@ whoever takes up the chunk of a dead worker does nothing twice and leaves nothin
 are the database's.
 """
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import timedelta
 from uuid import UUID
@@ -26,6 +26,9 @@ from dermtriage.models import (
 )
 from dermtriage.scopes import Scope, unscored_by, within
 from dermtriage.states import GOING, RunState
+
+SUSPECTED = "The worker did not come back from scoring it; it is to be tried once more."
+LEFT_OUT = "The worker did not come back from scoring it, twice."
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,18 +76,31 @@ def waiting(session: Session, limit: int) -> int:
     return session.scalar(select(func.count()).select_from(found)) or 0
 
 
-def take(session: Session, *, worker_id: UUID, lease_seconds: float) -> Chunk | None:
-    """Claim the next chunk of the oldest run that has one."""
-    going = select(RescoreRun).where(RescoreRun.state.in_(GOING)).order_by(RescoreRun.created_at)
-    for run in session.scalars(going).all():
+def take(
+    session: Session, *, worker_id: UUID, lease_seconds: float, without: Collection[int] = ()
+) -> Chunk | None:
+    """Claim the next chunk of the oldest run that has one.
+
+    Parameters
+    ----------
+    without
+        Releases with which this worker cannot score.
+    """
+    going = (
+        select(RescoreRun.id)
+        .where(RescoreRun.state.in_(GOING), RescoreRun.release_id.not_in(without))
+        .order_by(RescoreRun.created_at)
+    )
+    for run_id in session.scalars(going).all():
         chunk = session.scalar(
             select(RescoreChunk)
-            .where(RescoreChunk.run_id == run.id, claimable())
+            .where(RescoreChunk.run_id == run_id, claimable())
             .order_by(RescoreChunk.number)
             .limit(1)
             .with_for_update(skip_locked=True)
         )
-        if chunk is None:
+        # The run may have been paused or have ended since it was found.
+        if chunk is None or (run := _lock_run(session, run_id)).state not in GOING:
             continue
         token = session.scalar(
             update(RescoreChunk)
@@ -123,13 +139,20 @@ def remaining(session: Session, chunk: Chunk, limit: int) -> list[Work] | None:
     list of Work, or None
         None if the run does not go on, or the lease is lost.
     """
-    if not session.scalar(select(_held(chunk))):
+    held = (
+        select(RescoreRun.state)
+        .join(RescoreChunk, RescoreChunk.run_id == RescoreRun.id)
+        .where(RescoreRun.id == chunk.run_id, RescoreChunk.lease_token == chunk.token)
+    )
+    if session.scalar(held) not in GOING:
         return None
     assessed = exists().where(
         Assessment.release_id == chunk.release_id, Assessment.image_id == Image.id
     )
     given_up = exists().where(
-        RescoreFailure.run_id == chunk.run_id, RescoreFailure.image_id == Image.id
+        RescoreFailure.run_id == chunk.run_id,
+        RescoreFailure.image_id == Image.id,
+        RescoreFailure.reason != SUSPECTED,
     )
     rows = session.execute(
         select(Image.id, Image.case_id, assessed, *INPUTS)
@@ -149,8 +172,14 @@ def remaining(session: Session, chunk: Chunk, limit: int) -> list[Work] | None:
     ]
 
 
-def hold(session: Session, chunk: Chunk) -> bool:
-    """Lock the chunk, if its lease still holds, until the caller's transaction ends."""
+def hold(session: Session, chunk: Chunk) -> RescoreRun | None:
+    """Lock the chunk until the caller's transaction ends, and keep its run from ending meanwhile.
+
+    Returns
+    -------
+    RescoreRun or None
+        The run as it is now; None if it has ended, or the lease is lost: nothing may be written.
+    """
     locked = session.scalar(
         select(RescoreChunk.number)
         .where(
@@ -160,7 +189,10 @@ def hold(session: Session, chunk: Chunk) -> bool:
         )
         .with_for_update()
     )
-    return locked is not None
+    if locked is None:
+        return None
+    run = _lock_run(session, chunk.run_id)
+    return run if run.ended_at is None else None
 
 
 def keep(session: Session, *, tokens: Collection[int], lease_seconds: float) -> None:
@@ -211,51 +243,56 @@ def close(session: Session, chunk: Chunk) -> None:
     )
 
 
-def count(session: Session, chunk: Chunk, *, scored: int, upgrades: int, recalls: int) -> None:
-    """Add to the figures of a chunk."""
-    session.execute(
-        update(RescoreChunk)
-        .where(RescoreChunk.run_id == chunk.run_id, RescoreChunk.number == chunk.number)
-        .values(
-            scored=RescoreChunk.scored + scored,
-            upgrades=RescoreChunk.upgrades + upgrades,
-            recalls=RescoreChunk.recalls + recalls,
-        )
-    )
+def give_up(session: Session, chunk: Chunk, image_id: UUID, *, reason: str) -> None:
+    """Leave an image out of the run; what it was scored before stands."""
+    if hold(session, chunk) is not None:
+        _note(session, chunk, image_id, reason[:MAX_ERROR], again=reason[:MAX_ERROR])
 
 
-def give_up(session: Session, chunk: Chunk, image_ids: Sequence[UUID], *, reason: str) -> None:
-    """Leave images out of the run; what they were scored before stands."""
-    rows = [
-        {"run_id": chunk.run_id, "image_id": image_id, "reason": reason[:MAX_ERROR]}
-        for image_id in image_ids
-    ]
-    statement = insert(RescoreFailure)
-    session.execute(
-        statement.on_conflict_do_update(
-            index_elements=["run_id", "image_id"], set_={"reason": statement.excluded.reason}
-        ),
-        rows,
-    )
+def suspect(session: Session, chunk: Chunk, image_id: UUID) -> bool:
+    """Note that an image goes to the device alone, for whoever takes up the chunk after a death.
+
+    It is tried once more then, since any process may be killed; noted twice, it is left out.
+    Whoever comes back from the device takes it up again.
+
+    Returns
+    -------
+    bool
+        False if the run has ended or the lease is lost, so that it must not be tried.
+    """
+    if hold(session, chunk) is None:
+        return False
+    _note(session, chunk, image_id, SUSPECTED, again=LEFT_OUT)
+    return True
 
 
 def take_up(session: Session, chunk: Chunk, image_ids: Collection[UUID]) -> None:
-    """Have images in the run again that had been given up."""
+    """Clear images of having killed their worker; the caller holds the chunk."""
     session.execute(
         delete(RescoreFailure).where(
-            RescoreFailure.run_id == chunk.run_id, RescoreFailure.image_id.in_(image_ids)
+            RescoreFailure.run_id == chunk.run_id,
+            RescoreFailure.image_id.in_(image_ids),
+            RescoreFailure.reason.in_((SUSPECTED, LEFT_OUT)),
         )
     )
 
 
-def _held(chunk: Chunk) -> ColumnElement[bool]:
-    return exists(
-        select(RescoreChunk.number)
-        .join(RescoreRun, RescoreRun.id == RescoreChunk.run_id)
-        .where(
-            RescoreChunk.run_id == chunk.run_id,
-            RescoreChunk.number == chunk.number,
-            RescoreChunk.lease_token == chunk.token,
-            RescoreRun.state.in_(GOING),
-        )
+def _note(session: Session, chunk: Chunk, image_id: UUID, reason: str, *, again: str) -> None:
+    session.execute(
+        insert(RescoreFailure)
+        .values(run_id=chunk.run_id, image_id=image_id, reason=reason)
+        .on_conflict_do_update(index_elements=["run_id", "image_id"], set_={"reason": again})
     )
+
+
+def _lock_run(session: Session, run_id: UUID) -> RescoreRun:
+    """Return a run as it is now, and let nobody pause or end it until the transaction ends.
+
+    Workers do not wait for each other: only who means to change the run's state locks it whole.
+    """
+    return session.scalars(
+        select(RescoreRun)
+        .where(RescoreRun.id == run_id)
+        .with_for_update(read=True, key_share=True)
+        .execution_options(populate_existing=True)
+    ).one()

@@ -79,7 +79,9 @@ def place_case(
 ) -> str | None:
     """Triage one case from its stored images; the caller holds the lock on its row.
 
-    An open case moves, a decided one may be recalled, and each change becomes an event.
+    An open case moves, a decided one may be recalled, and each change becomes an event. A case
+    that has been scored before never falls into a less urgent lane here: `now` may be older than
+    what has aged it, and a policy that lowers cases needs leave (`rejudging`).
 
     Returns
     -------
@@ -95,7 +97,7 @@ def place_case(
         case.received_at,
     )
     decision = current_decision(session, case.id) if may_be_recalled(standing, latest) else None
-    verdict = reconsider(standing, latest, decision, policy, now)
+    verdict = _not_lower(standing, reconsider(standing, latest, decision, policy, now))
     place = verdict.place
     case.state, case.latest_severity = verdict.state, latest
     case.severity, case.lane = place.severity, place.lane
@@ -169,6 +171,18 @@ def _again(
     standing: Standing, current: Placement, latest: Severity, policy: Policy, now: datetime
 ) -> Placement:
     return place_again(current, latest, standing.priority, standing.received_at, now, policy)
+
+
+def _not_lower(standing: Standing, verdict: Verdict) -> Verdict:
+    before, after = standing.place, verdict.place
+    if (
+        standing.state is not CaseState.OPEN
+        or before.severity is Severity.UNSCORED
+        or after.lane <= before.lane
+    ):
+        return verdict
+    kept = replace(after, lane=before.lane)
+    return replace(verdict, place=kept, kind=_kind(before, kept))
 
 
 def _kind(before: Placement, after: Placement) -> str | None:

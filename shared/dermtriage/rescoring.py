@@ -105,8 +105,10 @@ def plan_run(
     Raises
     ------
     Conflict
-        If the run of that night has been planned already.
+        If the run of that night has been planned already, or the recalls of a run of the same
+        release await confirmation.
     """
+    runs.require_confirmed(session, release.id)
     run_id = new_id()
     planned = session.execute(
         insert_or(RescoreRun)
@@ -184,7 +186,8 @@ def plan_night(session: Session, settings: Settings, *, now: datetime) -> Rescor
             night=night,
         )
     except Conflict:
-        # Another beat looked at the same moment, and was first.
+        # Another beat looked at the same moment, and was first; or recalls await confirmation,
+        # and the night is made up after it.
         return None
 
 
@@ -216,7 +219,9 @@ def record(
 ) -> Changes:
     """Write what a run's release said of some images, and triage their cases by it.
 
-    A chunk whose lease has been lost is left to whoever holds it now.
+    A chunk whose lease has been lost is left to whoever holds it now. A run that has ended writes
+    nothing more, and one whose recalls await confirmation does its images after that. What is on
+    its way when someone pauses a run is written.
 
     Parameters
     ----------
@@ -236,21 +241,31 @@ def record(
     if not leases:
         return Changes()
     cases = assessments.lock_cases(session, {lease.case_id for lease in leases})
-    if not chunks.hold(session, chunk):
-        logger.warning("chunk lost", extra={"run_id": chunk.run_id, "images": len(leases)})
-        return Changes()
     image_ids = [lease.image_id for lease in leases]
+    run = chunks.hold(session, chunk)
+    if run is not None:
+        # Whatever becomes of their scores, they have come back from the device.
+        chunks.take_up(session, chunk, image_ids)
+    if run is None or runs.awaits_confirmation(run):
+        logger.warning("not written", extra={"run_id": chunk.run_id, "images": len(leases)})
+        return Changes()
     assessments.record_shadow(session, results, release_id=chunk.release_id, device=device)
     moved: list[assessments.Moved] = []
     if active_release(session).id == chunk.release_id:
         moved = assessments.triage_stored(
             session, cases, image_ids, release_id=chunk.release_id, now=now, run_id=chunk.run_id
         )
-    upgraded = [one.image_ids for one in moved if one.kind == "upgraded"]
+    # What was unscored and has become severe has risen as well.
+    upgraded = [one.image_ids for one in moved if one.kind in {"upgraded", "scored"}]
     recalled = [one.image_ids for one in moved if one.kind == "recalled"]
-    chunks.take_up(session, chunk, image_ids)
-    chunks.count(
-        session, chunk, scored=len(image_ids), upgrades=len(upgraded), recalls=len(recalled)
+    session.execute(
+        update(RescoreChunk)
+        .where(RescoreChunk.run_id == chunk.run_id, RescoreChunk.number == chunk.number)
+        .values(
+            scored=RescoreChunk.scored + len(image_ids),
+            upgrades=RescoreChunk.upgrades + len(upgraded),
+            recalls=RescoreChunk.recalls + len(recalled),
+        )
     )
     if recalled:
         _count_recalls(session, chunk, len(recalled), recall_share)

@@ -4,12 +4,14 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from uuid import UUID
 
-from sqlalchemy import func, select
+from sqlalchemy import func, select, update
 from sqlalchemy.orm import Session
 
 from dermtriage.errors import Conflict, NotFound
 from dermtriage.models import RescoreChunk, RescoreFailure, RescoreRun
 from dermtriage.states import GOING, RunState
+
+MAX_REASON = 500
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +54,38 @@ def list_runs(session: Session, *, limit: int) -> Sequence[RescoreRun]:
     ).all()
 
 
+def awaits_confirmation(run: RescoreRun) -> bool:
+    """Whether a run stands still because of its recalls, until someone confirms them."""
+    return run.state is RunState.PAUSED and run.recalls_confirmed is False
+
+
+def require_confirmed(session: Session, release_id: int) -> None:
+    """Refuse to go round a run of the same release whose recalls await confirmation.
+
+    Raises
+    ------
+    Conflict
+        If there is one.
+    """
+    doubted = session.scalar(
+        select(RescoreRun.id)
+        .where(
+            RescoreRun.release_id == release_id,
+            RescoreRun.state == RunState.PAUSED,
+            RescoreRun.recalls_confirmed.is_(False),
+        )
+        .limit(1)
+    )
+    if doubted is not None:
+        raise Conflict(
+            f"Run {doubted} of the same release has recalled many cases, and nobody has confirmed"
+            " that this is right.",
+            remedy=f"Confirm it with `dermtriage rescore resume {doubted}`, or end it with"
+            f" `dermtriage rescore cancel {doubted}`.",
+            code="recalls_unconfirmed",
+        )
+
+
 def pause(session: Session, run_id: UUID, *, reason: str) -> RescoreRun:
     """Have workers take no more of a run; batches that are on their way are still written."""
     return _become(session, run_id, GOING, RunState.PAUSED, reason)
@@ -66,6 +100,15 @@ def resume(session: Session, run_id: UUID) -> RescoreRun:
     if run.recalls_confirmed is False:
         run.recalls_confirmed = True
     return run
+
+
+def remark(session: Session, run_id: UUID, *, reason: str) -> None:
+    """Say of a run that goes on what keeps a worker from taking part in it."""
+    session.execute(
+        update(RescoreRun)
+        .where(RescoreRun.id == run_id, RescoreRun.state.in_(GOING))
+        .values(reason=reason[:MAX_REASON])
+    )
 
 
 def _become(

@@ -3,10 +3,10 @@
 Making a database takes longer than most of these tests run, wiping one does not.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import cast
-from uuid import UUID
+from typing import Any, cast
+from uuid import UUID, uuid4
 
 import psycopg
 import pytest
@@ -15,8 +15,12 @@ from sqlalchemy.orm import Session, sessionmaker
 from tests import factories
 from tests.conftest import RELEASE, Servers, install
 
+from dermtriage.activations import add_release
 from dermtriage.db import Base, make_engine, make_sessions
 from dermtriage.settings import Settings
+from dermtriage_worker.ensemble.manifest import manifest_sha256, read_manifest
+from dermtriage_worker.ensemble.tiny import build_tiny_release
+from dermtriage_worker.runtime import Runtime
 
 
 @pytest.fixture(scope="session")
@@ -102,3 +106,34 @@ def clinician_id(sessions: sessionmaker[Session]) -> UUID:
 def colleague_id(sessions: sessionmaker[Session]) -> UUID:
     with sessions.begin() as session:
         return factories.clinician(session, "j.silva")
+
+
+@pytest.fixture
+def start(settings: Settings) -> Iterator[Callable[..., Runtime]]:
+    """Start workers, within this process, that do not rest after a failure."""
+    started = []
+
+    def run(**changes: Any) -> Runtime:
+        asked = {"outage_delay": 1e-6, "scoring_threads": 1, "rescore_chunk": 3} | changes
+        started.append(Runtime(settings.model_copy(update=asked)))
+        return started[-1]
+
+    yield run
+    for runtime in started:
+        runtime.sessions.kw["bind"].dispose()
+
+
+@pytest.fixture
+def second(settings: Settings, sessions: sessionmaker[Session]) -> str:
+    """A second real release, known to the database."""
+    name = f"second-{uuid4().hex[:8]}"
+    folder = settings.releases_dir / name
+    build_tiny_release(folder, seed=7)
+    with sessions.begin() as session:
+        add_release(
+            session,
+            name=name,
+            manifest=read_manifest(folder).model_dump(mode="json"),
+            sha256=bytes.fromhex(manifest_sha256(folder)),
+        )
+    return name

@@ -3,6 +3,7 @@
 import time
 from uuid import UUID
 
+from rich.markup import escape
 from rich.progress import (
     BarColumn,
     MofNCompleteColumn,
@@ -54,6 +55,8 @@ def watch_run(sessions: sessionmaker[Session], settings: Settings, run_id: UUID)
             rate = (done - scored_before) / seconds if seconds > _SECONDS else 0.0
             bars.update(
                 task,
+                # What keeps a worker from taking part is said while the run goes on.
+                description=escape(run.reason or "") or "Rescoring",
                 total=run.images,
                 completed=done,
                 rate=f"{rate:,.1f} a second",

@@ -8,8 +8,9 @@ import logging
 from collections.abc import Iterator, Sequence
 
 from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.orm import Session
 
-from dermtriage import chunks, rescore_reports, rescoring
+from dermtriage import chunks, rescore_reports, rescoring, runs
 from dermtriage.assessments import Result
 from dermtriage.chunks import Chunk, Work
 from dermtriage.claims import Lease
@@ -28,8 +29,6 @@ from dermtriage_worker.runtime import Runtime
 from dermtriage_worker.scoring import drain
 
 logger = logging.getLogger(__name__)
-
-_TRIED = "The worker did not come back from scoring it."
 
 BATCHES_AT_ONCE = 4
 """Full device batches that are asked for and written at once: asking and writing cost much the
@@ -50,6 +49,7 @@ def rescore(runtime: Runtime) -> int:
         If the device failed for good; only a new process can use it again.
     """
     done = 0
+    unfit: set[int] = set()
     explanations = Explanations(runtime)
     with runtime.task():
         while not runtime.stopping.is_set():
@@ -59,12 +59,17 @@ def rescore(runtime: Runtime) -> int:
                     session,
                     worker_id=runtime.worker_id,
                     lease_seconds=runtime.settings.lease_seconds,
+                    without=unfit,
                 )
                 release = session.get_one(Release, chunk.release_id) if chunk else None
             if chunk is None or release is None:
                 break
             with runtime.lent(chunk):
-                done += _ChunkWork(runtime, chunk, release, explanations).work_off()
+                try:
+                    done += _ChunkWork(runtime, chunk, release, explanations).work_off()
+                except ReleaseInvalid:
+                    # Another worker may have this release, and another run asks for another one.
+                    unfit.add(release.id)
         _explain_waiting(runtime, explanations)
     persist(runtime, lambda session: rescore_reports.finish_done(session, now=utcnow()))
     return done
@@ -91,7 +96,15 @@ class _ChunkWork:
         self._limit = 1 if self._careful else BATCHES_AT_ONCE * runtime.settings.scoring_batch
 
     def work_off(self) -> int:
-        """Do what is left of the chunk, or give it back."""
+        """Do what is left of the chunk, or give it back.
+
+        Raises
+        ------
+        ReleaseInvalid
+            If this worker cannot score with the run's release.
+        DeviceLost
+            If the device failed for good.
+        """
         done = 0
         try:
             while not self._runtime.stopping.is_set():
@@ -105,12 +118,8 @@ class _ChunkWork:
                 done += changes.images
                 self._explain(changes)
         except ReleaseInvalid as error:
-            reason = str(error)
-            logger.error("run failed", extra={"run_id": self._chunk.run_id, "reason": reason})
-            persist(
-                self._runtime,
-                lambda s: rescore_reports.fail(s, self._chunk.run_id, reason=reason, now=utcnow()),
-            )
+            self._report_release(str(error))
+            raise
         except OUTAGES as error:
             logger.error("outage", extra={"reason": type(error).__name__})
             self._give_back(delay=self._runtime.settings.outage_delay)
@@ -118,28 +127,62 @@ class _ChunkWork:
         except DeviceLost:
             self._give_back(counts=True)
             raise
+        except Exception as error:
+            logger.exception("chunk failed", extra={"run_id": self._chunk.run_id})
+            self._try_again(error)
+            return done
         self._give_back()
         return done
 
+    def _report_release(self, reason: str) -> None:
+        """Leave the run to other workers; should none of them have its release, the run says so."""
+        run_id = self._chunk.run_id
+        logger.error("release not loaded", extra={"run_id": run_id, "reason": reason})
+        persist(
+            self._runtime,
+            lambda s: runs.remark(s, run_id, reason=f"A worker cannot take part. {reason}"),
+        )
+        self._give_back(delay=self._runtime.settings.outage_delay)
+
+    def _try_again(self, error: Exception) -> None:
+        """Have the chunk tried again; end the run if that has come to the same too often."""
+        run_id, number, attempts = self._chunk.run_id, self._chunk.number, self._chunk.attempts
+        if attempts >= self._runtime.settings.max_attempts:
+            reason = (
+                f"Chunk {number} failed in attempt {attempts}: {reason_of(error)}."
+                " See the workers' logs; what is left can be planned as another run."
+            )
+            persist(
+                self._runtime,
+                lambda s: rescore_reports.fail(s, run_id, reason=reason, now=utcnow()),
+            )
+        self._give_back(delay=self._runtime.settings.outage_delay, counts=True)
+
     def _next(self) -> list[Work] | None:
         with outage_as_unavailable(), self._runtime.sessions() as session:
+            # It may have become the active one, or ceased to be, since the batches before.
+            self._release = session.get_one(Release, self._chunk.release_id)
             return chunks.remaining(session, self._chunk, self._limit)
 
     def _do(self, work: Sequence[Work]) -> Changes:
         new = [one.lease for one in work if not one.assessed]
-        if self._careful:
-            ids = [lease.image_id for lease in new]
-            persist(self._runtime, lambda s: chunks.give_up(s, self._chunk, ids, reason=_TRIED))
+        assessed = [one for one in work if one.assessed]
         ensemble = self._ensemble()
         results, batches = [], 0
-        for leases in self._batches(ensemble, new):
-            with self._runtime.batch([]):
-                ready = self._decode(ensemble, leases)
-                said = predict(self._runtime, ensemble, ready, self._fail)
-                results += [result_of(item, prediction) for item, prediction in said]
-                batches += 1
-        assessed = [one for one in work if one.assessed]
-        changes = self._record(results, assessed, str(ensemble.device))
+        try:
+            for leases in self._batches(ensemble, new):
+                with self._runtime.batch([]):
+                    ready = self._decode(ensemble, leases)
+                    said = predict(self._runtime, ensemble, ready, self._fail)
+                    results += [result_of(item, prediction) for item, prediction in said]
+                    batches += 1
+            changes = self._record(results, assessed, str(ensemble.device))
+        except DeviceLost:
+            raise
+        except Exception:
+            # Whatever it was, it was no death of the process: no image is to blame.
+            self._take_up(new)
+            raise
         self._runtime.completed(changes.images, batches)
         return changes
 
@@ -148,9 +191,27 @@ class _ChunkWork:
         size = self._runtime.bulk_batch(ensemble)
         for first in range(0, len(leases), size):
             drain(self._runtime, self._explanations)
-            if self._runtime.stopping.is_set():
+            batch = leases[first : first + size]
+            if self._runtime.stopping.is_set() or not self._may_try(batch):
                 return
-            yield leases[first : first + size]
+            yield batch
+
+    def _may_try(self, leases: Sequence[Lease]) -> bool:
+        """After a death, note what is about to be tried: it may be what kills."""
+        if not self._careful:
+            return True
+        (lease,) = leases
+        return persist(self._runtime, lambda s: chunks.suspect(s, self._chunk, lease.image_id))
+
+    def _take_up(self, leases: Sequence[Lease]) -> None:
+        image_ids = [lease.image_id for lease in leases]
+
+        def write(session: Session) -> None:
+            if chunks.hold(session, self._chunk) is not None:
+                chunks.take_up(session, self._chunk, image_ids)
+
+        if self._careful:
+            persist(self._runtime, write)
 
     def _ensemble(self) -> Ensemble:
         # A release that only compares must not push out the one that uploads need.
@@ -190,7 +251,8 @@ class _ChunkWork:
             if len(leases) == 1:
                 self._fail(self._runtime, leases[0], error)
                 return Changes()
-            middle, rest = len(results) // 2, len(assessed) // 2
+            middle = len(leases) // 2
+            rest = max(0, middle - len(results))
             return self._record(results[:middle], assessed[:rest], device) + self._record(
                 results[middle:], assessed[rest:], device
             )
@@ -199,10 +261,7 @@ class _ChunkWork:
         """Leave an image out of the run; its earlier severity stands."""
         reason = reason_of(error)
         logger.warning("image failed", extra={"image_id": lease.image_id, "reason": reason})
-        persist(
-            runtime,
-            lambda s: chunks.give_up(s, self._chunk, [lease.image_id], reason=reason),
-        )
+        persist(runtime, lambda s: chunks.give_up(s, self._chunk, lease.image_id, reason=reason))
 
     def _explain(self, changes: Changes) -> None:
         """Make maps of what has just become severe; the other maps are of an earlier release."""

@@ -6,7 +6,7 @@ import threading
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
-from uuid import UUID
+from uuid import UUID, uuid4
 
 import pytest
 from sqlalchemy.orm import Session, sessionmaker
@@ -15,6 +15,7 @@ from tests.factories import photograph
 from typer.testing import CliRunner
 
 from dermtriage.activations import activate_release
+from dermtriage.releases import list_releases
 from dermtriage.settings import Settings, get_settings
 from dermtriage.storage import ImageStore
 from dermtriage_cli.main import app
@@ -172,3 +173,26 @@ def test_a_release_that_the_database_does_not_know_is_made_known(
     report = json.loads(succeed("report", run_id, "--json"))
     assert (report["release"], report["triaged"]) == (third, False)
     assert "not the active one" in succeed("report", run_id)
+
+
+def test_a_dry_run_lets_the_database_know_no_release(
+    sessions: sessionmaker[Session], settings: Settings
+) -> None:
+    name = f"unheard-of-{uuid4().hex[:8]}"
+    build_tiny_release(settings.releases_dir / name, seed=4)
+    assert f"scored by {name}" in succeed("--release", name, "--dry-run")
+    with sessions() as session:
+        assert name not in [release.name for release in list_releases(session)]
+    planned("--release", name)
+    with sessions() as session:
+        assert name in [release.name for release in list_releases(session)]
+
+
+def test_a_program_reads_no_prose_of_a_run_that_stands_still(runtime: Runtime) -> None:
+    run_id = planned()
+    succeed("pause", run_id, "--reason", "the lamp is broken")
+    result = run(app, ["rescore", "watch", run_id, "--json"])
+    assert result.exit_code == 1
+    assert result.stdout == ""
+    assert "the lamp is broken" in result.stderr
+    assert f"dermtriage rescore resume {run_id}" in " ".join(result.stderr.split())

@@ -65,12 +65,13 @@ def start(
     from dermtriage.releases import active_release, find_release
     from dermtriage_cli.release_folders import introduce_release
 
-    with open_session(data_dir) as (session, settings):
+    with open_sessions(data_dir) as (sessions, settings), sessions() as session:
         if release is not None:
             introduce_release(session, settings.releases_dir / release)
         chosen = find_release(session, release) if release else active_release(session)
         wanted = _scope(scope, session, settings)
         if dry_run:
+            # Nothing is committed: the database does not come to know a new release, either.
             count = rescoring.count_images(session, release_id=chosen.id, scope=wanted)
             if as_json:
                 print_json({"release": chosen.name, "images": count})
@@ -85,6 +86,7 @@ def start(
             chunk_images=settings.rescore_chunk,
         )
         run_id, images, chunks = run.id, run.images, runs.progress(session, run).chunks
+        session.commit()
     _wake(settings, chunks)
     if not as_json:
         out.print(f"Run {run_id}: {images:,} photographs by {escape(chosen.name)}.")
@@ -101,13 +103,15 @@ def watch(run_id: RunId, data_dir: DataDir = DATA_DIR, as_json: Json = False) ->
     Example: dermtriage rescore watch 019ac2c4-7a54-7d5c-9b1c-6f0a5f1f3e11
     """
     from dermtriage.states import RunState
+    from dermtriage_cli.output import err
     from dermtriage_cli.run_watch import watch_run
 
     with open_sessions(data_dir) as (sessions, settings):
         run = watch_run(sessions, settings, run_id)
     if run.report is None:
-        out.print(f"The run stands still: {escape(run.reason or '')}")
-        out.print(f"To let it go on: dermtriage rescore resume {run_id}")
+        console = err if as_json else out
+        console.print(f"The run stands still: {escape(run.reason or '')}")
+        console.print(f"To let it go on: dermtriage rescore resume {run_id}")
         raise typer.Exit(1)
     _print_report(run, as_json)
     if run.state is RunState.FAILED:

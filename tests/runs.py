@@ -1,0 +1,121 @@
+"""Rescore runs in a line each: plan them, and be a worker of theirs with or without an ensemble."""
+
+from collections.abc import Callable
+from datetime import datetime, timedelta
+from typing import Any
+from uuid import UUID, uuid4
+
+from sqlalchemy.orm import Session, sessionmaker
+from tests import factories
+from tests.conftest import RELEASE
+from tests.factories import MONDAY, photograph
+
+from dermtriage import chunks, rescoring
+from dermtriage.activations import activate_release, add_release
+from dermtriage.chunks import Chunk, Work
+from dermtriage.models import Release, RescoreRun
+from dermtriage.releases import find_release
+from dermtriage.rescoring import Changes
+from dermtriage.scopes import OPEN, Scope
+from dermtriage.storage import ImageStore
+from dermtriage_worker.runtime import Runtime
+from dermtriage_worker.scoring import score_pending
+
+NEXT = "next"
+"""A second release; its scores in these tests are what the tests say."""
+
+
+def know(session: Session, name: str = NEXT) -> Release:
+    """Have a release in the database that has no folder."""
+    manifest = find_release(session, RELEASE).manifest | {"name": name}
+    return add_release(session, name=name, manifest=manifest, sha256=name.encode().ljust(32))
+
+
+def activate(session: Session, name: str = NEXT) -> Release:
+    release = know(session, name)
+    activate_release(
+        session, name=name, minimum_sensitivity=0.0, actor="tests", override_reason="a test"
+    )
+    return release
+
+
+def scored(
+    session: Session, clinic_id: UUID, *scores: float, now: datetime = MONDAY, **fields: Any
+) -> UUID:
+    """Add a case of scored images."""
+    receipt = factories.receive(session, clinic_id, images=len(scores), now=now, **fields)
+    for image_id, score in zip(receipt.pending_image_ids, scores, strict=True):
+        factories.score(session, image_id, score, now)
+    return receipt.case_id
+
+
+def plan(session: Session, scope: Scope = OPEN, size: int = 512, name: str = NEXT) -> RescoreRun:
+    return rescoring.plan_run(
+        session,
+        release=find_release(session, name),
+        scope=scope,
+        actor="tests",
+        chunk_images=size,
+    )
+
+
+def take(session: Session) -> Chunk:
+    chunk = chunks.take(session, worker_id=uuid4(), lease_seconds=60)
+    assert chunk is not None
+    return chunk
+
+
+def left(session: Session, chunk: Chunk) -> list[Work]:
+    work = chunks.remaining(session, chunk, 1000)
+    assert work is not None
+    return work
+
+
+def say(
+    session: Session,
+    chunk: Chunk,
+    p_severe: float | Callable[[UUID], float],
+    *,
+    now: datetime = MONDAY + timedelta(days=1),
+    share: float = 1.0,
+) -> Changes:
+    """Record the same score of all that is left of a chunk."""
+    work = left(session, chunk)
+    results = [
+        factories.result(one.lease, p_severe(one.lease.case_id) if callable(p_severe) else p_severe)
+        for one in work
+        if not one.assessed
+    ]
+    return rescoring.record(
+        session,
+        chunk,
+        results,
+        [one for one in work if one.assessed],
+        device="cpu",
+        now=now,
+        recall_share=share,
+    )
+
+
+def sent_and_scored(
+    sessions: sessionmaker[Session],
+    store: ImageStore,
+    clinic_id: UUID,
+    runtime: Runtime,
+    count: int,
+) -> list[UUID]:
+    images: list[UUID] = []
+    with sessions.begin() as session:
+        for number in range(count):
+            receipt = factories.receive(session, clinic_id, store=store, files=[photograph(number)])
+            images += receipt.pending_image_ids
+    assert score_pending(runtime, None) == count
+    return images
+
+
+def begin(sessions: sessionmaker[Session], name: str, size: int = 3) -> UUID:
+    with sessions.begin() as session:
+        activate_release(
+            session, name=name, minimum_sensitivity=0.0, actor="tests", override_reason="a test"
+        )
+        return plan(session, size=size, name=name).id
