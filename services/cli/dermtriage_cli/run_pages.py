@@ -5,6 +5,7 @@ from uuid import UUID
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from dermtriage.rescore_reports import BINS, RunReport
+from dermtriage_cli.run_words import duration, on_drift, on_throughput, on_triage
 from dermtriage_cli.views import SEVERITIES
 
 
@@ -17,12 +18,14 @@ def run_page(report: RunReport, run_id: UUID) -> str:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    moves = {(move.before, move.after): move.cases for move in report.transitions}
     return environment.get_template("run.html.j2").render(
         report=report,
         run_id=run_id,
         severities=SEVERITIES,
-        moves=moves,
+        duration=duration,
+        throughput=on_throughput(report),
+        drift=on_drift(report),
+        note=on_triage(report),
         most=max(report.drift.histogram, default=0),
         edges=[2 * index / BINS - 1 for index in range(BINS + 1)],
     )

@@ -6,48 +6,50 @@ from rich.markup import escape
 from rich.table import Table
 
 from dermtriage.rescore_reports import RunReport
-from dermtriage_cli.views import coloured
+from dermtriage_cli.run_words import duration, on_drift, on_throughput, on_triage
+from dermtriage_cli.views import SEVERITIES, coloured
 
 
 def report_tables(report: RunReport) -> list[Any]:
     """Return what people read of a report, from top to bottom."""
-    rate = report.images_per_second
-    summary = Table(title=f"Run with release {escape(report.release)}: {report.state}")
-    for heading in ("Photographs", "Scored", "Failed", "Upgrades", "Recalls", "Took", "A second"):
-        summary.add_column(heading, justify="right")
-    summary.add_row(
-        *(
-            f"{count:,}"
-            for count in (
-                report.images,
-                report.scored,
-                report.failed,
-                report.upgrades,
-                report.recalls,
-            )
-        ),
-        f"{report.seconds:,.0f} s",
-        f"{rate:,.1f}" if rate is not None else "",
-    )
-    parts: list[Any] = [summary]
+    parts: list[Any] = [_summary(report), _pace(report)]
     if report.transitions:
-        moves = Table("From", "To", title="Cases that moved")
-        moves.add_column("Cases", justify="right")
-        for move in report.transitions:
-            moves.add_row(coloured(move.before), coloured(move.after), f"{move.cases:,}")
-        parts.append(moves)
+        parts.append(_matrix(report))
     if report.failures:
         failures = Table("Not scored because", title="Failures")
         failures.add_column("Photographs", justify="right")
         for failure in report.failures:
             failures.add_row(escape(failure.reason), f"{failure.images:,}")
         parts.append(failures)
-    drift = report.drift
-    if drift.mean is not None and drift.mean_absolute is not None:
-        parts.append(
-            f"p(severe) moved by {drift.mean:+.3f} in the mean, and by {drift.mean_absolute:.3f}"
-            f" without the sign, over {drift.photographs:,} photographs."
-        )
-    if not report.triaged:
-        parts.append("The release is not the active one: no case was changed.")
+    parts.append(escape(on_drift(report)))
+    if (note := on_triage(report)) is not None:
+        parts.append(note)
     return parts
+
+
+def _summary(report: RunReport) -> Table:
+    summary = Table(title=f"Run with release {escape(report.release)}: {report.state}")
+    for heading in ("Photographs", "Scored", "Failed", "Upgrades", "Recalls"):
+        summary.add_column(heading, justify="right")
+    counts = (report.images, report.scored, report.failed, report.upgrades, report.recalls)
+    summary.add_row(*(f"{count:,}" for count in counts))
+    return summary
+
+
+def _pace(report: RunReport) -> str:
+    said = f"Took {duration(report.seconds)}"
+    if report.working_seconds is not None:
+        said += f", {duration(report.working_seconds)} of it at work"
+    if report.images_per_second is not None:
+        said += f": {report.images_per_second:,.1f} photographs a second"
+    return f"{said}. {on_throughput(report)}"
+
+
+def _matrix(report: RunReport) -> Table:
+    moves = Table("From \\ to", title="Cases that rose")
+    for after in SEVERITIES:
+        moves.add_column(coloured(after), justify="right")
+    for before in SEVERITIES:
+        cells = (report.matrix[before][after] for after in SEVERITIES)
+        moves.add_row(coloured(before), *(f"{cases:,}" if cases else "-" for cases in cells))
+    return moves

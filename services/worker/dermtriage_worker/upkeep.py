@@ -48,13 +48,21 @@ class Upkeep:
         self.last_recovery = time.monotonic()
 
     def recover(self) -> None:
-        """Set going what is stuck."""
+        """Set going what is stuck, and end the runs that are done."""
         self.last_recovery = time.monotonic()
         with outage_as_unavailable(), self._sessions.begin() as session:
             found = recovery.recover(session, self._settings, now=utcnow())
-            rescore_reports.finish_done(session, now=utcnow())
         send_scores(self._app, found.wake)
         send_rescores(self._app, found.rescore)
+        self._finish_runs()
+
+    def _finish_runs(self) -> None:
+        """End the runs that are done; a report may take long or fail, recovery must not."""
+        try:
+            with self._sessions.begin() as session:
+                rescore_reports.finish_done(session, now=utcnow())
+        except Exception:
+            logger.exception("runs could not be ended, upkeep tries again")
 
     def plan_night(self) -> None:
         """Plan the rescoring of the last night, unless it is planned."""
