@@ -1,6 +1,7 @@
 """Rescore runs: nothing is done twice or left out, severity only rises, a run can be stopped."""
 
 from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
 from datetime import date, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -527,7 +528,12 @@ def test_uploads_go_first(
     sent_and_scored(sessions, store, clinic_id, runtime, 6)
     begin(sessions, second, size=6)
     seen: list[tuple[int, int]] = []
-    predict = bulk.predict
+    turns: list[bool] = []
+    predict, turn = bulk.predict, runtime.turn
+
+    def told_turn(ensemble: Ensemble, *, urgent: bool = False) -> AbstractContextManager[None]:
+        turns.append(urgent)
+        return turn(ensemble, urgent=urgent)
 
     def predict_and_send(runtime: Runtime, ensemble: Ensemble, ready: Any, fail: Any) -> Any:
         with sessions.begin() as session:
@@ -539,8 +545,11 @@ def test_uploads_go_first(
         return predict(runtime, ensemble, ready, fail)
 
     monkeypatch.setattr(bulk, "predict", predict_and_send)
+    monkeypatch.setattr(runtime, "turn", told_turn)
     assert rescore(runtime) == 6
     assert seen == [(2, 0)] * 3
+    # Each batch of the run, and after it the upload that came meanwhile, which waits for no other.
+    assert turns == [False, True] * 3
 
 
 def test_threads_that_share_a_cpu_share_a_batch(start: Callable[..., Runtime]) -> None:

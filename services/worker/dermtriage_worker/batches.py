@@ -32,8 +32,15 @@ def predict(
     ensemble: Ensemble,
     ready: Sequence[Ready],
     fail: Callable[[Runtime, Lease, Exception], None],
+    *,
+    urgent: bool = False,
 ) -> list[tuple[Ready, Prediction]]:
     """Score photographs; hand those that cannot be scored to `fail`, and only those.
+
+    Parameters
+    ----------
+    urgent
+        Whether they are uploads, which wait for no batch of a run.
 
     Raises
     ------
@@ -45,7 +52,7 @@ def predict(
     if not ready:
         return []
     try:
-        with runtime.turn(ensemble):
+        with runtime.turn(ensemble, urgent=urgent):
             predictions = ensemble.predict(
                 [item.photograph.prepared for item in ready], [item.lease.inputs for item in ready]
             )
@@ -61,8 +68,8 @@ def predict(
             return []
         # One of them broke the batch: halve until it stands alone.
         middle = len(ready) // 2
-        return predict(runtime, ensemble, ready[:middle], fail) + predict(
-            runtime, ensemble, ready[middle:], fail
+        return predict(runtime, ensemble, ready[:middle], fail, urgent=urgent) + predict(
+            runtime, ensemble, ready[middle:], fail, urgent=urgent
         )
     return list(zip(ready, predictions, strict=True))
 

@@ -24,6 +24,7 @@ from dermtriage.settings import Settings
 from dermtriage.storage import ImageStore
 from dermtriage_worker.ensemble.ensemble import Ensemble
 from dermtriage_worker.ensemble.manifest import manifest_sha256
+from dermtriage_worker.turns import Turns
 
 logger = logging.getLogger(__name__)
 
@@ -112,7 +113,7 @@ class Runtime:
         self.shadows = Ensembles(settings)
         self.stopping = threading.Event()
         self._lock = threading.Lock()
-        self._device = threading.Lock()
+        self._device = Turns()
         self._running: dict[int, Sequence[Lease]] = {}
         self._chunks: set[int] = set()
         self._busy = 0
@@ -152,15 +153,15 @@ class Runtime:
                 self._busy -= 1
 
     @contextmanager
-    def turn(self, ensemble: Ensemble) -> Iterator[None]:
-        """Let a thread compute a batch.
+    def turn(self, ensemble: Ensemble, *, urgent: bool = False) -> Iterator[None]:
+        """Let a thread compute a batch; an urgent one is of uploads.
 
         A GPU takes one batch at a time, while the next one is decoded. On a CPU the busy threads
         share the cores: side by side they lose less than one that spreads each photograph over
         all of them, and a thread that is alone still gets them all.
         """
         if ensemble.device.type != "cpu":
-            with self._device:
+            with self._device.take(urgent=urgent):
                 yield
             return
         with sharing_cores(max(1, self._busy)):

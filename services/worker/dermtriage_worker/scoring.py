@@ -97,7 +97,7 @@ def _score(runtime: Runtime, release: Release, leases: Sequence[Lease]) -> int:
     try:
         ensemble = runtime.ensembles.get(release)
         ready = _decode(runtime, ensemble, leases)
-        said = predict(runtime, ensemble, ready, _fail)
+        said = predict(runtime, ensemble, ready, _fail, urgent=True)
     except OUTAGES as error:
         _give_back(runtime, leases, error)
         return 0
