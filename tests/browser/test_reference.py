@@ -13,6 +13,9 @@ from playwright.sync_api import Page, sync_playwright
 from dermtriage.settings import Settings
 from dermtriage_api.app import create_app
 
+BROWSERS = ("chromium", "chromium-browser", "google-chrome")
+"""The names that .ci/run looks for, too."""
+
 
 @pytest.fixture
 def url(settings: Settings) -> Iterator[str]:
@@ -31,7 +34,7 @@ def page(request: pytest.FixtureRequest) -> Iterator[Page]:
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(
             # A browser of the system, where there is one; else the one Playwright installed.
-            executable_path=shutil.which("chromium"),
+            executable_path=next(filter(None, map(shutil.which, BROWSERS)), None),
             args=["--no-sandbox", "--disable-background-networking"] if os.geteuid() == 0 else [],
         )
         page = browser.new_page(color_scheme=request.param)
