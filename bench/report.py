@@ -257,6 +257,8 @@ def _peers(results: Results, name: str, found: Results) -> Iterator[Row]:
     )
     if ours is None:
         return
+    # Shares of two ensembles do not compare: ours may have been measured again since.
+    older = results["peers"]["measured"]["at"] < ours["measured"]["at"]
     for peer, one in found.items():
         bulk = peer == "ray_data"
         share = ours["rescoring_over_forward" if bulk else "uploads_over_forward"]
@@ -265,7 +267,7 @@ def _peers(results: Results, name: str, found: Results) -> Iterator[Row]:
             f"{'rescoring' if bulk else 'uploads'}, all of it: {share:.3f} of the forward limit",
             f"{peer} {one['version']}, {one['layout']}: {one['images_per_second']:.1f} images/s,"
             f" {its_share:.3f} of it",
-            f"{share / its_share:.2f}",
+            "the peer is older: measure again" if older else f"{share / its_share:.2f}",
             "above 1",
         )
 
