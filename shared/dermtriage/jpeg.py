@@ -16,6 +16,11 @@ _MARKER = re.compile(rb"\xff[^\x00\xd0-\xd7]")
 """What ends coded pixels; a stuffed zero and restarts belong to them."""
 
 
+def has_end(data: bytes) -> bool:
+    """Whether a JPEG with nothing after its picture, as all are that we write, has come to it."""
+    return data.endswith(_END)
+
+
 def bare(data: bytes) -> bytes | None:
     """Return a JPEG with nothing but its picture, whose coded pixels stay bit for bit.
 

@@ -15,6 +15,7 @@ import obstore
 from obstore.exceptions import BaseError
 from obstore.store import LocalStore, from_url
 
+from dermtriage import jpeg
 from dermtriage.errors import NotFound, Unavailable
 from dermtriage.files import LocalFiles
 from dermtriage.settings import Settings
@@ -48,7 +49,7 @@ class ImageStore:
     """Originals as they arrived, and the renditions made of them.
 
     Every method raises `Unavailable` while the store is out of reach, and a read raises
-    `NotFound` for an object that is not there.
+    `NotFound` for an object that is not there, or of which a power cut left a part.
     """
 
     def __init__(self, url: str, timeout: float) -> None:
@@ -88,12 +89,12 @@ class ImageStore:
 
     def put_rendition(self, image_id: UUID, data: bytes) -> None:
         """Keep the rendition of a photograph, in place of any earlier one."""
-        # A rendition lost to a power cut is made again from its original.
+        # A rendition lost to a power cut, or cut short by it, is made again from its original.
         self._put(_key("renditions", image_id), data)
 
     def get_rendition(self, image_id: UUID) -> bytes:
         """Return the rendition of a photograph."""
-        return self._get(_key("renditions", image_id))
+        return self._get_picture(_key("renditions", image_id))
 
     def put_heat_map(self, image_id: UUID, release: str, data: bytes) -> None:
         """Keep the heat map by which a release explains a photograph's score."""
@@ -102,7 +103,7 @@ class ImageStore:
 
     def get_heat_map(self, image_id: UUID, release: str) -> bytes:
         """Return the heat map by which a release explains a photograph's score."""
-        return self._get(f"{_key('heat_maps', image_id)}/{release}")
+        return self._get_picture(f"{_key('heat_maps', image_id)}/{release}")
 
     def originals_before(self, moment: datetime) -> Iterator[list[UUID]]:
         """Yield, a page at a time, the originals that were stored before `moment`."""
@@ -142,6 +143,13 @@ class ImageStore:
             except FileNotFoundError:
                 self._require_originals()
                 raise
+
+    def _get_picture(self, key: str) -> bytes:
+        """Return a picture that we made: what was written of it may not have reached the disk."""
+        picture = self._get(key)
+        if not jpeg.has_end(picture):
+            raise NotFound("The store's object was cut short.", code="object_incomplete")
+        return picture
 
     def _require_originals(self) -> None:
         # Objects are asked for that rows name. Where there is not one photograph, it is the store

@@ -15,8 +15,8 @@ from dermtriage.storage import ImageStore
 def test_what_a_worker_rendered_is_shown(store: ImageStore) -> None:
     image_id = new_id()
     store.put_original(image_id, photograph(1))
-    store.put_rendition(image_id, b"as it was scored")
-    assert rendition_of(store, image_id) == b"as it was scored"
+    store.put_rendition(image_id, b"as it was scored\xff\xd9")
+    assert rendition_of(store, image_id) == b"as it was scored\xff\xd9"
 
 
 def test_what_no_worker_rendered_is_rendered_and_kept(store: ImageStore) -> None:
@@ -26,6 +26,15 @@ def test_what_no_worker_rendered_is_rendered_and_kept(store: ImageStore) -> None
     assert rendition != photograph(1)
     assert Image.open(io.BytesIO(rendition)).size == (160, 120)
     assert store.get_rendition(image_id) == rendition
+
+
+def test_what_a_power_cut_left_of_a_rendition_is_made_again(store: ImageStore) -> None:
+    image_id = new_id()
+    store.put_original(image_id, photograph(1))
+    whole = rendition_of(store, image_id)
+    store.put_rendition(image_id, whole[:-500])
+    assert rendition_of(store, image_id) == whole
+    assert store.get_rendition(image_id) == whole
 
 
 def test_what_cannot_be_decoded_is_not_shown(store: ImageStore) -> None:

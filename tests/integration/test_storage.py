@@ -28,13 +28,29 @@ def files(folder: Path) -> set[str]:
 def test_what_is_put_is_there(store: ImageStore, folder: Path) -> None:
     image_id = UUID("01a20732-524f-7077-8f12-9c87b77180a6")
     store.put_original(image_id, b"original")
-    store.put_rendition(image_id, b"first")
-    store.put_rendition(image_id, b"second")
+    store.put_rendition(image_id, b"first\xff\xd9")
+    store.put_rendition(image_id, b"second\xff\xd9")
     assert store.get_original(image_id) == b"original"
-    assert store.get_rendition(image_id) == b"second"
+    assert store.get_rendition(image_id) == b"second\xff\xd9"
     assert files(folder) == {f"originals/a6/{image_id}", f"renditions/a6/{image_id}"}
     store.delete_original(image_id)
-    assert store.get_rendition(image_id) == b"second"
+    assert store.get_rendition(image_id) == b"second\xff\xd9"
+
+
+@pytest.mark.parametrize("left", [b"", b"\xff\xd8half", b"\xff\xd8all\x00\x00"])
+def test_what_a_power_cut_left_of_a_picture_is_none(
+    store: ImageStore, folder: Path, left: bytes
+) -> None:
+    """Nobody waits until renditions and heat maps have reached the disk; their names may first."""
+    image_id = new_id()
+    store.put_rendition(image_id, b"\xff\xd8all\xff\xd9")
+    store.put_heat_map(image_id, "first", b"\xff\xd8all\xff\xd9")
+    for name in files(folder):
+        (folder / name).write_bytes(left)
+    for read in (store.get_rendition, lambda each: store.get_heat_map(each, "first")):
+        with pytest.raises(NotFound) as missing:
+            read(image_id)
+        assert missing.value.code == "object_incomplete"
 
 
 def test_a_photograph_that_does_not_fit_leaves_nothing(

@@ -84,11 +84,11 @@ def test_a_clinician_sees_the_heat_map_and_is_written_down(
     score(api, image_id, 0.9, FINE)
     with api.sessions() as session:
         name = release_name(session)
-    ImageStore.from_settings(api.settings).put_heat_map(image_id, name, b"\xff\xd8picture")
+    ImageStore.from_settings(api.settings).put_heat_map(image_id, name, b"\xff\xd8picture\xff\xd9")
 
     answer = clinician.get(f"/v1/images/{image_id}/heatmap")
 
-    assert (answer.status_code, answer.content) == (200, b"\xff\xd8picture")
+    assert (answer.status_code, answer.content) == (200, b"\xff\xd8picture\xff\xd9")
     assert answer.headers["content-type"] == "image/jpeg"
     assert answer.headers["dermtriage-release"] == name
     with api.sessions() as session:
@@ -124,10 +124,10 @@ def test_after_a_night_without_a_new_map_the_earlier_one_is_shown(
         answer = clinician.get(f"/v1/images/{image_id}/heatmap")
         return answer.content, answer.headers["dermtriage-release"]
 
-    store.put_heat_map(image_id, name, b"\xff\xd8old")
-    assert asked() == (b"\xff\xd8old", name)
-    store.put_heat_map(image_id, "next", b"\xff\xd8new")
-    assert asked() == (b"\xff\xd8new", "next")
+    store.put_heat_map(image_id, name, b"\xff\xd8old\xff\xd9")
+    assert asked() == (b"\xff\xd8old\xff\xd9", name)
+    store.put_heat_map(image_id, "next", b"\xff\xd8new\xff\xd9")
+    assert asked() == (b"\xff\xd8new\xff\xd9", "next")
 
 
 def test_there_may_be_none(api: Any, clinician: httpx.Client, image_id: UUID) -> None:
