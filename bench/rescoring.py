@@ -38,7 +38,7 @@ def rate(
     known = _scored(sessions, release_id)
     meter, start = Meter(), time.perf_counter()
     send_rescores(make_celery(settings), settings.scoring_threads)
-    while not _ended(sessions):
+    while not _reported(sessions):
         time.sleep(0.2)  # asking takes some of the machine too
     elapsed, spent = time.perf_counter() - start, meter.seconds()
     if _scored(sessions, release_id) != known + images:
@@ -124,10 +124,10 @@ def _plan(sessions: Sessions, settings: Settings) -> tuple[int, int]:
         return run.images, release.id
 
 
-def _ended(sessions: Sessions) -> bool:
-    """Whether there is no run that still works."""
+def _reported(sessions: Sessions) -> bool:
+    """Whether every run has ended, and its report waits."""
     with sessions() as session:
-        return not session.scalar(select(exists().where(RescoreRun.ended_at.is_(None))))
+        return not session.scalar(select(exists().where(RescoreRun.report.is_(None))))
 
 
 def _scored(sessions: Sessions, release_id: int) -> int:
