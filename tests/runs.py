@@ -1,20 +1,22 @@
 """Rescore runs in a line each: plan them, and be a worker of theirs with or without an ensemble."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID, uuid4
 
+from sqlalchemy import select
 from sqlalchemy.orm import Session, sessionmaker
 from tests import factories
 from tests.conftest import RELEASE
 from tests.factories import MONDAY, photograph
 
-from dermtriage import chunks, rescoring
+from dermtriage import chunks, rescore_reports, rescoring, runs
 from dermtriage.activations import activate_release, add_release
 from dermtriage.chunks import Chunk, Work
 from dermtriage.models import Release, RescoreRun
 from dermtriage.releases import find_release
+from dermtriage.rescore_reports import RunReport
 from dermtriage.rescoring import Changes
 from dermtriage.scopes import OPEN, Scope
 from dermtriage.storage import ImageStore
@@ -26,7 +28,10 @@ NEXT = "next"
 
 
 def know(session: Session, name: str = NEXT) -> Release:
-    """Have a release in the database that has no folder."""
+    """Have a release in the database; one that is not there yet has no folder."""
+    known = session.scalar(select(Release).where(Release.name == name))
+    if known is not None:
+        return known
     manifest = find_release(session, RELEASE).manifest | {"name": name}
     return add_release(session, name=name, manifest=manifest, sha256=name.encode().ljust(32))
 
@@ -65,8 +70,8 @@ def take(session: Session) -> Chunk:
     return chunk
 
 
-def left(session: Session, chunk: Chunk) -> list[Work]:
-    work = chunks.remaining(session, chunk, 1000)
+def left(session: Session, chunk: Chunk, limit: int = 1000) -> list[Work]:
+    work = chunks.remaining(session, chunk, limit)
     assert work is not None
     return work
 
@@ -78,9 +83,16 @@ def say(
     *,
     now: datetime = MONDAY + timedelta(days=1),
     share: float = 1.0,
+    limit: int = 1000,
+    broken: Collection[UUID] = (),
 ) -> Changes:
-    """Record the same score of all that is left of a chunk."""
-    work = left(session, chunk)
+    """Record the same score, or one by the case, of what is left of a chunk; give up the broken."""
+    work = []
+    for one in left(session, chunk, limit):
+        if one.lease.image_id in broken:
+            chunks.give_up(session, chunk, one.lease.image_id, reason="It is broken.")
+        else:
+            work.append(one)
     results = [
         factories.result(one.lease, p_severe(one.lease.case_id) if callable(p_severe) else p_severe)
         for one in work
@@ -95,6 +107,22 @@ def say(
         now=now,
         recall_share=share,
     )
+
+
+def work_off(session: Session, p_severe: float | Callable[[UUID], float]) -> int:
+    """Take chunk after chunk to the end of all runs."""
+    done = 0
+    while (chunk := chunks.take(session, worker_id=uuid4(), lease_seconds=60)) is not None:
+        done += say(session, chunk, p_severe).images
+        chunks.close(session, chunk)
+    return done
+
+
+def report_of(session: Session, run_id: UUID) -> RunReport:
+    """Have a run that is done or ended its report."""
+    rescore_reports.finish_done(session, now=MONDAY + timedelta(days=2))
+    rescore_reports.write_report(session, run_id)
+    return RunReport.model_validate(runs.find_run(session, run_id).report)
 
 
 def sent_and_scored(
@@ -115,7 +143,5 @@ def sent_and_scored(
 
 def begin(sessions: sessionmaker[Session], name: str, size: int = 3) -> UUID:
     with sessions.begin() as session:
-        activate_release(
-            session, name=name, minimum_sensitivity=0.0, actor="tests", override_reason="a test"
-        )
+        activate(session, name)
         return plan(session, size=size, name=name).id

@@ -44,8 +44,8 @@ def upgrade() -> None:
             name=op.f("ck_rescore_runs_ended"),
         ),
         sa.CheckConstraint(
-            "(report IS NOT NULL) = (ended_at IS NOT NULL)",
-            name=op.f("ck_rescore_runs_report_at_end"),
+            "report IS NULL OR ended_at IS NOT NULL",
+            name=op.f("ck_rescore_runs_report_after_end"),
         ),
         sa.ForeignKeyConstraint(
             ["release_id"], ["releases.id"], name=op.f("fk_rescore_runs_release_id_releases")

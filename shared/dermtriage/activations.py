@@ -11,14 +11,18 @@ from sqlalchemy.orm import Session
 
 from dermtriage.db import utcnow
 from dermtriage.errors import Conflict, ReleaseRefused, RequestRejected
-from dermtriage.models import PolicyVersion, Release, ReleaseActivation
+from dermtriage.models import (
+    MAX_ACTOR,
+    MAX_REASON,
+    PolicyVersion,
+    Release,
+    ReleaseActivation,
+)
 from dermtriage.releases import active_policy, active_release, find_release, proposed_policy
 from dermtriage.triage import Policy
 
 INSTALLATION = "installation"
 """Who activates the first release of a database."""
-
-MAX_ACTOR, MAX_REASON = 100, 500
 
 
 def add_release(

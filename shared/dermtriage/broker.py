@@ -7,7 +7,8 @@ without harm, and nothing here waits for Redis in a request's way.
 import logging
 import queue
 import threading
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from urllib.parse import parse_qs, quote, urlsplit
 from uuid import UUID
 
@@ -35,6 +36,7 @@ AGE = "dermtriage.age"
 CHECK_INVARIANTS = "dermtriage.check_invariants"
 SWEEP = "dermtriage.sweep"
 PLAN_NIGHT = "dermtriage.plan_night"
+END_RUNS = "dermtriage.end_runs"
 
 
 def _broker_url(redis_url: str) -> str:
@@ -74,7 +76,7 @@ def make_celery(settings: Settings) -> Celery:
             RESCORE: {"queue": BULK},
             **{
                 name: {"queue": UPKEEP}
-                for name in (RECOVER, AGE, CHECK_INVARIANTS, SWEEP, PLAN_NIGHT)
+                for name in (RECOVER, AGE, CHECK_INVARIANTS, SWEEP, PLAN_NIGHT, END_RUNS)
             },
         },
         worker_prefetch_multiplier=1,
@@ -95,11 +97,9 @@ def send_scores(app: Celery, image_ids: Iterable[UUID]) -> None:
     Unavailable
         If Redis does not take the messages; recovery sends them again later.
     """
-    try:
+    with _outage_as_unavailable():
         for image_id in image_ids:
             app.send_task(SCORE, args=[str(image_id)], retry=False)
-    except Exception as error:  # kombu raises whatever its transport does, OSError among it
-        raise Unavailable("Redis cannot be reached.", code="queue_unavailable") from error
 
 
 def send_rescores(app: Celery, count: int) -> None:
@@ -110,9 +110,27 @@ def send_rescores(app: Celery, count: int) -> None:
     Unavailable
         If Redis does not take the messages; recovery sends them again later.
     """
-    try:
+    with _outage_as_unavailable():
         for _ in range(count):
             app.send_task(RESCORE, retry=False)
+
+
+def send_end_runs(app: Celery) -> None:
+    """Say to upkeep that a rescore run may have ended.
+
+    Raises
+    ------
+    Unavailable
+        If Redis does not take the message; upkeep looks by itself later.
+    """
+    with _outage_as_unavailable():
+        app.send_task(END_RUNS, retry=False)
+
+
+@contextmanager
+def _outage_as_unavailable() -> Iterator[None]:
+    try:
+        yield
     except Exception as error:  # kombu raises whatever its transport does, OSError among it
         raise Unavailable("Redis cannot be reached.", code="queue_unavailable") from error
 

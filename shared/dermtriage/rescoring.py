@@ -3,7 +3,7 @@
 import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import date, datetime, time, timedelta
+from datetime import UTC, date, datetime, time, timedelta
 from uuid import UUID
 from zoneinfo import ZoneInfo
 
@@ -33,6 +33,9 @@ logger = logging.getLogger(__name__)
 
 BEAT = "beat"
 """Who plans the runs of the nights."""
+
+NOON = 12
+"""The hour at which one night ends and the next may begin."""
 
 FEW_RECALLS = 10
 """So many never stop a run: of a small one they would be a large share."""
@@ -100,7 +103,7 @@ def plan_run(
     chunk_images
         Images a chunk.
     night
-        The local date whose run this is.
+        The local date of the morning of the night whose run this is.
 
     Raises
     ------
@@ -194,17 +197,23 @@ def plan_night(session: Session, settings: Settings, *, now: datetime) -> Rescor
 def last_night(at: str, timezone: str, now: datetime) -> tuple[date, datetime]:
     """Return the date and the beginning of the last night that has begun.
 
+    A night goes from noon to noon and has the date of its morning: one that begins at 22:00 and
+    one that begins at 01:00 are the same, so that its hour can be changed on any day.
+
     Parameters
     ----------
     at
         Local time at which a night begins, HH:MM.
     """
     hour, minute = (int(part) for part in at.split(":"))
-    local = now.astimezone(ZoneInfo(timezone))
-    day = local.date()
-    if local.time() < time(hour, minute):
+    zone = ZoneInfo(timezone)
+    day = now.astimezone(zone).date()
+    # Moments are compared rather than what clocks show: an hour may come twice, or never.
+    began = datetime.combine(day, time(hour, minute), tzinfo=zone).astimezone(UTC)
+    if began > now:
         day -= timedelta(days=1)
-    return day, datetime.combine(day, time(hour, minute), tzinfo=ZoneInfo(timezone))
+        began = datetime.combine(day, time(hour, minute), tzinfo=zone).astimezone(UTC)
+    return day + timedelta(days=1 if hour >= NOON else 0), began
 
 
 def record(

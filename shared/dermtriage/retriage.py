@@ -20,16 +20,10 @@ from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from dermtriage import audit
-from dermtriage.activations import (
-    MAX_ACTOR,
-    MAX_REASON,
-    activate_policy,
-    check_text,
-    lock_activations,
-)
+from dermtriage.activations import activate_policy, check_text, lock_activations
 from dermtriage.bulk import Change, read_cases, write
 from dermtriage.errors import Conflict, RequestRejected
-from dermtriage.models import Case, PolicyVersion
+from dermtriage.models import MAX_ACTOR, MAX_REASON, Case, PolicyVersion
 from dermtriage.rejudging import rejudge
 from dermtriage.releases import active_policy
 from dermtriage.states import CaseState, Severity

@@ -7,11 +7,10 @@ from uuid import UUID
 from sqlalchemy import func, select, update
 from sqlalchemy.orm import Session
 
+from dermtriage.activations import check_text
 from dermtriage.errors import Conflict, NotFound
-from dermtriage.models import RescoreChunk, RescoreFailure, RescoreRun
+from dermtriage.models import MAX_REASON, RescoreChunk, RescoreFailure, RescoreRun
 from dermtriage.states import GOING, RunState
-
-MAX_REASON = 500
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,7 +86,18 @@ def require_confirmed(session: Session, release_id: int) -> None:
 
 
 def pause(session: Session, run_id: UUID, *, reason: str) -> RescoreRun:
-    """Have workers take no more of a run; batches that are on their way are still written."""
+    """Have workers take no more of a run; batches that are on their way are still written.
+
+    Raises
+    ------
+    NotFound
+        If there is no such run.
+    Conflict
+        If it does not go on.
+    RequestRejected
+        If the reason is blank or too long.
+    """
+    check_text("reason", reason, MAX_REASON)
     return _become(session, run_id, GOING, RunState.PAUSED, reason)
 
 
@@ -141,13 +151,13 @@ def require_state(run: RescoreRun, states: Collection[RunState]) -> None:
         )
 
 
-def require_ended(run: RescoreRun) -> None:
+def require_report(run: RescoreRun) -> None:
     """Refuse a run that has no report yet.
 
     Raises
     ------
     Conflict
-        If it has not ended.
+        If it has not ended, or its report is being written.
     """
     if run.report is None:
         raise Conflict(

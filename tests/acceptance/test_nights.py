@@ -43,9 +43,9 @@ def _done(system: System, run_id: UUID) -> int:
         return runs.progress(session, runs.find_run(session, run_id)).scored
 
 
-def _state(system: System, run_id: UUID) -> RunState:
+def _reported(system: System, run_id: UUID) -> bool:
     with system.sessions() as session:
-        return runs.find_run(session, run_id).state
+        return runs.find_run(session, run_id).report is not None
 
 
 def test_a_run_survives_the_death_of_its_worker_and_of_redis(system: System) -> None:
@@ -66,7 +66,7 @@ def test_a_run_survives_the_death_of_its_worker_and_of_redis(system: System) -> 
     with system.client() as client:
         late = upload_many(client, 3)
     system.start_worker("second")
-    wait_for(lambda: _state(system, run_id) is RunState.FINISHED, "the end of the run")
+    wait_for(lambda: _reported(system, run_id), "the end of the run, and its report")
     wait_for(lambda: system.scored() == len(images) + len(late), "the uploads")
     with system.sessions.begin() as session:
         release = active_release(session)
@@ -78,6 +78,7 @@ def test_a_run_survives_the_death_of_its_worker_and_of_redis(system: System) -> 
         assert session.scalar(select(func.sum(RescoreChunk.scored))) == len(images)
         report = runs.find_run(session, run_id).report
         assert report is not None
+        assert report["state"] == RunState.FINISHED
         assert (report["scored"], report["failed"]) == (len(images), 0)
         twice = (
             select(TriageEvent.case_id)

@@ -1,17 +1,17 @@
 """A whole day breaks no invariant, and each one that is broken is found."""
 
-from uuid import UUID, uuid4
+from uuid import UUID
 
 import pytest
 from sqlalchemy import select, text
 from sqlalchemy.orm import Session
 from tests import factories
 from tests.factories import INDETERMINATE, LOW, MONDAY, SEVERE
+from tests.runs import know, plan, report_of, work_off
 
-from dermtriage import activations, assessments, chunks, rescore_reports, rescoring
+from dermtriage import assessments
 from dermtriage.invariants import INVARIANTS, check_invariants
 from dermtriage.models import AuditEntry
-from dermtriage.releases import active_release
 from dermtriage.scopes import Scope
 from dermtriage.states import ImageType, Outcome
 
@@ -96,20 +96,10 @@ def day(session: Session, clinic_id: UUID, clinician_id: UUID) -> Session:
 
 def _rescore(session: Session) -> None:
     """Have a run by a second release, which only compares, to its end."""
-    release = activations.add_release(
-        session, name="next", manifest=active_release(session).manifest, sha256=b"n" * 32
-    )
-    run = rescoring.plan_run(
-        session, release=release, scope=Scope(kind="all"), actor="tests", chunk_images=5
-    )
-    while (chunk := chunks.take(session, worker_id=uuid4(), lease_seconds=60)) is not None:
-        results = [
-            factories.result(work.lease, LOW)
-            for work in chunks.remaining(session, chunk, 100) or ()
-        ]
-        rescoring.record(session, chunk, results, [], device="cpu", now=MONDAY, recall_share=1.0)
-        chunks.close(session, chunk)
-    assert rescore_reports.finish_done(session, now=MONDAY) == [run.id]
+    know(session)
+    run = plan(session, Scope(kind="all"), size=5)
+    work_off(session, LOW)
+    assert report_of(session, run.id).scored == run.images
 
 
 def test_nothing_that_can_happen_breaks_an_invariant(day: Session) -> None:

@@ -1,8 +1,9 @@
 """What a run's report says is true, and writing it keeps nothing else from its work."""
 
 from collections.abc import Callable, Collection, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
-from types import ModuleType
+from threading import Event
 from typing import Any
 from uuid import UUID, uuid4
 
@@ -11,20 +12,23 @@ from sqlalchemy import select, text, update
 from sqlalchemy.exc import OperationalError
 from sqlalchemy.orm import Session, sessionmaker
 from tests import factories
+from tests import runs as runs_of_tests
 from tests.conftest import RELEASE
 from tests.factories import INDETERMINATE, LOW, MONDAY, SEVERE
+from tests.runs import know, left, say
 
 from dermtriage import assessments, chunks, rescore_reports, rescoring, runs
-from dermtriage.activations import activate_release, add_release
 from dermtriage.broker import make_celery
 from dermtriage.chunks import Chunk
-from dermtriage.models import Image, Release, RescoreChunk, RescoreRun, TriageEvent
-from dermtriage.releases import active_release, find_release
+from dermtriage.db import utcnow
+from dermtriage.models import Image, RescoreChunk, RescoreRun, TriageEvent
+from dermtriage.releases import active_release
 from dermtriage.rescore_reports import RunReport, figures
+from dermtriage.rescoring import Changes
 from dermtriage.scopes import OPEN, Scope
 from dermtriage.settings import Settings
 from dermtriage.states import RunState, Scoring, Severity
-from dermtriage_worker import upkeep
+from dermtriage_worker import upkeep as upkeep_module
 from dermtriage_worker.upkeep import Upkeep
 
 Sessions = sessionmaker[Session]
@@ -36,42 +40,23 @@ Score = float | Callable[[UUID], float]
 """Of every image, or by its case."""
 
 
-def know(session: Session, name: str) -> Release:
-    """Have a release in the database; all but the first have no folder."""
-    if name == RELEASE:
-        return find_release(session, name)
-    manifest = find_release(session, RELEASE).manifest | {"name": name}
-    return add_release(session, name=name, manifest=manifest, sha256=name.encode().ljust(32))
+# As in tests.runs, but each step is a transaction of its own: reports ask when what was written.
 
 
 def activate(sessions: Sessions, name: str) -> None:
     with sessions.begin() as session:
-        know(session, name)
-        activate_release(
-            session, name=name, minimum_sensitivity=0.0, actor="tests", override_reason="a test"
-        )
+        runs_of_tests.activate(session, name)
 
 
 def scored(sessions: Sessions, clinic_id: UUID, *scores: float) -> UUID:
-    """Have a case of images that the active release has scored."""
     with sessions.begin() as session:
-        receipt = factories.receive(session, clinic_id, images=len(scores))
-        for image_id, score in zip(receipt.pending_image_ids, scores, strict=True):
-            factories.score(session, image_id, score)
-        return receipt.case_id
+        return runs_of_tests.scored(session, clinic_id, *scores)
 
 
 def plan(sessions: Sessions, name: str, scope: Scope = OPEN, size: int = 512) -> UUID:
     with sessions.begin() as session:
         know(session, name)
-        run = rescoring.plan_run(
-            session,
-            release=find_release(session, name),
-            scope=scope,
-            actor="tests",
-            chunk_images=size,
-        )
-        return run.id
+        return runs_of_tests.plan(session, scope, size, name).id
 
 
 def take(sessions: Sessions) -> Chunk | None:
@@ -79,33 +64,13 @@ def take(sessions: Sessions) -> Chunk | None:
         return chunks.take(session, worker_id=uuid4(), lease_seconds=60)
 
 
-def score_next(
-    sessions: Sessions, chunk: Chunk, score: Score, *, limit: int = 1000, broken: Any = ()
-) -> int:
-    """Score what comes next in a chunk, but for what is broken; return how many that were."""
+def score_next(sessions: Sessions, chunk: Chunk, score: Score, **asked: Any) -> int:
+    """Score what comes next in a chunk, and return how many that were."""
     with sessions.begin() as session:
-        work = chunks.remaining(session, chunk, limit) or []
-        for one in work:
-            if one.lease.image_id in broken:
-                chunks.give_up(session, chunk, one.lease.image_id, reason="It is broken.")
-        whole = [one for one in work if one.lease.image_id not in broken]
-        return rescoring.record(
-            session,
-            chunk,
-            [
-                factories.result(one.lease, score(one.lease.case_id) if callable(score) else score)
-                for one in whole
-                if not one.assessed
-            ],
-            [one for one in whole if one.assessed],
-            device="cpu",
-            now=TUESDAY,
-            recall_share=1.0,
-        ).images
+        return say(session, chunk, score, **asked).images
 
 
 def work_off(sessions: Sessions, score: Score, broken: Collection[UUID] = ()) -> int:
-    """Take chunk after chunk to the end of all runs."""
     done = 0
     while (chunk := take(sessions)) is not None:
         done += score_next(sessions, chunk, score, broken=broken)
@@ -116,8 +81,7 @@ def work_off(sessions: Sessions, score: Score, broken: Collection[UUID] = ()) ->
 
 def report_of(sessions: Sessions, run_id: UUID) -> RunReport:
     with sessions.begin() as session:
-        rescore_reports.finish_done(session, now=TUESDAY)
-        return RunReport.model_validate(runs.find_run(session, run_id).report)
+        return runs_of_tests.report_of(session, run_id)
 
 
 def images_of(sessions: Sessions, case_ids: Sequence[UUID]) -> list[UUID]:
@@ -129,51 +93,31 @@ def compared(report: RunReport) -> dict[str, int]:
     return {one.release: one.photographs for one in report.drift.compared}
 
 
-# Recovery goes first
+# Nothing waits for a report
 
 
-@pytest.mark.parametrize(("module", "name"), [(figures, "drift"), (rescore_reports, "finish_done")])
+@pytest.fixture
+def upkeep(settings: Settings) -> Upkeep:
+    return Upkeep(settings, make_celery(settings))
+
+
+def state(sessions: Sessions, run_id: UUID) -> tuple[RunState, bool]:
+    """Return the state of a run, and whether it has its report."""
+    with sessions() as session:
+        run = runs.find_run(session, run_id)
+        return run.state, run.report is not None
+
+
 @pytest.mark.parametrize(
     "error", [RuntimeError("a defect"), OperationalError("SELECT", {}, Exception("timeout"))]
 )
-def test_a_report_that_fails_keeps_recovery_from_nothing(
+def test_a_report_that_fails_keeps_upkeep_from_nothing_and_is_tried_again(
     sessions: Sessions,
-    settings: Settings,
     clinic_id: UUID,
+    upkeep: Upkeep,
     monkeypatch: pytest.MonkeyPatch,
     caplog: pytest.LogCaptureFixture,
     error: Exception,
-    module: ModuleType,
-    name: str,
-) -> None:
-    scored(sessions, clinic_id, LOW)
-    activate(sessions, SECOND)
-    run_id = plan(sessions, SECOND)
-    work_off(sessions, LOW)
-    with sessions.begin() as session:
-        (lost,) = factories.receive(session, clinic_id).pending_image_ids
-        for _ in range(settings.max_attempts):
-            factories.lease(session, lost, lease_seconds=-1)
-
-    def fail(*_: object, **__: object) -> None:
-        raise error
-
-    sent: list[str] = []
-    monkeypatch.setattr(module, name, fail)
-    monkeypatch.setattr(upkeep, "send_scores", lambda *_: sent.append("scores"))
-    monkeypatch.setattr(upkeep, "send_rescores", lambda *_: sent.append("rescores"))
-    Upkeep(settings, make_celery(settings)).recover()
-    assert sent == ["scores", "rescores"]
-    with sessions() as session:
-        assert factories.image(session, lost).scoring is Scoring.FAILED
-        assert runs.find_run(session, run_id).state is RunState.RUNNING
-    assert "could not be ended" in caplog.text
-    monkeypatch.undo()
-    assert report_of(sessions, run_id).state is RunState.FINISHED
-
-
-def test_a_run_whose_report_fails_keeps_no_other_from_its_end(
-    sessions: Sessions, clinic_id: UUID, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     scored(sessions, clinic_id, LOW)
     broken, whole = plan(sessions, SECOND), plan(sessions, THIRD)
@@ -182,15 +126,113 @@ def test_a_run_whose_report_fails_keeps_no_other_from_its_end(
 
     def drift(session: Session, run: RescoreRun) -> object:
         if run.id == broken:
-            session.execute(text("SELECT 1 / 0"))
+            raise error
         return real(session, run)
 
     monkeypatch.setattr(figures, "drift", drift)
+    upkeep.end_runs()
+    assert state(sessions, broken) == (RunState.FINISHED, False)
+    assert state(sessions, whole) == (RunState.FINISHED, True)
+    assert "report could not be written" in caplog.text
+    monkeypatch.undo()
+    upkeep.end_runs()
+    assert state(sessions, broken) == (RunState.FINISHED, True)
+
+
+def test_recovery_waits_for_no_report(
+    sessions: Sessions,
+    settings: Settings,
+    clinic_id: UUID,
+    upkeep: Upkeep,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    scored(sessions, clinic_id, LOW)
+    run_id = plan(sessions, SECOND)
+    work_off(sessions, LOW)
     with sessions.begin() as session:
-        assert rescore_reports.finish_done(session, now=TUESDAY) == [whole]
-    assert report_of(sessions, whole).state is RunState.FINISHED
+        (lost,) = factories.receive(session, clinic_id).pending_image_ids
+        for _ in range(settings.max_attempts):
+            factories.lease(session, lost, lease_seconds=-1)
+    sent: list[str] = []
+    monkeypatch.setattr(upkeep_module, "send_scores", lambda *_: sent.append("scores"))
+    monkeypatch.setattr(upkeep_module, "send_rescores", lambda *_: sent.append("rescores"))
+    upkeep.recover()
+    assert sent == ["scores", "rescores"]
     with sessions() as session:
-        assert runs.find_run(session, broken).state is RunState.RUNNING
+        assert factories.image(session, lost).scoring is Scoring.FAILED
+    assert state(sessions, run_id) == (RunState.RUNNING, False)
+
+
+def test_workers_wait_for_no_report_and_nobody_writes_a_second_one(
+    sessions: Sessions, clinic_id: UUID, upkeep: Upkeep, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    scored(sessions, clinic_id, LOW)
+    activate(sessions, SECOND)
+    run_id = plan(sessions, SECOND)
+    chunk = take(sessions)
+    assert chunk is not None
+    with sessions.begin() as session:
+        work = left(session, chunk)
+    with sessions.begin() as session:
+        rescore_reports.cancel(session, run_id, reason="asked for", now=TUESDAY)
+    begun, go_on = Event(), Event()
+    real = figures.drift
+
+    def slow(session: Session, run: RescoreRun) -> object:
+        begun.set()
+        assert go_on.wait(20)
+        return real(session, run)
+
+    monkeypatch.setattr(figures, "drift", slow)
+    with ThreadPoolExecutor(1) as pool:
+        writing = pool.submit(upkeep.end_runs)
+        try:
+            assert begun.wait(20)
+            with sessions.begin() as session:
+                # What waits fails, rather than the test never.
+                session.execute(text("SET LOCAL lock_timeout = '2s'"))
+                late = [factories.result(one.lease, SEVERE) for one in work]
+                written = rescoring.record(
+                    session, chunk, late, [], device="cpu", now=TUESDAY, recall_share=1.0
+                )
+                assert written == Changes()
+                assert rescore_reports.fail(session, run_id, reason="late", now=TUESDAY) is None
+            begun.clear()
+            upkeep.end_runs()
+            assert not begun.is_set()
+            assert state(sessions, run_id) == (RunState.CANCELLED, False)
+        finally:
+            go_on.set()
+        writing.result(20)
+    assert state(sessions, run_id) == (RunState.CANCELLED, True)
+    assert report_of(sessions, run_id).scored == 0
+
+
+def test_a_run_that_goes_on_gets_no_report(sessions: Sessions, clinic_id: UUID) -> None:
+    scored(sessions, clinic_id, LOW)
+    run_id = plan(sessions, SECOND)
+    with sessions.begin() as session:
+        rescore_reports.write_report(session, run_id)
+    assert state(sessions, run_id) == (RunState.PLANNED, False)
+
+
+def test_what_is_written_after_a_run_s_end_is_not_its_work(
+    sessions: Sessions, clinic_id: UUID
+) -> None:
+    for _ in range(2):
+        scored(sessions, clinic_id, LOW)
+    activate(sessions, SECOND)
+    cancelled = plan(sessions, SECOND)
+    chunk = take(sessions)
+    assert chunk is not None
+    assert score_next(sessions, chunk, SEVERE, limit=1) == 1
+    with sessions.begin() as session:
+        rescore_reports.cancel(session, cancelled, reason="asked for", now=utcnow())
+    plan(sessions, SECOND)
+    assert work_off(sessions, LOW) == 1
+    report = report_of(sessions, cancelled)
+    assert (report.scored, report.drift.photographs) == (1, 1)
+    assert report.drift.mean == pytest.approx(0.8, abs=1e-6)
 
 
 def test_a_report_may_take_longer_than_other_statements(
@@ -209,6 +251,8 @@ def test_a_report_may_take_longer_than_other_statements(
     with sessions.begin() as session:
         session.execute(text("SET LOCAL statement_timeout = '500ms'"))
         assert rescore_reports.finish_done(session, now=TUESDAY) == [run_id]
+        rescore_reports.write_report(session, run_id)
+    assert state(sessions, run_id) == (RunState.FINISHED, True)
     with sessions() as session:
         assert session.scalar(text("SHOW statement_timeout")) == "1min"
 
@@ -342,10 +386,7 @@ def test_a_comparison_is_with_what_triages_each_photograph(
     activate(sessions, SECOND)
     plan(sessions, SECOND)
     work_off(sessions, SEVERE)
-    with sessions.begin() as session:
-        activate_release(
-            session, name=RELEASE, minimum_sensitivity=0.0, actor="t", override_reason="a test"
-        )
+    activate(sessions, RELEASE)
     # The first release is active again, but it triages nothing of this until its night.
     before = plan(sessions, THIRD)
     work_off(sessions, LOW)

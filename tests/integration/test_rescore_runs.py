@@ -12,11 +12,11 @@ from sqlalchemy.orm import Session, sessionmaker
 from tests import factories
 from tests.conftest import RELEASE
 from tests.factories import LOW, MONDAY, SEVERE
-from tests.runs import activate, left, plan, say, scored, take
+from tests.runs import activate, know, left, plan, report_of, say, scored, take
 
 from dermtriage import assessments, chunks, rescore_reports, rescoring, runs
-from dermtriage.errors import Conflict
-from dermtriage.models import Assessment, Case, RescoreFailure, RescoreRun, TriageEvent
+from dermtriage.errors import Conflict, RequestRejected
+from dermtriage.models import MAX_REASON, Assessment, Case, RescoreFailure, RescoreRun, TriageEvent
 from dermtriage.rescoring import Changes
 from dermtriage.scopes import Scope
 from dermtriage.settings import Settings
@@ -77,7 +77,7 @@ def test_a_cancelled_run_writes_nothing_more(session: Session, clinic_id: UUID) 
     run = plan(session)
     chunk = take(session)
     work = left(session, chunk)
-    report = rescore_reports.cancel(session, run.id, reason="asked for", now=MONDAY).report
+    rescore_reports.cancel(session, run.id, reason="asked for", now=MONDAY)
     assert record(session, chunk, work) == Changes()
     chunks.give_up(session, chunk, work[0].lease.image_id, reason="It cannot be decoded.")
     assert get(session, case_id).severity is Severity.LOW
@@ -86,8 +86,8 @@ def test_a_cancelled_run_writes_nothing_more(session: Session, clinic_id: UUID) 
         select(func.count()).select_from(Assessment).where(Assessment.release_id == run.release_id)
     )
     assert session.scalar(said) == 0
-    assert report is not None
-    assert (report["scored"], report["upgrades"], report["failed"]) == (0, 0, 0)
+    report = report_of(session, run.id)
+    assert (report.scored, report.upgrades, report.failed) == (0, 0, 0)
 
 
 def test_what_is_being_written_when_a_run_is_cancelled_is_in_its_report(
@@ -101,14 +101,36 @@ def test_what_is_being_written_when_a_run_is_cancelled_is_in_its_report(
 
     def cancel() -> object:
         with sessions.begin() as other:
-            return rescore_reports.cancel(other, run_id, reason="asked", now=MONDAY).report
+            rescore_reports.cancel(other, run_id, reason="asked", now=MONDAY)
+            return report_of(other, run_id).scored
 
     with sessions.begin() as session:
         assert say(session, chunk, LOW).images == 1
         future = once_blocked(sessions, cancel)
-    report = future.result(20)
-    assert isinstance(report, dict)
-    assert report["scored"] == 1
+    assert future.result(20) == 1
+
+
+@pytest.mark.parametrize("reason", ["", " ", "x" * (MAX_REASON + 1)])
+def test_a_reason_that_cannot_be_kept_is_refused(
+    session: Session, clinic_id: UUID, reason: str
+) -> None:
+    scored(session, clinic_id, LOW)
+    know(session)
+    run = plan(session)
+    with pytest.raises(RequestRejected, match="1 to 500 characters"):
+        runs.pause(session, run.id, reason=reason)
+    with pytest.raises(RequestRejected, match="1 to 500 characters"):
+        rescore_reports.cancel(session, run.id, reason=reason, now=MONDAY)
+    assert run.state is RunState.PLANNED
+
+
+def test_a_run_fails_however_long_the_reason_is(session: Session, clinic_id: UUID) -> None:
+    scored(session, clinic_id, LOW)
+    know(session)
+    run = plan(session)
+    rescore_reports.fail(session, run.id, reason="x" * (MAX_REASON + 1), now=MONDAY)
+    session.flush()
+    assert run.reason == "x" * MAX_REASON
 
 
 def test_what_is_on_its_way_when_a_run_is_paused_is_written(

@@ -1,5 +1,6 @@
 """Rescore runs: nothing is done twice or left out, severity only rises, a run can be stopped."""
 
+import json
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from datetime import date, datetime, timedelta
@@ -12,14 +13,28 @@ import hypothesis
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from redis import Redis
 from sqlalchemy import Engine, func, select, text, update
 from sqlalchemy.orm import Session, sessionmaker
 from tests import factories
 from tests.conftest import RELEASE
 from tests.factories import LOW, MONDAY, SEVERE, photograph
-from tests.runs import activate, begin, know, left, plan, say, scored, sent_and_scored, take
+from tests.runs import (
+    activate,
+    begin,
+    know,
+    left,
+    plan,
+    report_of,
+    say,
+    scored,
+    sent_and_scored,
+    take,
+    work_off,
+)
 
 from dermtriage import chunks, invariants, rescore_reports, rescoring, runs
+from dermtriage.broker import RESCORE, UPKEEP
 from dermtriage.db import make_sessions
 from dermtriage.errors import Conflict, NotFound
 from dermtriage.models import (
@@ -34,30 +49,17 @@ from dermtriage.models import (
 )
 from dermtriage.releases import active_release, find_release
 from dermtriage.rescore_reports import RunReport
-from dermtriage.rescoring import Changes, last_night
+from dermtriage.rescoring import Changes
 from dermtriage.scopes import OPEN, Scope
 from dermtriage.settings import Settings
 from dermtriage.states import CaseState, Outcome, Priority, RunState, Severity
 from dermtriage.storage import ImageStore
 from dermtriage_worker import rescoring as bulk
+from dermtriage_worker.app import make_app as make_worker
 from dermtriage_worker.ensemble.ensemble import Ensemble
 from dermtriage_worker.rescoring import rescore
 from dermtriage_worker.runtime import Runtime
-
-
-def work_off(session: Session, p_severe: float | Callable[[UUID], float]) -> int:
-    """Take chunk after chunk to the end of all runs."""
-    done = 0
-    while (chunk := chunks.take(session, worker_id=uuid4(), lease_seconds=60)) is not None:
-        done += say(session, chunk, p_severe).images
-        chunks.close(session, chunk)
-    return done
-
-
-def finish(session: Session, run: RescoreRun) -> RunReport:
-    assert rescore_reports.finish_done(session, now=MONDAY + timedelta(days=2)) == [run.id]
-    assert run.report is not None
-    return RunReport.model_validate(run.report)
+from dermtriage_worker.upkeep import make_app as make_upkeep
 
 
 def get(session: Session, case_id: UUID) -> Case:
@@ -152,18 +154,22 @@ def test_a_new_database_has_missed_no_night(session: Session, settings: Settings
     assert rescoring.plan_night(session, settings, now=now + timedelta(days=1)) is not None
 
 
-@given(
-    now=st.datetimes(
-        datetime(2026, 1, 1), datetime(2027, 1, 1), timezones=st.just(ZoneInfo("UTC"))
-    ),
-    zone=st.sampled_from(["UTC", "Europe/Berlin", "America/Lima", "Asia/Kolkata"]),
-    at=st.sampled_from(["00:00", "01:00", "02:30", "23:59"]),
-)
-def test_the_last_night_has_begun_within_a_day(now: datetime, zone: str, at: str) -> None:
-    night, began = last_night(at, zone, now)
-    # A day may have an hour more or less, and a time that the clock skips is an hour off.
-    assert timedelta(hours=-1) <= now - began <= timedelta(hours=26)
-    assert began.astimezone(ZoneInfo(zone)).date() - night <= timedelta(days=1)
+def test_the_night_after_a_change_of_its_hour_is_not_left_out(
+    session: Session, settings: Settings
+) -> None:
+    session.execute(text("UPDATE release_activations SET created_at = '2026-01-01'"))
+    late = settings.model_copy(update={"rescore_at": "22:00"})
+
+    def planned(settings: Settings, moment: str) -> bool:
+        now = datetime.fromisoformat(f"{moment}Z")
+        return rescoring.plan_night(session, settings, now=now) is not None
+
+    assert planned(settings, "2026-03-04T01:00")
+    assert not planned(late, "2026-03-04T15:00")
+    assert planned(late, "2026-03-04T22:00")
+    # Evening and morning are one night.
+    assert not planned(settings, "2026-03-05T01:00")
+    assert planned(settings, "2026-03-06T01:00")
 
 
 # What a run does to cases
@@ -219,14 +225,7 @@ def test_the_same_run_again_changes_nothing(session: Session, clinic_id: UUID) -
     work_off(session, SEVERE)
     again = plan(session)
     assert (again.images, work_off(session, SEVERE)) == (0, 0)
-    assert finish_all(session)[again.id].scored == 0
-
-
-def finish_all(session: Session) -> dict[UUID, RunReport]:
-    ended = rescore_reports.finish_done(session, now=MONDAY + timedelta(days=2))
-    return {
-        run_id: RunReport.model_validate(runs.find_run(session, run_id).report) for run_id in ended
-    }
+    assert report_of(session, again.id).scored == 0
 
 
 def test_a_release_that_does_not_triage_only_says_its_scores(
@@ -238,7 +237,7 @@ def test_a_release_that_does_not_triage_only_says_its_scores(
     work_off(session, SEVERE)
     assert get(session, case_id).severity is Severity.LOW
     assert not of_run(session, run)
-    report = finish(session, run)
+    report = report_of(session, run.id)
     assert (report.scored, report.triaged, report.upgrades) == (1, False, 0)
     assert report.drift.photographs == 1
 
@@ -301,7 +300,7 @@ def test_a_run_moves_nothing_down_and_leaves_nothing_out(
                     session, chunk, results, [], device="cpu", now=MONDAY, recall_share=1.0
                 )
             chunks.close(session, chunk)
-        report = finish(session, run)
+        report = report_of(session, run.id)
         assert report.scored == len(after)
         assert set(
             session.scalars(select(Assessment.image_id).where(Assessment.release_id == new.id))
@@ -352,7 +351,7 @@ def test_a_dead_worker_s_chunk_is_taken_up_where_it_stood(
     assert written == Changes()
     say(session, heir, SEVERE)
     chunks.close(session, heir)
-    assert finish(session, run).scored == 3
+    assert report_of(session, run.id).scored == 3
 
 
 def test_a_paused_run_waits_and_goes_on(session: Session, clinic_id: UUID) -> None:
@@ -415,7 +414,7 @@ def test_a_cancelled_run_keeps_what_it_did(session: Session, clinic_id: UUID) ->
     rescore_reports.cancel(session, run.id, reason="asked for", now=MONDAY)
     assert [get(session, case_id).severity for case_id in case_ids] == ["severe", "low"]
     assert chunks.take(session, worker_id=uuid4(), lease_seconds=60) is None
-    report = RunReport.model_validate(run.report)
+    report = report_of(session, run.id)
     assert (report.state, report.scored, report.images) == (RunState.CANCELLED, 1, 2)
     with pytest.raises(Conflict, match="is cancelled"):
         runs.resume(session, run.id)
@@ -468,7 +467,7 @@ def test_the_report_counts_what_happened(
     scores = {low[0]: 0.4, low[1]: SEVERE, middle: SEVERE, decided: SEVERE}
     say(session, chunk, lambda case_id: scores[case_id])
     chunks.close(session, chunk)
-    report = finish(session, run)
+    report = report_of(session, run.id)
     assert (report.images, report.scored, report.failed) == (5, 4, 1)
     assert (report.upgrades, report.recalls) == (3, 1)
     moves = {(one.before, one.after): one.cases for one in report.transitions}
@@ -514,6 +513,33 @@ def test_a_worker_works_a_run_off(
             assert factories.image(session, image_id).release_id == release.id
             assert session.get(Assessment, (release.id, image_id)) is not None
         assert invariants.check_invariants(session) == {}
+
+
+def test_the_end_of_a_run_is_told_to_upkeep_which_writes_the_report(
+    sessions: sessionmaker[Session],
+    settings: Settings,
+    store: ImageStore,
+    clinic_id: UUID,
+    start: Callable[..., Runtime],
+    second: str,
+) -> None:
+    runtime = start()
+    sent_and_scored(sessions, store, clinic_id, runtime, 2)
+    run_id = begin(sessions, second)
+    queue = Redis.from_url(settings.redis_url.get_secret_value())
+    # This Redis is the tests' own; what earlier tests sent has no reader.
+    queue.delete(UPKEEP)
+    make_worker(settings, runtime).tasks[RESCORE]()
+    with sessions() as session:
+        run = runs.find_run(session, run_id)
+        assert (run.state, run.report) == (RunState.FINISHED, None)
+    (message,) = queue.lrange(UPKEEP, 0, -1)
+    task = json.loads(message)["headers"]["task"]
+    app, _ = make_upkeep(settings)
+    app.tasks[task]()
+    with sessions() as session:
+        report = RunReport.model_validate(runs.find_run(session, run_id).report)
+        assert report.scored == 2
 
 
 def test_uploads_go_first(

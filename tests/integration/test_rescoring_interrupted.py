@@ -1,16 +1,16 @@
 """Bulk rescoring when something gets in its way: no image is left out that did no harm."""
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
 import pytest
 from sqlalchemy import select, text
 from sqlalchemy.orm import Session, sessionmaker
-from tests.runs import begin, know, plan, sent_and_scored, take
+from tests.runs import activate, begin, know, plan, sent_and_scored, take
 
 from dermtriage import chunks, rescoring, runs
-from dermtriage.activations import activate_release
 from dermtriage.errors import Unavailable
 from dermtriage.models import Assessment, Release, RescoreChunk, RescoreFailure
 from dermtriage.releases import find_release
@@ -59,6 +59,32 @@ def state(sessions: sessionmaker[Session], run_id: UUID) -> RunState:
         return runs.find_run(session, run_id).state
 
 
+@dataclass(frozen=True)
+class Night:
+    """A run of a second release over three photographs that has just begun, and a worker."""
+
+    sessions: sessionmaker[Session]
+    runtime: Runtime
+    release: str
+    images: list[UUID]
+    run_id: UUID
+
+    def require_whole(self) -> None:
+        """The run has ended, and has left no image out."""
+        assert state(self.sessions, self.run_id) is RunState.FINISHED
+        assert failed(self.sessions) == {}
+        assert done_by(self.sessions, self.release) == set(self.images)
+
+
+@pytest.fixture
+def night(
+    sessions: sessionmaker[Session], store: ImageStore, clinic_id: UUID, start: Start, second: str
+) -> Night:
+    runtime = start()
+    images = sent_and_scored(sessions, store, clinic_id, runtime, 3)
+    return Night(sessions, runtime, second, images, begin(sessions, second))
+
+
 def after(calls: int, error: BaseException, then: Callable[..., Any]) -> Callable[..., Any]:
     """Return a stand-in that raises in one call, the one after so many others."""
     made = iter(range(1000))
@@ -94,42 +120,22 @@ def test_a_careful_worker_triages_what_a_comparison_has_scored(
 
 
 def test_a_chunk_that_surprises_time_after_time_ends_its_run(
-    sessions: sessionmaker[Session],
-    store: ImageStore,
-    clinic_id: UUID,
-    start: Start,
-    second: str,
-    monkeypatch: pytest.MonkeyPatch,
-    caplog: pytest.LogCaptureFixture,
+    night: Night, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    runtime = start()
-    sent_and_scored(sessions, store, clinic_id, runtime, 2)
-    run_id = begin(sessions, second)
-
     def surprise(*_: Any, **__: Any) -> None:
         raise KeyError("a mistake of ours")
 
     monkeypatch.setattr(rescoring, "record", surprise)
-    assert rescore(runtime) == 0
+    assert rescore(night.runtime) == 0
     assert [one.message for one in caplog.records].count("chunk failed") == 3
-    with sessions() as session:
-        run = runs.find_run(session, run_id)
+    with night.sessions() as session:
+        run = runs.find_run(session, night.run_id)
         assert run.state is RunState.FAILED
         assert "Chunk 0 failed in attempt 3: KeyError." in str(run.reason)
-    assert failed(sessions) == {}
+    assert failed(night.sessions) == {}
 
 
-def test_one_surprise_ends_no_run(
-    sessions: sessionmaker[Session],
-    store: ImageStore,
-    clinic_id: UUID,
-    start: Start,
-    second: str,
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    runtime = start()
-    images = sent_and_scored(sessions, store, clinic_id, runtime, 2)
-    run_id = begin(sessions, second)
+def test_one_surprise_ends_no_run(night: Night, monkeypatch: pytest.MonkeyPatch) -> None:
     record = rescoring.record
     tries = iter(range(100))
 
@@ -139,139 +145,95 @@ def test_one_surprise_ends_no_run(
         return record(*arguments, **named)
 
     monkeypatch.setattr(rescoring, "record", surprise_once)
-    assert rescore(runtime) == 2
-    assert state(sessions, run_id) is RunState.FINISHED
-    assert done_by(sessions, second) == set(images)
+    assert rescore(night.runtime) == 3
+    night.require_whole()
 
 
 @pytest.mark.parametrize("where", ["decode", "predict", "load", "drain"])
 @pytest.mark.parametrize("error", [Unavailable("The store is away."), MemoryError()])
 def test_an_outage_after_a_death_leaves_no_image_out(
-    sessions: sessionmaker[Session],
-    store: ImageStore,
-    clinic_id: UUID,
-    start: Start,
-    second: str,
-    monkeypatch: pytest.MonkeyPatch,
-    where: str,
-    error: Exception,
+    night: Night, monkeypatch: pytest.MonkeyPatch, where: str, error: Exception
 ) -> None:
-    runtime = start()
-    images = sent_and_scored(sessions, store, clinic_id, runtime, 3)
-    run_id = begin(sessions, second)
-    die_once(sessions)
+    die_once(night.sessions)
     seen: list[dict[UUID, str]] = []
     give_back = chunks.give_back
 
     def watched(session: Session, *arguments: Any, **named: Any) -> None:
-        seen.append(failed(sessions))
+        seen.append(failed(night.sessions))
         give_back(session, *arguments, **named)
 
     monkeypatch.setattr(chunks, "give_back", watched)
     patched = {
         "decode": (bulk, "rendition_of"),
         "predict": (bulk, "predict"),
-        "load": (runtime.ensembles, "get"),
+        "load": (night.runtime.ensembles, "get"),
         "drain": (bulk, "drain"),
     }
     owner, name = patched[where]
     # The first call of drain is before any chunk.
     calls = 2 if where == "drain" else 1
     monkeypatch.setattr(owner, name, after(calls, error, getattr(owner, name)))
-    assert rescore(runtime) == 3
+    assert rescore(night.runtime) == 3
     assert seen == [{}]
-    assert failed(sessions) == {}
-    assert state(sessions, run_id) is RunState.FINISHED
-    assert done_by(sessions, second) == set(images)
+    night.require_whole()
 
 
 def test_a_stop_after_a_death_leaves_no_image_out(
-    sessions: sessionmaker[Session],
-    store: ImageStore,
-    clinic_id: UUID,
-    start: Start,
-    second: str,
-    monkeypatch: pytest.MonkeyPatch,
+    night: Night, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    runtime = start()
-    images = sent_and_scored(sessions, store, clinic_id, runtime, 3)
-    run_id = begin(sessions, second)
-    die_once(sessions)
+    die_once(night.sessions)
     drained = iter(range(100))
     drain = bulk.drain
 
     def stop_in_the_second(*arguments: Any) -> int:
         if next(drained) == 2:
-            runtime.stopping.set()
+            night.runtime.stopping.set()
         return drain(*arguments)
 
     monkeypatch.setattr(bulk, "drain", stop_in_the_second)
-    assert rescore(runtime) == 1
-    assert failed(sessions) == {}
-    runtime.stopping.clear()
-    assert rescore(runtime) == 2
-    assert state(sessions, run_id) is RunState.FINISHED
-    assert done_by(sessions, second) == set(images)
+    assert rescore(night.runtime) == 1
+    assert failed(night.sessions) == {}
+    night.runtime.stopping.clear()
+    assert rescore(night.runtime) == 2
+    night.require_whole()
 
 
 def test_a_lost_chunk_s_image_is_left_to_the_heir(
-    sessions: sessionmaker[Session],
-    store: ImageStore,
-    clinic_id: UUID,
-    start: Start,
-    second: str,
-    monkeypatch: pytest.MonkeyPatch,
+    night: Night, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    runtime = start()
-    images = sent_and_scored(sessions, store, clinic_id, runtime, 3)
-    run_id = begin(sessions, second)
-    die_once(sessions)
+    die_once(night.sessions)
     predict = bulk.predict
     heirs: list[chunks.Chunk] = []
 
     def slow(*arguments: Any) -> Any:
         if not heirs:
-            let_leases_run_out(sessions)
-            with sessions.begin() as session:
+            let_leases_run_out(night.sessions)
+            with night.sessions.begin() as session:
                 heirs.append(take(session))
                 # The heir dies at once, of something else.
         said = predict(*arguments)
-        let_leases_run_out(sessions)
+        let_leases_run_out(night.sessions)
         return said
 
     monkeypatch.setattr(bulk, "predict", slow)
-    rescore(runtime)
+    rescore(night.runtime)
     monkeypatch.setattr(bulk, "predict", predict)
-    rescore(runtime)
-    assert state(sessions, run_id) is RunState.FINISHED
-    assert failed(sessions) == {}
-    assert done_by(sessions, second) == set(images)
+    rescore(night.runtime)
+    night.require_whole()
 
 
-def test_another_kill_leaves_no_image_out(
-    sessions: sessionmaker[Session],
-    store: ImageStore,
-    clinic_id: UUID,
-    start: Start,
-    second: str,
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    runtime = start()
-    images = sent_and_scored(sessions, store, clinic_id, runtime, 3)
-    run_id = begin(sessions, second)
-    die_once(sessions)
+def test_another_kill_leaves_no_image_out(night: Night, monkeypatch: pytest.MonkeyPatch) -> None:
+    die_once(night.sessions)
     read = bulk.rendition_of
     monkeypatch.setattr(bulk, "rendition_of", after(1, Death(), read))
     with pytest.raises(Death):
-        rescore(runtime)
-    ((suspected, reason),) = failed(sessions).items()
-    assert suspected in images
+        rescore(night.runtime)
+    ((suspected, reason),) = failed(night.sessions).items()
+    assert suspected in night.images
     assert reason == chunks.SUSPECTED
-    let_leases_run_out(sessions)
-    rescore(runtime)
-    assert state(sessions, run_id) is RunState.FINISHED
-    assert failed(sessions) == {}
-    assert done_by(sessions, second) == set(images)
+    let_leases_run_out(night.sessions)
+    rescore(night.runtime)
+    night.require_whole()
 
 
 def test_whoever_lost_a_chunk_gives_nothing_of_it_up(
@@ -347,13 +309,7 @@ def test_a_release_that_is_activated_meanwhile_changes_hands(
         asked.append("active" if self is runtime.ensembles else "shadow")
         if len(asked) == 1:
             with sessions.begin() as session:
-                activate_release(
-                    session,
-                    name=second,
-                    minimum_sensitivity=0.0,
-                    actor="tests",
-                    override_reason="a test",
-                )
+                activate(session, second)
         return get(self, release)
 
     monkeypatch.setattr(Ensembles, "get", watched)

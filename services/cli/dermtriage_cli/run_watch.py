@@ -18,7 +18,7 @@ from dermtriage import rescore_reports, runs
 from dermtriage.db import utcnow
 from dermtriage.models import RescoreRun
 from dermtriage.settings import Settings
-from dermtriage.states import GOING
+from dermtriage.states import RunState
 from dermtriage_cli.output import err
 
 _SECONDS = 0.5
@@ -26,7 +26,7 @@ _SECONDS = 0.5
 
 
 def watch_run(sessions: sessionmaker[Session], settings: Settings, run_id: UUID) -> RescoreRun:
-    """Show a run's progress until it ends or stands still, and return it.
+    """Show a run's progress until it has ended and has its report, or stands still; return it.
 
     Each look is a transaction of its own.
     """
@@ -44,7 +44,7 @@ def watch_run(sessions: sessionmaker[Session], settings: Settings, run_id: UUID)
         began, scored_before = time.monotonic(), None
         while True:
             with sessions.begin() as session:
-                # Upkeep ends a run as well, but a while after its last chunk.
+                # Upkeep ends runs and writes reports as well, but perhaps a while later.
                 rescore_reports.finish_done(session, now=utcnow())
                 run = runs.find_run(session, run_id)
                 progress = runs.progress(session, run)
@@ -52,16 +52,20 @@ def watch_run(sessions: sessionmaker[Session], settings: Settings, run_id: UUID)
             if scored_before is None:
                 scored_before = done
             seconds = time.monotonic() - began
+            writing = run.ended_at is not None and run.report is None
             rate = (done - scored_before) / seconds if seconds > _SECONDS else 0.0
             bars.update(
                 task,
                 # What keeps a worker from taking part is said while the run goes on.
-                description=escape(run.reason or "") or "Rescoring",
+                description="Writing the report" if writing else escape(run.reason or "Rescoring"),
                 total=run.images,
                 completed=done,
                 rate=f"{rate:,.1f} a second",
                 changes=f"{progress.upgrades:,} upgrades, {progress.recalls:,} recalls",
             )
-            if run.state not in GOING:
+            if run.state is RunState.PAUSED or run.report is not None:
                 return run
+            if writing:
+                with sessions.begin() as session:
+                    rescore_reports.write_report(session, run_id)
             time.sleep(min(_SECONDS, settings.recovery_seconds))

@@ -29,7 +29,7 @@ def on_triage(report: RunReport) -> str | None:
         if report.transitions
         else "No case was changed, its scores are kept for comparison."
     )
-    return f"The release was not the active one when the run ended. {what}"
+    return f"The release was not the active one when the report was written. {what}"
 
 
 def on_drift(report: RunReport) -> str:

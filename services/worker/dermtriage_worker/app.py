@@ -14,7 +14,7 @@ from uuid import UUID
 from celery import Celery
 from celery.signals import worker_shutting_down
 
-from dermtriage.broker import RESCORE, SCORE, make_celery
+from dermtriage.broker import RESCORE, SCORE, make_celery, send_end_runs
 from dermtriage.errors import DermtriageError, Unavailable
 from dermtriage.logs import setup_logging
 from dermtriage.settings import Settings, get_settings
@@ -41,6 +41,8 @@ def make_app(settings: Settings, runtime: Runtime) -> Celery:
     def rescore_chunks() -> None:
         with _outage_is_a_warning():
             rescore(runtime)
+            # A run's report would keep this thread from uploads.
+            send_end_runs(app)
 
     return app
 
@@ -50,8 +52,8 @@ def _outage_is_a_warning() -> Iterator[None]:
     try:
         yield
     except Unavailable as error:
-        # The message may go: the work stays in the database, and recovery wakes us again.
-        logger.warning("scoring put off", extra={"reason": str(error)})
+        # The message may go: the work stays in the database, and recovery finds it.
+        logger.warning("put off", extra={"reason": str(error)})
     except DeviceLost:
         logger.critical("device lost, ending the process", exc_info=True)
         os._exit(STALLED)

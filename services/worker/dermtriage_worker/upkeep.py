@@ -20,6 +20,7 @@ from dermtriage import assessments, invariants, recovery, rescore_reports, resco
 from dermtriage.broker import (
     AGE,
     CHECK_INVARIANTS,
+    END_RUNS,
     PLAN_NIGHT,
     RECOVER,
     SWEEP,
@@ -39,7 +40,7 @@ logger = logging.getLogger(__name__)
 
 
 class Upkeep:
-    """The tasks of upkeep. Each is short, may run twice, and is due again soon."""
+    """The tasks of upkeep. Each may run twice, and is due again soon."""
 
     def __init__(self, settings: Settings, app: Celery) -> None:
         self._settings = settings
@@ -48,21 +49,26 @@ class Upkeep:
         self.last_recovery = time.monotonic()
 
     def recover(self) -> None:
-        """Set going what is stuck, and end the runs that are done."""
+        """Set going what is stuck."""
         self.last_recovery = time.monotonic()
         with outage_as_unavailable(), self._sessions.begin() as session:
             found = recovery.recover(session, self._settings, now=utcnow())
         send_scores(self._app, found.wake)
         send_rescores(self._app, found.rescore)
-        self._finish_runs()
 
-    def _finish_runs(self) -> None:
-        """End the runs that are done; a report may take long or fail, recovery must not."""
-        try:
-            with self._sessions.begin() as session:
-                rescore_reports.finish_done(session, now=utcnow())
-        except Exception:
-            logger.exception("runs could not be ended, upkeep tries again")
+    def end_runs(self) -> None:
+        """End the rescore runs that are done, and write the reports that are missing."""
+        with outage_as_unavailable(), self._sessions.begin() as session:
+            rescore_reports.finish_done(session, now=utcnow())
+        with outage_as_unavailable(), self._sessions.begin() as session:
+            missing = rescore_reports.without_report(session)
+        for run_id in missing:
+            try:
+                # A report that cannot be written must not keep the others from theirs.
+                with self._sessions.begin() as session:
+                    rescore_reports.write_report(session, run_id)
+            except Exception:
+                logger.exception("report could not be written", extra={"run_id": run_id})
 
     def plan_night(self) -> None:
         """Plan the rescoring of the last night, unless it is planned."""
@@ -102,6 +108,7 @@ def make_app(settings: Settings) -> tuple[Celery, Upkeep]:
         CHECK_INVARIANTS: upkeep.check_invariants,
         SWEEP: upkeep.sweep,
         PLAN_NIGHT: upkeep.plan_night,
+        END_RUNS: upkeep.end_runs,
     }
     for name, job in jobs.items():
         app.task(name=name, shared=False)(_outage_is_a_warning(name, job))
@@ -109,6 +116,8 @@ def make_app(settings: Settings) -> tuple[Celery, Upkeep]:
     nightly = crontab(hour=hour, minute=minute)
     every = {
         RECOVER: settings.recovery_seconds,
+        # Workers send word of an end; this finds what they could not tell.
+        END_RUNS: settings.recovery_seconds,
         AGE: settings.ageing_seconds,
         # Often rather than at its hour: a night that was missed is made up at once.
         PLAN_NIGHT: settings.ageing_seconds,
@@ -169,7 +178,7 @@ def main() -> int:
                 "--pool",
                 "threads",
                 "--concurrency",
-                # The nightly tasks may take long, and recovery has to run beside them.
+                # Reports and the nightly tasks may take long; recovery has to run beside them.
                 "4",
                 "--queues",
                 UPKEEP,

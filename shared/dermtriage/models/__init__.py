@@ -1,5 +1,6 @@
 """The tables, one file a family."""
 
+from dermtriage.models._columns import MAX_ACTOR, MAX_REASON
 from dermtriage.models.accounts import ApiKey, Clinic, Clinician, ClinicianSession
 from dermtriage.models.audit import AuditEntry
 from dermtriage.models.cases import AWAITS_RETAKE, IS_OPEN, Case, Image, IntakeRequest
@@ -19,6 +20,8 @@ from dermtriage.models.triage import TriageEvent
 __all__ = [
     "AWAITS_RETAKE",
     "IS_OPEN",
+    "MAX_ACTOR",
+    "MAX_REASON",
     "ApiKey",
     "Assessment",
     "AuditEntry",

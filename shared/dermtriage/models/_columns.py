@@ -10,6 +10,9 @@ from sqlalchemy.orm import mapped_column
 
 from dermtriage.db import new_id
 
+MAX_ACTOR, MAX_REASON = 100, 500
+"""Characters of who did something, and why."""
+
 Id = Annotated[UUID, mapped_column(primary_key=True, default=new_id)]
 CreatedAt = Annotated[datetime, mapped_column(server_default=func.now())]
 

@@ -17,7 +17,7 @@ from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.orm import Mapped, mapped_column
 
 from dermtriage.db import Base
-from dermtriage.models._columns import CreatedAt, Id, one_of, word
+from dermtriage.models._columns import MAX_ACTOR, MAX_REASON, CreatedAt, Id, one_of, word
 from dermtriage.states import RunState
 
 
@@ -31,7 +31,7 @@ class RescoreRun(Base):
         CheckConstraint(
             "(ended_at IS NOT NULL) = (state IN ('cancelled', 'finished', 'failed'))", name="ended"
         ),
-        CheckConstraint("(report IS NOT NULL) = (ended_at IS NOT NULL)", name="report_at_end"),
+        CheckConstraint("report IS NULL OR ended_at IS NOT NULL", name="report_after_end"),
         Index("ix_rescore_runs_created_at", "created_at"),
     )
 
@@ -41,19 +41,20 @@ class RescoreRun(Base):
     scope: Mapped[dict[str, Any]] = mapped_column(JSONB)
     """Which images; see ``dermtriage.rescoring.Scope``."""
     night: Mapped[date | None] = mapped_column(unique=True)
-    """The local date whose run this is; one a night, whoever plans it."""
-    actor: Mapped[str] = mapped_column(String(100))
+    """The local date of the morning of the night whose run this is; one a night, whoever plans."""
+    actor: Mapped[str] = mapped_column(String(MAX_ACTOR))
     images: Mapped[int] = mapped_column(BigInteger)
     """In scope when the run was planned."""
     recalls: Mapped[int] = mapped_column(default=0)
     recalls_confirmed: Mapped[bool | None]
     """Whether someone has let the run go on in spite of its many recalls; empty: none was asked."""
-    reason: Mapped[str | None] = mapped_column(String(500))
+    reason: Mapped[str | None] = mapped_column(String(MAX_REASON))
     """Why it stands still or has failed."""
     created_at: Mapped[CreatedAt]
     started_at: Mapped[datetime | None]
     ended_at: Mapped[datetime | None]
     report: Mapped[dict[str, Any] | None] = mapped_column(JSONB(none_as_null=True))
+    """Empty until it is written, some time after the end."""
 
 
 class RescoreChunk(Base):

@@ -20,7 +20,7 @@ from sqlalchemy.dialects.postgresql import ARRAY, JSONB, REAL
 from sqlalchemy.orm import Mapped, mapped_column
 
 from dermtriage.db import Base
-from dermtriage.models._columns import CreatedAt, Id
+from dermtriage.models._columns import MAX_ACTOR, MAX_REASON, CreatedAt, Id
 
 lease_tokens = Sequence("lease_tokens", metadata=Base.metadata)
 """Fencing tokens: a later lease always carries the greater number."""
@@ -59,7 +59,7 @@ class PolicyVersion(Base):
 
     id: Mapped[int] = mapped_column(Identity(), primary_key=True)
     body: Mapped[dict[str, Any]] = mapped_column(JSONB)
-    reason: Mapped[str] = mapped_column(String(500))
+    reason: Mapped[str] = mapped_column(String(MAX_REASON))
     active: Mapped[bool] = mapped_column(default=True)
     created_at: Mapped[CreatedAt]
 
@@ -79,8 +79,8 @@ class ReleaseActivation(Base):
     """Empty for the first release of a database."""
     policy_id: Mapped[int] = mapped_column(ForeignKey("policies.id"), unique=True)
     """The version that came with it."""
-    actor: Mapped[str] = mapped_column(String(100))
-    override_reason: Mapped[str | None] = mapped_column(String(500))
+    actor: Mapped[str] = mapped_column(String(MAX_ACTOR))
+    override_reason: Mapped[str | None] = mapped_column(String(MAX_REASON))
     """Why a release triages in spite of its measured sensitivity."""
     sensitivity_low: Mapped[float | None] = mapped_column(REAL)
     """Lower bound of its sensitivity as its manifest had it; empty if nobody measured it."""

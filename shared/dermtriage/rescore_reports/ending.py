@@ -1,15 +1,19 @@
-"""The end of a rescore run: finished, cancelled or failed, with its report."""
+"""The end of a rescore run: finished, cancelled or failed; and after it, its report.
+
+A run ends in a moment, and its report may take minutes: nobody who scores waits for it.
+"""
 
 import logging
+from collections.abc import Sequence
 from datetime import datetime
 from uuid import UUID
 
 from sqlalchemy import func, select, text
-from sqlalchemy.exc import DBAPIError
 from sqlalchemy.orm import Session
 
 from dermtriage import runs
-from dermtriage.models import Release, RescoreChunk, RescoreFailure, RescoreRun
+from dermtriage.activations import check_text
+from dermtriage.models import MAX_REASON, Release, RescoreChunk, RescoreFailure, RescoreRun
 from dermtriage.rescore_reports import figures
 from dermtriage.rescore_reports.report import Failure, RunReport, Transition
 from dermtriage.states import GOING, RunState, Severity
@@ -18,9 +22,9 @@ logger = logging.getLogger(__name__)
 
 
 def finish_done(session: Session, *, now: datetime) -> list[UUID]:
-    """End the runs of which no chunk is left, and write their reports."""
+    """End the runs of which no chunk is left."""
     done = session.scalars(
-        select(RescoreRun.id)
+        select(RescoreRun)
         .where(
             RescoreRun.state.in_(GOING),
             ~select(RescoreChunk.number)
@@ -28,20 +32,9 @@ def finish_done(session: Session, *, now: datetime) -> list[UUID]:
             .exists(),
         )
         .with_for_update(skip_locked=True)
+        .execution_options(populate_existing=True)
     ).all()
-    ended = []
-    for run_id in done:
-        try:
-            # A run whose report cannot be written must not keep the others from their end.
-            with session.begin_nested():
-                _end(session, runs.find_run(session, run_id), RunState.FINISHED, None, now)
-        except Exception as error:
-            if isinstance(error, DBAPIError) and error.connection_invalidated:
-                raise
-            logger.exception("run could not be ended", extra={"run_id": run_id})
-        else:
-            ended.append(run_id)
-    return ended
+    return [_end(run, RunState.FINISHED, None, now).id for run in done]
 
 
 def cancel(session: Session, run_id: UUID, *, reason: str, now: datetime) -> RescoreRun:
@@ -53,10 +46,13 @@ def cancel(session: Session, run_id: UUID, *, reason: str, now: datetime) -> Res
         If there is no such run.
     Conflict
         If it has ended.
+    RequestRejected
+        If the reason is blank or too long.
     """
+    check_text("reason", reason, MAX_REASON)
     run = runs.find_run(session, run_id, lock=True)
     runs.require_state(run, (*GOING, RunState.PAUSED))
-    return _end(session, run, RunState.CANCELLED, reason, now)
+    return _end(run, RunState.CANCELLED, reason, now)
 
 
 def fail(session: Session, run_id: UUID, *, reason: str, now: datetime) -> RescoreRun | None:
@@ -64,23 +60,47 @@ def fail(session: Session, run_id: UUID, *, reason: str, now: datetime) -> Resco
     run = runs.find_run(session, run_id, lock=True)
     if run.ended_at is not None:
         return None
-    return _end(session, run, RunState.FAILED, reason, now)
+    return _end(run, RunState.FAILED, reason[:MAX_REASON], now)
 
 
-def _end(
-    session: Session, run: RescoreRun, state: RunState, reason: str | None, now: datetime
-) -> RescoreRun:
-    report = _report(session, run, state, now)
-    run.state, run.reason, run.ended_at = state, reason, now
+def without_report(session: Session) -> Sequence[UUID]:
+    """Return the runs that have ended and have no report yet, the first that ended first."""
+    return session.scalars(
+        select(RescoreRun.id)
+        .where(RescoreRun.ended_at.is_not(None), RescoreRun.report.is_(None))
+        .order_by(RescoreRun.ended_at)
+    ).all()
+
+
+def write_report(session: Session, run_id: UUID) -> None:
+    """Write the report of a run that has ended and has none.
+
+    One is written at a time, since each reads much: while somebody else writes any, nothing is
+    done. The run is not locked meanwhile: its workers would wait, to learn that it has ended.
+
+    Raises
+    ------
+    NotFound
+        If there is no such run.
+    """
+    alone = text("SELECT pg_try_advisory_xact_lock(hashtext('dermtriage.rescore_reports'))")
+    if not session.scalar(alone):
+        return
+    run = runs.find_run(session, run_id)
+    if run.ended_at is None or run.report is not None:
+        return
+    report = _report(session, run, run.ended_at)
     run.report = report.model_dump(mode="json")
-    logger.info(
-        "run ended",
-        extra={"run_id": run.id, "state": state.value, "images": report.scored},
-    )
+    logger.info("report written", extra={"run_id": run.id, "images": report.scored})
+
+
+def _end(run: RescoreRun, state: RunState, reason: str | None, now: datetime) -> RescoreRun:
+    run.state, run.reason, run.ended_at = state, reason, now
+    logger.info("run ended", extra={"run_id": run.id, "state": state.value})
     return run
 
 
-def _report(session: Session, run: RescoreRun, state: RunState, now: datetime) -> RunReport:
+def _report(session: Session, run: RescoreRun, ended_at: datetime) -> RunReport:
     # A large run takes longer to look through than any other transaction may take.
     session.execute(text("SET LOCAL statement_timeout = '15min'"))
     release = session.get_one(Release, run.release_id, populate_existing=True)
@@ -90,15 +110,15 @@ def _report(session: Session, run: RescoreRun, state: RunState, now: datetime) -
     return RunReport(
         release=release.name,
         triaged=release.mode == "active",
-        state=state,
+        state=run.state,
         images=run.images,
         scored=progress.scored,
         failed=progress.failed,
         upgrades=rises.total() - recalls,
         recalls=recalls,
         started_at=run.started_at,
-        ended_at=now,
-        seconds=(now - run.started_at).total_seconds() if run.started_at else 0.0,
+        ended_at=ended_at,
+        seconds=(ended_at - run.started_at).total_seconds() if run.started_at else 0.0,
         working_seconds=working,
         images_per_second=progress.scored / working if working > 0 else None,
         transitions=[

@@ -186,7 +186,7 @@ def _compared(run: RescoreRun) -> Subquery:
 def _meanwhile() -> ColumnElement[bool]:
     """Return the condition that an assessment was written while its chunk was worked off."""
     return Assessment.created_at.between(
-        RescoreRun.started_at, func.coalesce(RescoreChunk.done_at, func.now())
+        RescoreRun.started_at, func.coalesce(RescoreChunk.done_at, RescoreRun.ended_at)
     )
 
 

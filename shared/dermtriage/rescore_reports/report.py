@@ -67,7 +67,7 @@ class RunReport(_Part):
     Attributes
     ----------
     triaged
-        Whether its release was the active one at the end.
+        Whether its release was the active one when the report was written, right after the end.
     upgrades, recalls
         Cases, not events.
     seconds

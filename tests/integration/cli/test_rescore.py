@@ -4,20 +4,27 @@ import json
 import re
 import threading
 from collections.abc import Iterator
+from io import StringIO
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 from uuid import UUID, uuid4
 
 import pytest
+from rich.console import Console
+from rich.progress import Progress
 from sqlalchemy.orm import Session, sessionmaker
 from tests import factories
-from tests.factories import photograph
+from tests.factories import LOW, SEVERE, photograph
+from tests.runs import activate, plan, say, scored, take
 from typer.testing import CliRunner
 
+from dermtriage import chunks
 from dermtriage.activations import activate_release
 from dermtriage.releases import list_releases
 from dermtriage.settings import Settings, get_settings
 from dermtriage.storage import ImageStore
+from dermtriage_cli import run_watch
 from dermtriage_cli.main import app
 from dermtriage_cli.release_folders import introduce_release
 from dermtriage_worker.ensemble.tiny import build_tiny_release
@@ -126,9 +133,53 @@ def test_a_run_is_watched_to_its_end(runtime: Runtime) -> None:
     assert "0 photographs" in again
 
 
+def test_the_bars_tell_pace_time_left_and_upgrades(
+    sessions: sessionmaker[Session], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with sessions.begin() as session:
+        clinic_id = factories.clinic(session)
+        for _ in range(10):
+            scored(session, clinic_id, LOW)
+        activate(session)
+        run_id = plan(session, size=2).id
+        taken = [take(session) for _ in range(5)]
+    seconds, screen = 0.0, StringIO()
+    console = Console(file=screen, width=160, get_time=lambda: seconds)
+
+    class Bars(Progress):
+        def update(self, *arguments: Any, **fields: Any) -> None:
+            super().update(*arguments, **fields)
+            console.print(self.get_renderable())
+
+    def work(_: float) -> None:
+        """Let two seconds pass, in which a chunk is done."""
+        nonlocal seconds
+        seconds += 2
+        with sessions.begin() as session:
+            for chunk in taken[:1]:
+                say(session, chunk, SEVERE if chunk.number == 0 else LOW)
+                chunks.close(session, chunk)
+        del taken[:1]
+
+    monkeypatch.setattr(run_watch, "err", console)
+    monkeypatch.setattr(run_watch, "Progress", Bars)
+    monkeypatch.setattr(run_watch, "time", SimpleNamespace(sleep=work, monotonic=lambda: seconds))
+    succeed("watch", str(run_id))
+    lines = [" ".join(line.replace("━", "").split()) for line in screen.getvalue().splitlines()]
+    # Done, pace, changes, time so far and time left; there is no pace to count on at first.
+    assert lines[:3] == [
+        "Rescoring 0/10 0.0 a second 0 upgrades, 0 recalls 0:00:00",
+        "Rescoring 2/10 1.0 a second 2 upgrades, 0 recalls 0:00:02 -:--:--",
+        "Rescoring 4/10 1.0 a second 2 upgrades, 0 recalls 0:00:04 0:00:06",
+    ]
+    assert "Writing the report 10/10 1.0 a second 2 upgrades, 0 recalls 0:00:10 0:00:00" in lines
+
+
 def test_a_report_is_a_page_as_well(runtime: Runtime, tmp_path: Path) -> None:
     run_id = planned()
     assert rescore(runtime) == PHOTOGRAPHS
+    assert "is finished: it has no report yet" in refuse("report", run_id)
+    succeed("watch", run_id)
     page = tmp_path / "night.html"
     succeed("report", run_id, "--page", str(page))
     text = page.read_text()
@@ -170,9 +221,9 @@ def test_a_release_that_the_database_does_not_know_is_made_known(
         build_tiny_release(settings.releases_dir / third, seed=9)
     run_id = planned("--release", third)
     assert rescore(runtime) == PHOTOGRAPHS
+    assert "not the active one" in succeed("watch", run_id)
     report = json.loads(succeed("report", run_id, "--json"))
     assert (report["release"], report["triaged"]) == (third, False)
-    assert "not the active one" in succeed("report", run_id)
 
 
 def test_a_dry_run_lets_the_database_know_no_release(

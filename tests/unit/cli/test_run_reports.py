@@ -123,7 +123,9 @@ def test_a_report_of_before_is_still_read(shown: Any) -> None:
 @pytest.mark.parametrize("shown", [words, page])
 def test_a_release_that_was_replaced_meanwhile_has_changed_cases_all_the_same(shown: Any) -> None:
     text = shown(NOW | {"triaged": False})
-    assert "was not the active one when the run ended. What it changed before stands." in text
+    assert (
+        "was not the active one when the report was written. What it changed before stands." in text
+    )
     assert "No case was changed" in shown(NOW | {"triaged": False, "transitions": []})
 
 

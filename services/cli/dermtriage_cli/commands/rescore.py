@@ -188,7 +188,7 @@ def report(
 
     with open_session(data_dir) as (session, _):
         run = runs.find_run(session, run_id)
-        runs.require_ended(run)
+        runs.require_report(run)
     if page is not None:
         page.write_text(run_page(RunReport.model_validate(run.report), run_id), encoding="utf-8")
     _print_report(run, as_json)
@@ -239,9 +239,12 @@ def cancel(
     from dermtriage import rescore_reports
     from dermtriage.db import utcnow
 
-    with open_session(data_dir) as (session, _):
-        rescore_reports.cancel(session, run_id, reason=reason, now=utcnow())
-    out.print("The run has ended.")
+    with open_sessions(data_dir) as (sessions, _):
+        with sessions.begin() as session:
+            rescore_reports.cancel(session, run_id, reason=reason, now=utcnow())
+        out.print("The run has ended.")
+        with sessions.begin() as session:
+            rescore_reports.write_report(session, run_id)
 
 
 def _scope(text: str, session: "Session", settings: "Settings") -> "Scope":
