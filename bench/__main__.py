@@ -20,7 +20,7 @@ from tempfile import TemporaryDirectory
 import torch
 from rich.console import Console
 
-from bench import acceptance, memory, phone, report, retriage, served, worklist
+from bench import acceptance, distance, memory, phone, report, retriage, served, worklist
 from bench.photographs import draw
 from bench.releases import REFERENCE, add_reference
 from dermtriage.settings import get_settings
@@ -75,6 +75,12 @@ class Bench:
     def retriage(self) -> object:
         """Change the policy of a large backlog."""
         return asdict(retriage.measure(self._folder / "retriage", on_step=self._say))
+
+    def distance(self) -> object:
+        """Compare an object store some way off with a folder."""
+        photographs = self._photographs[: distance.PHOTOGRAPHS + 1]
+        folder = self._folder / "distance"
+        return asdict(distance.measure(folder, self._releases, self.name, photographs, self._say))
 
     def peers(self) -> object:
         """Measure others on the same members and photographs, with the reference member too."""

@@ -126,7 +126,7 @@ def measure(
         uploads, batches, runs = [], [], []
         for number in range(1, ROUNDS + 1):
             on_step(f"{len(rush)} uploads at once, round {number} of {ROUNDS}")
-            rate, cpu, batch = _rush(
+            rate, cpu, batch = upload_at_once(
                 stack.url,
                 sessions,
                 [load.build(path, key) for path in rush],
@@ -166,7 +166,7 @@ def _latency(url: str, sessions: sessionmaker[Session], requests: Sequence[load.
     return median(waited[1:])
 
 
-def _rush(
+def upload_at_once(
     url: str, sessions: sessionmaker[Session], requests: Sequence[load.Request], settle: float
 ) -> tuple[float, float, float]:
     with sessions() as session:

@@ -65,6 +65,11 @@ class ImageStore:
                     retry_config={"max_retries": 2, "retry_timeout": timedelta(seconds=timeout)},
                 )
 
+    @property
+    def is_distant(self) -> bool:
+        """Whether each object travels over a network, which takes many times as long as a file."""
+        return self._files is None
+
     @classmethod
     def from_settings(cls, settings: Settings) -> "ImageStore":
         """Open the store that the settings name."""

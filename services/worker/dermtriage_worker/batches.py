@@ -1,6 +1,7 @@
-"""One batch through the device: what fails alone, fails alone; and what an outage is."""
+"""One batch, prepared and scored: what fails alone, fails alone; and what an outage is."""
 
 from collections.abc import Callable, Sequence
+from contextlib import closing
 from math import isfinite
 from typing import TypeVar
 
@@ -13,9 +14,13 @@ from dermtriage.errors import ConfigurationError, DermtriageError, ReleaseInvali
 from dermtriage_worker.claimed import Ready
 from dermtriage_worker.ensemble.device import DeviceLost, DeviceOutOfMemory
 from dermtriage_worker.ensemble.ensemble import Ensemble, Prediction
+from dermtriage_worker.photographs import Photograph
 from dermtriage_worker.runtime import Runtime
 
 T = TypeVar("T")
+
+Fail = Callable[[Runtime, Lease, Exception], None]
+"""What becomes of one image that failed by itself."""
 
 OUTAGES = (Unavailable, DeviceOutOfMemory, ReleaseInvalid, ConfigurationError, MemoryError)
 """What says nothing about the photographs that it kept from being scored."""
@@ -27,11 +32,36 @@ class NoScore(DermtriageError):
     code = "no_score"
 
 
+def prepared(
+    runtime: Runtime,
+    prepare: Callable[[Lease], Photograph],
+    leases: Sequence[Lease],
+    fail: Fail,
+) -> list[Ready]:
+    """Prepare photographs; hand those that cannot be prepared to `fail`, and only those.
+
+    Raises
+    ------
+    Unavailable, MemoryError
+        If something else than the photographs keeps them from it.
+    """
+    ready = []
+    with closing(runtime.preparation.each(prepare, leases)) as coming:
+        for lease, photograph in coming:
+            try:
+                ready.append(Ready(lease, photograph()))
+            except (Unavailable, MemoryError):
+                raise
+            except Exception as error:  # noqa: BLE001 - whatever it is, its neighbours go on
+                fail(runtime, lease, error)
+    return ready
+
+
 def predict(
     runtime: Runtime,
     ensemble: Ensemble,
     ready: Sequence[Ready],
-    fail: Callable[[Runtime, Lease, Exception], None],
+    fail: Fail,
     *,
     urgent: bool = False,
 ) -> list[tuple[Ready, Prediction]]:

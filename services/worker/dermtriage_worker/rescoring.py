@@ -15,16 +15,16 @@ from dermtriage.assessments import Result
 from dermtriage.chunks import Chunk, Work
 from dermtriage.claims import Lease
 from dermtriage.db import outage_as_unavailable, utcnow
-from dermtriage.errors import ReleaseInvalid, Unavailable
+from dermtriage.errors import ReleaseInvalid
 from dermtriage.models import Release
-from dermtriage.renditions import rendition_of
+from dermtriage.renditions import DECODERS, rendition_of
 from dermtriage.rescoring import Changes
-from dermtriage_worker.batches import OUTAGES, persist, predict, reason_of
+from dermtriage_worker.batches import OUTAGES, persist, predict, prepared, reason_of
 from dermtriage_worker.claimed import Ready, result_of
 from dermtriage_worker.ensemble.device import DeviceLost
 from dermtriage_worker.ensemble.ensemble import Ensemble
 from dermtriage_worker.explanations import Explanations
-from dermtriage_worker.photographs import open_photograph
+from dermtriage_worker.photographs import Photograph, open_photograph
 from dermtriage_worker.runtime import Runtime
 from dermtriage_worker.scoring import drain
 
@@ -220,16 +220,12 @@ class _ChunkWork:
         return held.get(self._release)
 
     def _decode(self, ensemble: Ensemble, leases: Sequence[Lease]) -> list[Ready]:
-        ready = []
-        for lease in leases:
-            try:
-                rendition = rendition_of(self._runtime.store, lease.image_id)
-                ready.append(Ready(lease, open_photograph(rendition, ensemble)))
-            except (Unavailable, MemoryError):
-                raise
-            except Exception as error:  # noqa: BLE001 - whatever it is, its neighbours go on
-                self._fail(self._runtime, lease, error)
-        return ready
+        def prepare(lease: Lease) -> Photograph:
+            rendition = rendition_of(self._runtime.store, lease.image_id)
+            with DECODERS:
+                return open_photograph(rendition, ensemble)
+
+        return prepared(self._runtime, prepare, leases, self._fail)
 
     def _record(self, results: Sequence[Result], assessed: Sequence[Work], device: str) -> Changes:
         try:

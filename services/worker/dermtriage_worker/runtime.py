@@ -26,6 +26,7 @@ from dermtriage.settings import Settings
 from dermtriage.storage import ImageStore
 from dermtriage_worker.ensemble.ensemble import Ensemble
 from dermtriage_worker.ensemble.manifest import manifest_sha256
+from dermtriage_worker.preparation import Preparation
 from dermtriage_worker.turns import Turns
 
 logger = logging.getLogger(__name__)
@@ -102,6 +103,8 @@ class Runtime:
     ----------
     ensembles, shadows
         The active release's ensemble, and the shadow's.
+    preparation
+        Who prepares photographs.
     stopping
         Set when the process is to end after the batches that run.
     ended
@@ -132,6 +135,9 @@ class Runtime:
         ensemble = self.ensembles.get(release)
         # A device that cannot compute shall fail here, before any photograph is claimed.
         ensemble.predict([_blank(ensemble)])
+        self.preparation = Preparation(
+            side_by_side=self.store.is_distant or ensemble.device.type != "cpu"
+        )
         self._register = partial(
             workers.register,
             hostname=socket.gethostname(),

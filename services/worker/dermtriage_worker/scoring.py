@@ -15,15 +15,16 @@ from sqlalchemy.orm import Session
 from dermtriage import assessments, claims, workers
 from dermtriage.claims import Lease
 from dermtriage.db import outage_as_unavailable, utcnow
-from dermtriage.errors import DermtriageError, Unavailable
+from dermtriage.errors import DermtriageError
 from dermtriage.models import Release
 from dermtriage.releases import active_release
-from dermtriage_worker.batches import OUTAGES, persist, predict, reason_of
+from dermtriage.renditions import DECODERS
+from dermtriage_worker.batches import OUTAGES, persist, predict, prepared, reason_of
 from dermtriage_worker.claimed import Ready, result_of
 from dermtriage_worker.ensemble.device import DeviceLost
 from dermtriage_worker.ensemble.ensemble import Ensemble
 from dermtriage_worker.explanations import Explanations
-from dermtriage_worker.photographs import prepare_photograph
+from dermtriage_worker.photographs import Photograph, prepare_photograph
 from dermtriage_worker.runtime import Runtime
 from dermtriage_worker.shadow import score_shadow
 
@@ -137,19 +138,14 @@ def _record(
 
 
 def _decode(runtime: Runtime, ensemble: Ensemble, leases: Sequence[Lease]) -> list[Ready]:
-    ready = []
-    for lease in leases:
-        try:
-            original = runtime.store.get_original(lease.image_id)
+    def prepare(lease: Lease) -> Photograph:
+        original = runtime.store.get_original(lease.image_id)
+        with DECODERS:
             photograph = prepare_photograph(original, ensemble)
-            runtime.store.put_rendition(lease.image_id, photograph.rendition)
-        except (Unavailable, MemoryError):
-            raise
-        except Exception as error:  # noqa: BLE001 - whatever it is, its neighbours go on
-            _fail(runtime, lease, error)
-        else:
-            ready.append(Ready(lease, photograph))
-    return ready
+        runtime.store.put_rendition(lease.image_id, photograph.rendition)
+        return photograph
+
+    return prepared(runtime, prepare, leases, _fail)
 
 
 def _fail(runtime: Runtime, lease: Lease, error: Exception) -> None:

@@ -1,0 +1,72 @@
+"""How the photographs of a batch are prepared: one after another, or side by side."""
+
+import threading
+from contextlib import closing
+from uuid import UUID
+
+import pytest
+import torch
+
+from dermtriage.claims import Lease
+from dermtriage_worker.photographs import Photograph
+from dermtriage_worker.preparation import ABREAST, Preparation
+
+WAIT = 30.0
+LEASES = [Lease(UUID(int=number), UUID(int=0), number, 1) for number in range(3 * ABREAST)]
+
+
+def photograph(lease: Lease) -> Photograph:
+    return Photograph(str(lease.token).encode(), torch.empty(0))
+
+
+def test_one_after_another_each_is_prepared_when_it_is_asked_for() -> None:
+    begun: list[tuple[int, int]] = []
+
+    def prepare(lease: Lease) -> Photograph:
+        begun.append((lease.token, threading.get_ident()))
+        return photograph(lease)
+
+    with closing(Preparation(side_by_side=False).each(prepare, LEASES)) as coming:
+        for number, (lease, prepared) in enumerate(coming):
+            assert len(begun) == number
+            assert prepared().rendition == str(lease.token).encode()
+    assert begun == [(lease.token, threading.get_ident()) for lease in LEASES]
+
+
+def test_side_by_side_they_keep_their_order_and_what_fails_fails_alone() -> None:
+    together = threading.Barrier(ABREAST)
+
+    def prepare(lease: Lease) -> Photograph:
+        together.wait(WAIT)
+        if lease.token % 5 == 0:
+            raise ValueError(lease.token)
+        return photograph(lease)
+
+    seen = []
+    with closing(Preparation(side_by_side=True).each(prepare, LEASES)) as coming:
+        for lease, prepared in coming:
+            if lease.token % 5 == 0:
+                with pytest.raises(ValueError, match=f"^{lease.token}$"):
+                    prepared()
+            else:
+                assert prepared().rendition == str(lease.token).encode()
+            seen.append(lease)
+    assert seen == LEASES
+
+
+def test_side_by_side_nothing_begins_after_the_end() -> None:
+    begun: list[int] = []
+    go_on = threading.Event()
+
+    def prepare(lease: Lease) -> Photograph:
+        begun.append(lease.token)
+        assert lease.token == 0 or go_on.wait(WAIT)
+        return photograph(lease)
+
+    preparation = Preparation(side_by_side=True)
+    with closing(preparation.each(prepare, LEASES)) as coming:
+        next(coming)[1]()
+    go_on.set()
+    with closing(preparation.each(photograph, LEASES[:1])) as coming:
+        next(coming)[1]()
+    assert len(begun) <= ABREAST + 1
