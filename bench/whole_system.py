@@ -23,7 +23,7 @@ ROUNDS = 3
 TWINS = ROUNDS + 1
 LONE = LONE_UPLOADS + DURING_A_RUN + TWINS
 """Photographs that are sent alone: some of them have a twin loaded."""
-NIGHT = 60.0
+NIGHT = 25.0
 """Seconds that a run would take at the forward limit, at least: in a shorter one, what comes before
 its first batch and after its last is more than in any night."""
 REMAINING_A_SECOND = 1000

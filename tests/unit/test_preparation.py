@@ -1,13 +1,16 @@
 """How the photographs of a batch are prepared: one after another, or side by side."""
 
+import os
 import threading
 from contextlib import closing
+from typing import cast
 from uuid import UUID
 
 import pytest
 import torch
 
 from dermtriage.claims import Lease
+from dermtriage_worker.ensemble.ensemble import Ensemble
 from dermtriage_worker.photographs import Photograph
 from dermtriage_worker.preparation import ABREAST, Preparation
 
@@ -70,3 +73,24 @@ def test_side_by_side_nothing_begins_after_the_end() -> None:
     with closing(preparation.each(photograph, LEASES[:1])) as coming:
         next(coming)[1]()
     assert len(begun) <= ABREAST + 1
+
+
+def test_helpers_do_not_decode_by_themselves() -> None:
+    """Each thread that decodes keeps the memory of its largest photograph."""
+    preparation = Preparation(side_by_side=True)
+    together = threading.Barrier(ABREAST)
+    decoders: set[int] = set()
+
+    def decode(data: bytes, _: Ensemble) -> Photograph:
+        decoders.add(threading.get_ident())
+        return Photograph(data, torch.empty(0))
+
+    def prepare(lease: Lease) -> Photograph:
+        together.wait(WAIT)
+        return preparation.decode(decode, str(lease.token).encode(), cast(Ensemble, None))
+
+    with closing(preparation.each(prepare, LEASES)) as coming:
+        assert [each().rendition for _, each in coming] == [
+            str(lease.token).encode() for lease in LEASES
+        ]
+    assert len(decoders) <= (os.cpu_count() or 1)

@@ -1,10 +1,12 @@
 """The photographs of a batch, prepared one after another or side by side."""
 
+import os
 from collections.abc import Callable, Generator, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 
 from dermtriage.claims import Lease
+from dermtriage_worker.ensemble.ensemble import Ensemble
 from dermtriage_worker.photographs import Photograph
 
 Prepare = Callable[[Lease], Photograph]
@@ -29,6 +31,19 @@ class Preparation:
 
     def __init__(self, *, side_by_side: bool) -> None:
         self._helpers = ThreadPoolExecutor(ABREAST, "preparation") if side_by_side else None
+        self._decoders = ThreadPoolExecutor(os.cpu_count(), "decoding") if side_by_side else None
+
+    def decode(
+        self, decode: Callable[[bytes, Ensemble], Photograph], data: bytes, ensemble: Ensemble
+    ) -> Photograph:
+        """Have a photograph decoded, within what is given to `each`.
+
+        A thread keeps the memory of its largest photograph for the next one. So helpers, of whom
+        most wait for the store, do not decode by themselves.
+        """
+        if self._decoders is None:
+            return decode(data, ensemble)
+        return self._decoders.submit(decode, data, ensemble).result()
 
     def each(
         self, prepare: Prepare, leases: Iterable[Lease]

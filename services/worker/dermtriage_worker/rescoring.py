@@ -17,7 +17,7 @@ from dermtriage.claims import Lease
 from dermtriage.db import outage_as_unavailable, utcnow
 from dermtriage.errors import ReleaseInvalid
 from dermtriage.models import Release
-from dermtriage.renditions import DECODERS, rendition_of
+from dermtriage.renditions import rendition_of
 from dermtriage.rescoring import Changes
 from dermtriage_worker.batches import OUTAGES, persist, predict, prepared, reason_of
 from dermtriage_worker.claimed import Ready, result_of
@@ -222,8 +222,7 @@ class _ChunkWork:
     def _decode(self, ensemble: Ensemble, leases: Sequence[Lease]) -> list[Ready]:
         def prepare(lease: Lease) -> Photograph:
             rendition = rendition_of(self._runtime.store, lease.image_id)
-            with DECODERS:
-                return open_photograph(rendition, ensemble)
+            return self._runtime.preparation.decode(open_photograph, rendition, ensemble)
 
         return prepared(self._runtime, prepare, leases, self._fail)
 

@@ -18,7 +18,6 @@ from dermtriage.db import outage_as_unavailable, utcnow
 from dermtriage.errors import DermtriageError
 from dermtriage.models import Release
 from dermtriage.releases import active_release
-from dermtriage.renditions import DECODERS
 from dermtriage_worker.batches import OUTAGES, persist, predict, prepared, reason_of
 from dermtriage_worker.claimed import Ready, result_of
 from dermtriage_worker.ensemble.device import DeviceLost
@@ -140,8 +139,7 @@ def _record(
 def _decode(runtime: Runtime, ensemble: Ensemble, leases: Sequence[Lease]) -> list[Ready]:
     def prepare(lease: Lease) -> Photograph:
         original = runtime.store.get_original(lease.image_id)
-        with DECODERS:
-            photograph = prepare_photograph(original, ensemble)
+        photograph = runtime.preparation.decode(prepare_photograph, original, ensemble)
         runtime.store.put_rendition(lease.image_id, photograph.rendition)
         return photograph
 
