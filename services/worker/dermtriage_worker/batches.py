@@ -14,7 +14,7 @@ from dermtriage.errors import ConfigurationError, DermtriageError, ReleaseInvali
 from dermtriage_worker.claimed import Ready
 from dermtriage_worker.ensemble.device import DeviceLost, DeviceOutOfMemory
 from dermtriage_worker.ensemble.ensemble import Ensemble, Prediction
-from dermtriage_worker.photographs import Photograph
+from dermtriage_worker.preparation import Prepare
 from dermtriage_worker.runtime import Runtime
 
 T = TypeVar("T")
@@ -34,7 +34,7 @@ class NoScore(DermtriageError):
 
 def prepared(
     runtime: Runtime,
-    prepare: Callable[[Lease], Photograph],
+    prepare: Prepare,
     leases: Sequence[Lease],
     fail: Fail,
 ) -> list[Ready]:
