@@ -97,7 +97,10 @@ def compare(folder: Path, release: Path) -> Compared:
         full = _ensemble(release, manifest, Compute(served.device, torch.float32, served.chunk))
         layouts["half precision"] = lambda: full.predict(some)
     other = _ensemble(release, manifest, Compute(served.device, served.dtype, BATCH))
-    layouts["one photograph a pass"] = lambda: other.predict(some)
+    layouts[f"passes of {served.chunk}, not of {BATCH}"] = lambda: other.predict(some)
+    with patch.dict(network.LARGE_MAPS, clear=True):
+        together = _ensemble(release, manifest, served)
+    layouts["first stages a view at a time"] = lambda: together.predict(some)
     with patch.object(network, "can_fuse", return_value=False):
         loose = _ensemble(release, manifest, served)
     layouts["convolutions laid out and fused with their activations"] = lambda: loose.predict(some)

@@ -578,11 +578,14 @@ def test_uploads_go_first(
     assert turns == [False, True] * 3
 
 
-def test_threads_that_share_a_cpu_share_a_batch(start: Callable[..., Runtime]) -> None:
-    runtime = start(scoring_batch=16, scoring_threads=3)
+@pytest.mark.parametrize(("threads", "images"), [(1, 16), (2, 8), (3, 4), (16, 2)])
+def test_threads_that_share_a_cpu_share_a_batch_of_whole_passes(
+    start: Callable[..., Runtime], threads: int, images: int
+) -> None:
+    runtime = start(scoring_batch=16, scoring_threads=threads)
     with runtime.sessions() as session:
         ensemble = runtime.ensembles.get(active_release(session))
-    assert runtime.bulk_batch(ensemble) == 5
+    assert runtime.bulk_batch(ensemble) == images
 
 
 def test_a_run_makes_maps_of_what_rose_and_of_what_was_sent_meanwhile(

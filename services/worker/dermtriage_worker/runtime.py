@@ -207,10 +207,13 @@ class Runtime:
     def bulk_batch(self, ensemble: Ensemble) -> int:
         """Return how many images of a run pass before uploads are looked for again.
 
-        Threads that share the cores of a CPU share one batch too: each takes as much longer.
+        Threads that share the cores of a CPU share one batch too: each takes as much longer. None
+        takes a part of a pass, which costs as much as a whole one.
         """
-        shared = self.settings.scoring_threads if ensemble.device.type == "cpu" else 1
-        return max(1, self.settings.scoring_batch // shared)
+        if ensemble.device.type != "cpu":
+            return self.settings.scoring_batch
+        share = self.settings.scoring_batch // self.settings.scoring_threads
+        return max(1, share // ensemble.at_once) * ensemble.at_once
 
     def completed(self, images: int, batches: int = 1) -> None:
         """Count batches whose assessments have been committed."""

@@ -90,8 +90,9 @@ def choose_compute(name: str = "auto") -> Compute:
         raise ConfigurationError(
             f"Device {name!r} is not supported.", remedy="Use auto, cpu, cuda or cuda:N."
         )
-    # One photograph's views fill a CPU's cores and stay in its caches: larger passes are slower.
-    return Compute(device, _cpu_dtype(), chunk=1)
+    # Two photographs share what a pass costs beside computing, and the way of its weights into the
+    # caches. Larger passes gain little more, and a photograph that comes alone pays for all.
+    return Compute(device, _cpu_dtype(), chunk=2)
 
 
 def _cpu_dtype() -> torch.dtype:

@@ -121,6 +121,11 @@ class Ensemble:
         return cls(manifest, networks, compute, load_scope(folder, manifest))
 
     @property
+    def at_once(self) -> int:
+        """Photographs in a pass: fewer of them cost as much."""
+        return self._compute.chunk
+
+    @property
     def reads_metadata(self) -> bool:
         """Whether anything but the photograph counts."""
         by_members = any(network.reads_metadata for network in self.networks)

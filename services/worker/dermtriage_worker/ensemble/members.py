@@ -122,6 +122,14 @@ The first stages of MobileNetV2 take small differences of large numbers: in bflo
 p_severe by up to 0.28, all later ones together by less than 0.005.
 """
 
+LARGE_MAPS: dict[str, int] = {
+    "efficientnet_lite0_headless": 4,
+    "mobilenet_v2": 4,
+    "mobilenet_v2_headless": 4,
+}
+"""How many of the first stages make maps that fill a core's caches by a single view: a CPU computes
+these a view at a time (see `apart`). Later maps are small, and the weights large."""
+
 TAPS: dict[str, tuple[str, ...]] = {
     "efficientnet_lite0_headless": ("features.5", "features.8", "features.11"),
     "lesionnet_tiny": ("blocks.1", "blocks.3"),

@@ -12,11 +12,13 @@ from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from dermtriage.errors import ReleaseInvalid
 from dermtriage.states import CLASSES
+from dermtriage_worker.ensemble.apart import apart
 from dermtriage_worker.ensemble.device import Compute
 from dermtriage_worker.ensemble.fused import can_fuse, fused
 from dermtriage_worker.ensemble.manifest import Member
 from dermtriage_worker.ensemble.members import (
     FULL_PRECISION,
+    LARGE_MAPS,
     TAPS,
     create_network,
     is_architecture,
@@ -55,8 +57,9 @@ class Network(nn.Module):
         network.requires_grad_(False)
         self._network = network.to(compute.device).to(memory_format=torch.channels_last)
         self._patient = patient_branch(network)
-        quick = can_fuse(compute.device, compute.dtype)
-        scoring = fused(self._network) if quick else self._network
+        scoring = self._network
+        if can_fuse(compute.device, compute.dtype):
+            scoring = apart(fused(self._network), LARGE_MAPS.get(member.architecture, 0))
         self._staged = _Staged(scoring, TAPS.get(member.architecture, ()))
 
     @property
