@@ -31,7 +31,7 @@ class Photographs:
     """Bytes in, a list of one p_severe out."""
 
     def __init__(self) -> None:
-        self._scorer = Scorer(_told.release, _told.layout.threads)
+        self._scorer = Scorer(_told.release, _told.layout.threads, _told.layout.batch)
 
     # A photograph that is expected to take longer than the latency is refused.
     @bentoml.api(

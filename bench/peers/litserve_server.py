@@ -18,7 +18,7 @@ class Photographs(litserve.LitAPI):
     def setup(self, device: str) -> None:  # noqa: ARG002
         """Load the ensemble, which chooses its device itself."""
         told = settings.read()
-        self._scorer = Scorer(told.release, told.layout.threads)
+        self._scorer = Scorer(told.release, told.layout.threads, told.layout.batch)
 
     def decode_request(self, request: Annotated[bytes, Body(media_type="image/jpeg")]) -> bytes:
         """Return the body as it came."""

@@ -47,7 +47,7 @@ BULK_SECONDS = 1200
 def measure(name: str, folder: Path, release: Path, count: int) -> dict[str, object]:
     """Return a peer's best images a second, the layout that gave it, and those of the others."""
     layouts = [Layout(processes=CORES, threads=1, batch=1)] if name == "celery" else LAYOUTS
-    expected = Scorer(release, CORES).score(
+    expected = Scorer(release, CORES, CHECKED).score(
         [path.read_bytes() for path in photographs(folder, min(count, CHECKED))]
     )
     rates = {}

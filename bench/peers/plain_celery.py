@@ -27,7 +27,7 @@ _scorers: list[Scorer] = []
 
 @worker_process_init.connect
 def _load(**_: object) -> None:
-    _scorers.append(Scorer(_told.release, _told.layout.threads))
+    _scorers.append(Scorer(_told.release, _told.layout.threads, _told.layout.batch))
 
 
 @app.task(name="score")

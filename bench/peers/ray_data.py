@@ -16,7 +16,7 @@ class Bulk:
     """Scores batches of paths."""
 
     def __init__(self, told: settings.Settings) -> None:
-        self._scorer = Scorer(told.release, told.layout.threads)
+        self._scorer = Scorer(told.release, told.layout.threads, told.layout.batch)
         paths = told.paths()
         self._score((paths * told.layout.batch)[: told.layout.batch])
 

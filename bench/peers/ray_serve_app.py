@@ -25,7 +25,7 @@ class Photographs:
     def __init__(self, told: settings.Settings) -> None:
         # The event loop goes on taking requests in while a batch is scored.
         self._one_thread = ThreadPoolExecutor(1)
-        load = self._one_thread.submit(Scorer, told.release, told.layout.threads)
+        load = self._one_thread.submit(Scorer, told.release, told.layout.threads, told.layout.batch)
         self._scorer = load.result()
         self._score.set_max_batch_size(told.layout.batch)
         self._score.set_batch_wait_timeout_s(WAIT_SECONDS)

@@ -42,6 +42,7 @@ def watch_run(sessions: sessionmaker[Session], settings: Settings, run_id: UUID)
     ) as bars:
         task = bars.add_task("Rescoring", total=None, rate="", changes="")
         began, scored_before = time.monotonic(), None
+        rate, ended = 0.0, False
         while True:
             with sessions.begin() as session:
                 # Upkeep ends runs and writes reports as well, but perhaps a while later.
@@ -52,8 +53,11 @@ def watch_run(sessions: sessionmaker[Session], settings: Settings, run_id: UUID)
             if scored_before is None:
                 scored_before = done
             seconds = time.monotonic() - began
-            writing = run.ended_at is not None and run.report is None
-            rate = (done - scored_before) / seconds if seconds > _SECONDS else 0.0
+            if seconds > _SECONDS and not ended:
+                rate = (done - scored_before) / seconds
+            # The time that the report takes is no part of the pace.
+            ended = run.ended_at is not None
+            writing = ended and run.report is None
             bars.update(
                 task,
                 # What keeps a worker from taking part is said while the run goes on.
