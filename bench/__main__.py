@@ -23,7 +23,7 @@ from rich.console import Console
 from bench import acceptance, distance, memory, phone, report, retriage, served, worklist
 from bench.photographs import draw
 from bench.releases import REFERENCE, add_reference
-from dermtriage.settings import get_settings
+from dermtriage.core.settings import get_settings
 
 RESULTS = Path(__file__).parent / "results.json"
 ALIKE = 1000

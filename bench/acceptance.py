@@ -38,19 +38,21 @@ from starlette.responses import JSONResponse, Response
 
 from bench import load
 from bench.photographs import draw
-from dermtriage import accounts, broker, db
-from dermtriage.settings import get_settings
+from dermtriage.accounts.clinics import add_clinic
+from dermtriage.core.settings import get_settings
+from dermtriage.database.engine import make_engine, make_sessions
+from dermtriage.messaging.sender import MAX_WAITING_MESSAGES
+from dermtriage_cli.embedded.processes import Child, tail
+from dermtriage_cli.embedded.servers import EmbeddedPostgres, EmbeddedRedis
+from dermtriage_cli.embedded.stack import HOST
 from dermtriage_cli.migration import prepare_database
-from dermtriage_cli.processes import Child, tail
-from dermtriage_cli.servers import EmbeddedPostgres, EmbeddedRedis
-from dermtriage_cli.stack import HOST
 
 REQUESTS = 1000
 """In each of the rounds."""
 
 ROUNDS = 2
 CONNECTIONS = 16
-WARM_UP = broker.ENOUGH + 64
+WARM_UP = MAX_WAITING_MESSAGES + 64
 """Requests before the clock starts; so many fill the queue."""
 
 PHOTOGRAPHS = 100
@@ -165,10 +167,10 @@ def _ours(stack: ExitStack, folder: Path) -> _Target:
         }
     )
     prepare_database(settings)
-    engine = db.make_engine(settings)
-    with db.make_sessions(engine).begin() as session:
+    engine = make_engine(settings)
+    with make_sessions(engine).begin() as session:
         secret = settings.secret_key.get_secret_value()
-        _, key = accounts.add_clinic(session, name="Bench", secret_key=secret)
+        _, key = add_clinic(session, name="Bench", secret_key=secret)
     engine.dispose()
     env = os.environ | {
         "DERMTRIAGE_DATABASE_URL": settings.database_url,

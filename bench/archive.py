@@ -3,7 +3,7 @@
 from sqlalchemy import text
 from sqlalchemy.orm import Session
 
-from dermtriage.states import Severity
+from dermtriage.core.enums import Severity
 
 _CLINIC = text("INSERT INTO clinics (id, name) VALUES (gen_random_uuid(), 'Bench')")
 

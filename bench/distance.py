@@ -23,9 +23,10 @@ from bench import load, rescoring, whole_system
 from bench.object_store import BUCKET, object_store
 from bench.photographs import draw
 from bench.releases import add_twin
-from dermtriage import accounts, db
-from dermtriage.settings import get_settings
-from dermtriage_cli.stack import Stack
+from dermtriage.accounts.clinics import add_clinic
+from dermtriage.core.settings import get_settings
+from dermtriage.database.engine import make_engine, make_sessions
+from dermtriage_cli.embedded.stack import Stack
 
 PHOTOGRAPHS = 400
 DELAY = 0.01
@@ -90,11 +91,11 @@ def measure(
 def _pace(folder: Path, twin: str, photographs: Sequence[Path]) -> Pace:
     *many, last = photographs
     with Stack(folder) as stack:
-        engine = db.make_engine(stack.settings)
-        sessions = db.make_sessions(engine)
+        engine = make_engine(stack.settings)
+        sessions = make_sessions(engine)
         secret = stack.settings.secret_key.get_secret_value()
         with sessions.begin() as session:
-            _, key = accounts.add_clinic(session, name="Bench", secret_key=secret)
+            _, key = add_clinic(session, name="Bench", secret_key=secret)
         requests = [load.build(path, key) for path in many]
         settle = 2 * stack.settings.heartbeat_seconds
         uploads, _, _ = whole_system.upload_at_once(stack.url, sessions, requests, settle)

@@ -18,18 +18,18 @@ from PIL import Image
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
-from dermtriage.states import CLASSES
-from dermtriage.triage import Finding, triage_image
-from dermtriage_worker.ensemble import network
+from dermtriage.core.enums import CLASSES
+from dermtriage.triage.rules import Finding, triage_image
 from dermtriage_worker.ensemble.calibration import calibrated, disagreement, severe_probability
+from dermtriage_worker.ensemble.cpu.passes import Pass
 from dermtriage_worker.ensemble.device import Compute, choose_compute
-from dermtriage_worker.ensemble.ensemble import Ensemble
+from dermtriage_worker.ensemble.image.preprocessing import normalise
+from dermtriage_worker.ensemble.image.views import dihedral_view
+from dermtriage_worker.ensemble.inference import Ensemble
 from dermtriage_worker.ensemble.manifest import Manifest
-from dermtriage_worker.ensemble.members import create_network
-from dermtriage_worker.ensemble.network import load_network
-from dermtriage_worker.ensemble.passes import Pass
-from dermtriage_worker.ensemble.preprocessing import normalise
-from dermtriage_worker.ensemble.views import dihedral_view
+from dermtriage_worker.ensemble.networks import network
+from dermtriage_worker.ensemble.networks.members import create_network
+from dermtriage_worker.ensemble.networks.network import load_network
 
 BATCH = 16
 ROUNDS = 5

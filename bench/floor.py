@@ -10,8 +10,8 @@ import time
 from pathlib import Path
 from statistics import median
 
-from dermtriage_worker.ensemble.ensemble import Ensemble
-from dermtriage_worker.photographs import open_photograph
+from dermtriage_worker.ensemble.image.photograph import open_photograph
+from dermtriage_worker.ensemble.inference import Ensemble
 
 BATCH = 16
 WARM_UP = 16

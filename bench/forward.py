@@ -15,7 +15,7 @@ from statistics import mean
 
 import torch
 
-from dermtriage_worker.ensemble.ensemble import Ensemble
+from dermtriage_worker.ensemble.inference import Ensemble
 
 BATCHES = (1, 16)
 SECONDS = 6.0

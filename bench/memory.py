@@ -26,14 +26,17 @@ from sqlalchemy import select, text
 from sqlalchemy.orm import Session, sessionmaker
 
 from bench import archive
-from dermtriage import db, imaging, rescoring, runs
-from dermtriage.broker import make_celery, send_rescores
+from dermtriage.core.enums import RunState, Severity
+from dermtriage.core.settings import Settings, get_settings
+from dermtriage.database.engine import make_engine, make_sessions
+from dermtriage.imaging.rendition import make_rendition
+from dermtriage.messaging.celery_app import make_celery
+from dermtriage.messaging.sender import send_rescores
 from dermtriage.models import Image, Worker
-from dermtriage.releases import active_release
-from dermtriage.scopes import OPEN
-from dermtriage.settings import Settings, get_settings
-from dermtriage.states import RunState, Severity
-from dermtriage_cli.stack import Stack
+from dermtriage.releases.queries import active_release
+from dermtriage.rescoring import planning, runs
+from dermtriage.rescoring.scope import OPEN
+from dermtriage_cli.embedded.stack import Stack
 
 SMALL, LARGE = 1_000, 100_000
 RELEASE = "tiny"
@@ -95,7 +98,7 @@ def measure(
     renditions = []
     for path in draw(folder / "drawn", PHOTOGRAPHS):
         rendition = folder / f"{path.stem}.rendition"
-        rendition.write_bytes(imaging.make_rendition(path.read_bytes()))
+        rendition.write_bytes(make_rendition(path.read_bytes()))
         renditions.append(rendition)
     with _environment(folder / "releases"):
         one, other = (_run(folder / str(n), n, renditions, on_step) for n in (small, large))
@@ -125,8 +128,8 @@ def _run(
     folder: Path, images: int, renditions: Sequence[Path], on_step: Callable[[str], None]
 ) -> Memory:
     with Stack(folder, on_step=on_step) as stack:
-        engine = db.make_engine(stack.settings)
-        sessions = db.make_sessions(engine)
+        engine = make_engine(stack.settings)
+        sessions = make_sessions(engine)
         on_step(f"Filling in {images:,} images")
         _fill(sessions, folder / "store", images, renditions)
         on_step("Planning")
@@ -177,11 +180,11 @@ def _planned(settings: Settings) -> tuple[float, float, UUID]:
 
 def _plan() -> None:
     settings = get_settings()
-    sessions = db.make_sessions(db.make_engine(settings))
+    sessions = make_sessions(make_engine(settings))
     with sessions.begin() as session:
         release = active_release(session)
         before = _memory(os.getpid(), "VmRSS")
-        run = rescoring.plan_run(
+        run = planning.plan_run(
             session,
             release=release,
             scope=OPEN,

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import trustme
 
-from dermtriage_cli.processes import Child, tail
+from dermtriage_cli.embedded.processes import Child, tail
 
 BUCKET = "photographs"
 _HOST = "127.0.0.1"

@@ -21,11 +21,16 @@ import numpy as np
 from PIL import ExifTags, Image, ImageOps
 
 from bench.photographs import SEED
-from dermtriage import imaging
-from dermtriage.settings import get_settings
-from dermtriage_cli.samples import generate
-from dermtriage_worker.ensemble.ensemble import Ensemble
-from dermtriage_worker.photographs import open_photograph
+from dermtriage.core.settings import get_settings
+from dermtriage.imaging.rendition import (
+    RENDITION_QUALITY,
+    RENDITION_SIDE,
+    make_rendition,
+    open_rendition,
+)
+from dermtriage_cli.demo.samples import generate
+from dermtriage_worker.ensemble.image.photograph import open_photograph
+from dermtriage_worker.ensemble.inference import Ensemble
 
 PHONE = (4000, 3000)
 """As the sensor lies, in pixels."""
@@ -61,7 +66,7 @@ def measure(
 ) -> Measured:
     """Draw so many photographs, at least 2, and compare both ways over each."""
     ensemble = Ensemble.load(release)
-    ways = {imaging.make_rendition: [], plain_rendition: []}
+    ways = {make_rendition: [], plain_rendition: []}
     sizes, differences = [], []
     for number, photograph in enumerate(_draw(photographs), 1):
         scores = []
@@ -76,7 +81,7 @@ def measure(
         ways = dict(reversed(ways.items()))
         if number % 20 == 0:
             on_step(f"{number} of {photographs} phone photographs")
-    ours, plain = median(ways[imaging.make_rendition]), median(ways[plain_rendition])
+    ours, plain = median(ways[make_rendition]), median(ways[plain_rendition])
     return Measured(
         photographs=photographs,
         megabytes=mean(sizes),
@@ -94,11 +99,11 @@ def plain_rendition(photograph: bytes) -> bytes:
     picture = Image.open(io.BytesIO(photograph))
     picture.load()
     upright = ImageOps.exif_transpose(picture)
-    scale = imaging.RENDITION_SIDE / max(upright.size)
+    scale = RENDITION_SIDE / max(upright.size)
     size = (round(upright.width * scale), round(upright.height * scale))
     out = io.BytesIO()
     upright.resize(size, Image.Resampling.LANCZOS).save(
-        out, "JPEG", quality=imaging.RENDITION_QUALITY, subsampling=0
+        out, "JPEG", quality=RENDITION_QUALITY, subsampling=0
     )
     return out.getvalue()
 
@@ -115,7 +120,7 @@ def _draw(count: int) -> Iterator[bytes]:
     shape = (height + _MARGIN, width + _MARGIN, 3)
     field = np.rint(NOISE * rng.standard_normal(shape, dtype=np.float32)).astype(np.int16)
     for index, sample in enumerate(generate(count, SEED)):
-        drawn = imaging.open_rendition(sample.jpeg).resize(PHONE, Image.Resampling.BICUBIC)
+        drawn = open_rendition(sample.jpeg).resize(PHONE, Image.Resampling.BICUBIC)
         top, left = rng.integers(0, _MARGIN, 2)
         noisy = field[top : top + height, left : left + width] + np.asarray(drawn)
         exif = Image.Exif()

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from dermtriage_cli.samples import generate
+from dermtriage_cli.demo.samples import generate
 
 SEED = 20261123
 

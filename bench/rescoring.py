@@ -11,13 +11,14 @@ from sqlalchemy.orm import Session, sessionmaker
 
 from bench import load
 from bench.cpu import Meter
-from dermtriage import rescoring
-from dermtriage.activations import activate_release
-from dermtriage.broker import make_celery, send_rescores
+from dermtriage.core.settings import Settings
+from dermtriage.messaging.celery_app import make_celery
+from dermtriage.messaging.sender import send_rescores
 from dermtriage.models import Assessment, RescoreRun, Worker
-from dermtriage.releases import active_release
-from dermtriage.scopes import Scope
-from dermtriage.settings import Settings
+from dermtriage.releases.activation import activate_release
+from dermtriage.releases.queries import active_release
+from dermtriage.rescoring import planning
+from dermtriage.rescoring.scope import Scope
 from dermtriage_cli.release_folders import introduce_release
 
 Sessions = sessionmaker[Session]
@@ -113,8 +114,8 @@ def _plan(sessions: Sessions, settings: Settings) -> tuple[int, int]:
     everything = Scope(kind="all")
     with sessions.begin() as session:
         release = active_release(session)
-        images = rescoring.count_images(session, release_id=release.id, scope=everything)
-        run = rescoring.plan_run(
+        images = planning.count_images(session, release_id=release.id, scope=everything)
+        run = planning.plan_run(
             session,
             release=release,
             scope=everything,

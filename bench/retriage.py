@@ -20,8 +20,8 @@ from sqlalchemy import text
 from sqlalchemy.orm import Session
 
 from bench import archive, scale_database
-from dermtriage.releases import active_policy
-from dermtriage.states import Severity
+from dermtriage.core.enums import Severity
+from dermtriage.releases.queries import active_policy
 
 CASES = 100_000
 

@@ -15,7 +15,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-from dermtriage.settings import get_settings
+from dermtriage.core.settings import get_settings
 
 RESULTS = Path(__file__).parent / "results.json"
 MEASURED = Path(__file__).parent / "scale.json"

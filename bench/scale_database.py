@@ -18,17 +18,18 @@ from sqlalchemy import Connection, Engine, text
 from sqlalchemy.orm import Session, sessionmaker
 
 from bench import archive
-from dermtriage import chunks, db, rescoring
-from dermtriage.assessments import Result
-from dermtriage.claims import Lease
-from dermtriage.db import utcnow
-from dermtriage.releases import active_release
-from dermtriage.scopes import OPEN
-from dermtriage.settings import Settings, get_settings
-from dermtriage.states import CLASSES, Severity
+from dermtriage.core.clock import utcnow
+from dermtriage.core.enums import CLASSES, Severity
+from dermtriage.core.settings import Settings, get_settings
+from dermtriage.database.engine import make_engine
+from dermtriage.releases.queries import active_release
+from dermtriage.rescoring import chunks, planning, recording
+from dermtriage.rescoring.scope import OPEN
+from dermtriage.scoring.assessments import Result
+from dermtriage.scoring.leases import Lease
+from dermtriage_cli.embedded.servers import EmbeddedPostgres
 from dermtriage_cli.migration import prepare_database
-from dermtriage_cli.servers import EmbeddedPostgres
-from dermtriage_worker.rescoring import BATCHES_AT_ONCE
+from dermtriage_worker.scoring.bulk_loop import BATCHES_AT_ONCE
 
 LEASE = 3600.0
 SMALL = 0.01
@@ -47,7 +48,7 @@ def database(folder: Path) -> Iterator[Engine]:
     settings = get_settings().model_copy(update={"database_url": postgres.start()})
     try:
         prepare_database(settings)
-        engine = db.make_engine(settings)
+        engine = make_engine(settings)
         yield engine
         engine.dispose()
     finally:
@@ -135,7 +136,7 @@ def _cpu_seconds(pid: int) -> float:
 
 def _plan(sessions: sessionmaker[Session], chunk: int) -> None:
     with sessions.begin() as session:
-        rescoring.plan_run(
+        planning.plan_run(
             session,
             release=active_release(session),
             scope=OPEN,
@@ -149,7 +150,7 @@ def _record(sessions: sessionmaker[Session], said: Mapping[str, Any], rows: int,
     recorded = 0
     while recorded < rows:
         with sessions.begin() as session:
-            chunk = chunks.take(session, worker_id=uuid4(), lease_seconds=LEASE)
+            chunk = chunks.acquire(session, worker_id=uuid4(), lease_seconds=LEASE)
         assert chunk is not None
         while recorded < rows:
             with sessions() as session:
@@ -158,7 +159,7 @@ def _record(sessions: sessionmaker[Session], said: Mapping[str, Any], rows: int,
                 break
             with sessions.begin() as session:
                 results = [_result(one.lease, said) for one in work]
-                rescoring.record(
+                recording.record(
                     session, chunk, results, [], device="cpu", now=utcnow(), recall_share=1.0
                 )
             recorded += len(work)

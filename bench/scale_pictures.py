@@ -10,12 +10,12 @@ import numpy as np
 from PIL import Image
 
 from bench.photographs import SEED
-from dermtriage import imaging
-from dermtriage.settings import Settings
-from dermtriage_cli.samples import generate
-from dermtriage_worker.ensemble.ensemble import Ensemble
-from dermtriage_worker.ensemble.preprocessing import open_for, prepare
-from dermtriage_worker.photographs import prepare_photograph
+from dermtriage.core.settings import Settings
+from dermtriage.imaging.rendition import make_rendition, open_rendition
+from dermtriage_cli.demo.samples import generate
+from dermtriage_worker.ensemble.image.photograph import prepare_photograph
+from dermtriage_worker.ensemble.image.preprocessing import open_for, prepare
+from dermtriage_worker.ensemble.inference import Ensemble
 
 PHONE = (4000, 3000)
 """A phone's twelve megapixels."""
@@ -40,7 +40,7 @@ def measure(drawn: int, phones: int) -> dict[str, float]:
         ("drawn", originals),
         ("phone", [_as_by_a_phone(original) for original in originals[:phones]]),
     ):
-        renditions = [imaging.make_rendition(photograph) for photograph in photographs]
+        renditions = [make_rendition(photograph) for photograph in photographs]
         start = time.thread_time()
         for rendition in renditions:
             prepare(open_for(rendition))
@@ -64,7 +64,7 @@ def _as_by_a_phone(original: bytes) -> bytes:
     """Enlarge a drawn photograph to a phone's size, with a sensor's noise."""
     # Without noise an enlarged drawing compresses far better than a photograph.
     noise = np.random.default_rng(SEED).normal(0, NOISE, (PHONE[1], PHONE[0], 1))
-    large = imaging.open_rendition(original).resize(PHONE, Image.Resampling.BICUBIC)
+    large = open_rendition(original).resize(PHONE, Image.Resampling.BICUBIC)
     noisy = np.clip(np.asarray(large, dtype=np.float32) + noise, 0, 255).astype(np.uint8)
     out = io.BytesIO()
     Image.fromarray(noisy).save(out, "JPEG", quality=90)

@@ -11,7 +11,7 @@ from statistics import mean, median
 
 from bench import forward, whole_system
 from bench.releases import add_twin
-from dermtriage.settings import get_settings
+from dermtriage.core.settings import get_settings
 
 RUSH = 500
 

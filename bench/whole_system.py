@@ -12,9 +12,10 @@ from sqlalchemy.orm import Session, sessionmaker
 
 from bench import forward, load, rescoring
 from bench.cpu import Meter
-from dermtriage import accounts, db
-from dermtriage.settings import get_settings
-from dermtriage_cli.stack import Stack
+from dermtriage.accounts.clinics import add_clinic
+from dermtriage.core.settings import get_settings
+from dermtriage.database.engine import make_engine, make_sessions
+from dermtriage_cli.embedded.stack import Stack
 
 SENDERS = 32
 LONE_UPLOADS = 20
@@ -106,11 +107,11 @@ def measure(
         Measures the forward limit.
     """
     with Stack(data_dir, on_step=on_step) as stack:
-        engine = db.make_engine(stack.settings)
-        sessions = db.make_sessions(engine)
+        engine = make_engine(stack.settings)
+        sessions = make_sessions(engine)
         with sessions.begin() as session:
             secret = stack.settings.secret_key.get_secret_value()
-            _, key = accounts.add_clinic(session, name="Bench", secret_key=secret)
+            _, key = add_clinic(session, name="Bench", secret_key=secret)
         requests = [load.build(path, key) for path in lone]
         on_step("Idle latency")
         latency = _latency(stack.url, sessions, requests[:LONE_UPLOADS])

@@ -20,12 +20,14 @@ from sqlalchemy import Engine, create_engine, make_url, text
 from sqlalchemy.dialects import postgresql
 from sqlalchemy.orm import Session
 
-from dermtriage import db, reviews, worklist
-from dermtriage.db import utcnow
+from dermtriage.core.clock import utcnow
+from dermtriage.core.enums import Role
+from dermtriage.core.settings import Settings
+from dermtriage.database.engine import make_engine
+from dermtriage.database.migrations import upgrade
 from dermtriage.models import Clinic, Clinician
-from dermtriage.settings import Settings
-from dermtriage.states import Role
-from dermtriage_cli.servers import EmbeddedPostgres
+from dermtriage.review import claims, worklist
+from dermtriage_cli.embedded.servers import EmbeddedPostgres
 
 SMALL, LARGE = 10_000, 1_000_000
 PAGE = 50
@@ -100,8 +102,8 @@ def _backlog(server: str, size: int) -> Engine:
     maker.dispose()
     url = make_url(server).set(database=name).render_as_string(hide_password=False)
     settings = Settings(database_url=url)
-    db.upgrade(settings)
-    engine = db.make_engine(settings)
+    upgrade(settings)
+    engine = make_engine(settings)
     with Session(engine) as session, session.begin():
         session.add(Clinic(name="Bench"))
         for clinician_id, name in ((HOLDER, "holder"), (TAKER, "taker")):
@@ -147,7 +149,7 @@ def _page(session: Session) -> None:
 
 
 def _claim(session: Session, clinician_id: UUID = TAKER) -> None:
-    claim = reviews.claim_next(session, clinician_id=clinician_id, now=utcnow(), lifetime=LIFETIME)
+    claim = claims.claim_next(session, clinician_id=clinician_id, now=utcnow(), lifetime=LIFETIME)
     assert claim is not None
 
 

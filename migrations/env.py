@@ -4,8 +4,8 @@ from alembic import context
 from sqlalchemy import create_engine, pool, text
 
 import dermtriage.models  # noqa: F401 - fills the metadata
-from dermtriage.db import Base
-from dermtriage.settings import get_settings
+from dermtriage.core.settings import get_settings
+from dermtriage.database.base import Base
 
 config = context.config
 url = config.get_main_option("sqlalchemy.url") or get_settings().database_url

@@ -13,12 +13,12 @@ import psycopg
 import pytest
 from sqlalchemy.orm import Session, sessionmaker
 
-from dermtriage import db
-from dermtriage.activations import install_release
-from dermtriage.db import make_engine, make_sessions
-from dermtriage.settings import Settings, get_settings
-from dermtriage.storage import ImageStore
-from dermtriage_cli.servers import EmbeddedPostgres, EmbeddedRedis
+from dermtriage.core.settings import Settings, get_settings
+from dermtriage.database.engine import make_engine, make_sessions
+from dermtriage.database.migrations import upgrade
+from dermtriage.releases.activation import install_release
+from dermtriage.storage.image_store import ImageStore
+from dermtriage_cli.embedded.servers import EmbeddedPostgres, EmbeddedRedis
 from dermtriage_worker.ensemble.manifest import manifest_sha256, read_manifest
 from dermtriage_worker.ensemble.tiny import build_tiny_release
 
@@ -82,7 +82,7 @@ def servers() -> Iterator[Servers]:
         releases = folder / "releases"
         build_tiny_release(releases / RELEASE)
         settings = Settings(database_url=database_url)
-        db.upgrade(settings)
+        upgrade(settings)
         engine = make_engine(settings)
         with make_sessions(engine).begin() as session:
             install(session, releases / RELEASE)

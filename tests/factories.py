@@ -12,17 +12,19 @@ from sqlalchemy import select, text
 from sqlalchemy.orm import Session
 from tests import photographs
 
-from dermtriage import assessments, claims, intake, reviews
-from dermtriage.assessments import Result
-from dermtriage.claims import Lease
-from dermtriage.db import new_id
+from dermtriage.cases.decisions import current_decision
+from dermtriage.core.enums import CLASSES, CaseState, ImageType, Outcome, Priority, Role, Severity
+from dermtriage.core.ids import new_id
+from dermtriage.intake import service
+from dermtriage.intake.receipts import Receipt
+from dermtriage.intake.referral import CaseMetadata
 from dermtriage.models import Case, Clinic, Clinician, Decision, Image, TriageEvent
-from dermtriage.placement import current_decision
-from dermtriage.receipts import Receipt
-from dermtriage.referral import CaseMetadata
-from dermtriage.releases import active_release
-from dermtriage.states import CLASSES, CaseState, ImageType, Outcome, Priority, Role, Severity
-from dermtriage.storage import ImageStore
+from dermtriage.releases.queries import active_release
+from dermtriage.review import claims, decisions
+from dermtriage.scoring import assessments
+from dermtriage.scoring.assessments import Result
+from dermtriage.scoring.leases import Lease, acquire_leases
+from dermtriage.storage.image_store import ImageStore
 
 MONDAY = datetime(2026, 3, 2, 9, tzinfo=UTC)
 """A working morning; the tests' policy counts working days in UTC."""
@@ -88,7 +90,7 @@ def receive(
 ) -> Receipt:
     """Take in a case of new photographs, or of the files that are given."""
     chosen = list(files) or [photograph(seed) for seed in range(len(types) or images)]
-    return intake.receive_case(
+    return service.receive_case(
         session,
         store or cast(ImageStore, NoStore()),
         clinic_id=clinic_id,
@@ -149,7 +151,7 @@ def take(session: Session, **changes: Any) -> list[Lease]:
         "lease_seconds": 60,
         "max_attempts": 3,
     }
-    return claims.take(session, **asked | changes)
+    return acquire_leases(session, **asked | changes)
 
 
 def lease(session: Session, image_id: UUID, **changes: Any) -> Lease:
@@ -193,11 +195,11 @@ def decide(
     now: datetime = MONDAY,
 ) -> Decision:
     """Claim a case in whatever state and decide it, over any decision that stands."""
-    claim = reviews.claim_case(
+    claim = claims.claim_case(
         session, case_id=case_id, clinician_id=clinician_id, now=now, lifetime=60
     )
     standing = current_decision(session, case_id)
-    return reviews.decide(
+    return decisions.decide(
         session,
         case_id=case_id,
         clinician_id=clinician_id,

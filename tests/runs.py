@@ -11,17 +11,17 @@ from tests import factories
 from tests.conftest import RELEASE
 from tests.factories import MONDAY, photograph
 
-from dermtriage import chunks, rescore_reports, rescoring, runs
-from dermtriage.activations import activate_release, add_release
-from dermtriage.chunks import Chunk, Work
 from dermtriage.models import Release, RescoreRun
-from dermtriage.releases import find_release
-from dermtriage.rescore_reports import RunReport
-from dermtriage.rescoring import Changes
-from dermtriage.scopes import OPEN, Scope
-from dermtriage.storage import ImageStore
-from dermtriage_worker.runtime import Runtime
-from dermtriage_worker.scoring import score_pending
+from dermtriage.releases.activation import activate_release, add_release
+from dermtriage.releases.queries import find_release
+from dermtriage.rescoring import chunks, planning, recording, reports, runs
+from dermtriage.rescoring.chunks import Chunk, Work
+from dermtriage.rescoring.recording import Changes
+from dermtriage.rescoring.reports import RunReport
+from dermtriage.rescoring.scope import OPEN, Scope
+from dermtriage.storage.image_store import ImageStore
+from dermtriage_worker.scoring.runtime import Runtime
+from dermtriage_worker.scoring.upload_loop import score_pending
 
 NEXT = "next"
 """A second release; its scores in these tests are what the tests say."""
@@ -55,7 +55,7 @@ def scored(
 
 
 def plan(session: Session, scope: Scope = OPEN, size: int = 512, name: str = NEXT) -> RescoreRun:
-    return rescoring.plan_run(
+    return planning.plan_run(
         session,
         release=find_release(session, name),
         scope=scope,
@@ -65,7 +65,7 @@ def plan(session: Session, scope: Scope = OPEN, size: int = 512, name: str = NEX
 
 
 def take(session: Session) -> Chunk:
-    chunk = chunks.take(session, worker_id=uuid4(), lease_seconds=60)
+    chunk = chunks.acquire(session, worker_id=uuid4(), lease_seconds=60)
     assert chunk is not None
     return chunk
 
@@ -90,7 +90,7 @@ def say(
     work = []
     for one in left(session, chunk, limit):
         if one.lease.image_id in broken:
-            chunks.give_up(session, chunk, one.lease.image_id, reason="It is broken.")
+            chunks.exclude_image(session, chunk, one.lease.image_id, reason="It is broken.")
         else:
             work.append(one)
     results = [
@@ -98,7 +98,7 @@ def say(
         for one in work
         if not one.assessed
     ]
-    return rescoring.record(
+    return recording.record(
         session,
         chunk,
         results,
@@ -112,7 +112,7 @@ def say(
 def work_off(session: Session, p_severe: float | Callable[[UUID], float]) -> int:
     """Take chunk after chunk to the end of all runs."""
     done = 0
-    while (chunk := chunks.take(session, worker_id=uuid4(), lease_seconds=60)) is not None:
+    while (chunk := chunks.acquire(session, worker_id=uuid4(), lease_seconds=60)) is not None:
         done += say(session, chunk, p_severe).images
         chunks.close(session, chunk)
     return done
@@ -120,8 +120,8 @@ def work_off(session: Session, p_severe: float | Callable[[UUID], float]) -> int
 
 def report_of(session: Session, run_id: UUID) -> RunReport:
     """Have a run that is done or ended its report."""
-    rescore_reports.finish_done(session, now=MONDAY + timedelta(days=2))
-    rescore_reports.write_report(session, run_id)
+    reports.finish_done(session, now=MONDAY + timedelta(days=2))
+    reports.write_report(session, run_id)
     return RunReport.model_validate(runs.find_run(session, run_id).report)
 
 

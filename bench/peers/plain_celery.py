@@ -10,7 +10,7 @@ from celery.signals import worker_process_init
 
 from bench.peers import settings
 from bench.peers.scoring import Scorer
-from dermtriage_cli.hosting import redis_binary
+from dermtriage_cli.embedded.hosting import redis_binary
 
 _told = settings.read()
 _URL = f"redis://127.0.0.1:{_told.port}/0"

@@ -7,10 +7,10 @@ from unittest.mock import patch
 
 import torch
 
-from dermtriage_worker.ensemble import ensemble
+from dermtriage_worker.ensemble import inference
 from dermtriage_worker.ensemble.device import Compute, choose_compute
-from dermtriage_worker.ensemble.ensemble import Ensemble
-from dermtriage_worker.photographs import open_photograph
+from dermtriage_worker.ensemble.image.photograph import open_photograph
+from dermtriage_worker.ensemble.inference import Ensemble
 
 
 class Scorer:
@@ -29,7 +29,7 @@ class Scorer:
             return replace(compute, chunk=min(compute.chunk, batch))
 
         torch.set_num_threads(threads)
-        with patch.object(ensemble, "choose_compute", fitting):
+        with patch.object(inference, "choose_compute", fitting):
             self._ensemble = Ensemble.load(release)
 
     def score(self, photographs: Sequence[bytes]) -> list[float]:

@@ -12,7 +12,7 @@ depends_on = None
 
 def upgrade() -> None:
     op.execute(sa.schema.CreateSequence(sa.Sequence("lease_tokens")))
-    op.execute(sa.schema.CreateSequence(sa.Sequence("review_tokens")))
+    op.execute(sa.schema.CreateSequence(sa.Sequence("claim_tokens")))
     op.create_table(
         "audit_log",
         sa.Column("id", sa.BigInteger(), sa.Identity(always=False), nullable=False),
@@ -595,5 +595,5 @@ def downgrade() -> None:
     op.drop_index("ix_audit_log_actor_id", table_name="audit_log")
     op.drop_index("ix_audit_log_action", table_name="audit_log")
     op.drop_table("audit_log")
-    op.execute(sa.schema.DropSequence(sa.Sequence("review_tokens")))
+    op.execute(sa.schema.DropSequence(sa.Sequence("claim_tokens")))
     op.execute(sa.schema.DropSequence(sa.Sequence("lease_tokens")))

@@ -13,12 +13,14 @@ import pytest
 from sqlalchemy import select, text
 from sqlalchemy.orm import Session, sessionmaker
 
-from dermtriage import accounts, invariants
+from dermtriage.accounts.clinicians import add_clinician
+from dermtriage.accounts.clinics import add_clinic
+from dermtriage.core.enums import Scoring
+from dermtriage.core.settings import Settings
 from dermtriage.models import Assessment, Image
-from dermtriage.settings import Settings
-from dermtriage.states import Scoring
-from dermtriage_cli.processes import Child
-from dermtriage_cli.servers import EmbeddedRedis
+from dermtriage.operations import invariants
+from dermtriage_cli.embedded.processes import Child
+from dermtriage_cli.embedded.servers import EmbeddedRedis
 
 SHORT_TIMES = {
     "lease_seconds": 4,
@@ -89,7 +91,7 @@ class System:
         wait_for(self._ready, "the API")
 
     def start_worker(self, name: str = "worker") -> Child:
-        return self.start(name, "dermtriage_worker.app")
+        return self.start(name, "dermtriage_worker.scoring")
 
     def start_upkeep(self) -> None:
         self.start("upkeep", "dermtriage_worker.upkeep")
@@ -133,12 +135,10 @@ def system(settings: Settings, sessions: sessionmaker[Session], tmp_path: Path) 
         update=SHORT_TIMES | {"redis_url": type(settings.redis_url)(redis.start())}
     )
     with sessions.begin() as session:
-        _, key = accounts.add_clinic(
+        _, key = add_clinic(
             session, name="Village", secret_key=settings.secret_key.get_secret_value()
         )
-        accounts.add_clinician(
-            session, username="reader", display_name="A Reader", password=PASSWORD
-        )
+        add_clinician(session, username="reader", display_name="A Reader", password=PASSWORD)
     system = System(settings, sessions, redis, tmp_path, _free_port(), key)
     yield system
     for child in system.children.values():

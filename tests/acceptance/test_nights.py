@@ -6,12 +6,13 @@ from sqlalchemy import func, select, text
 from tests.acceptance.conftest import System, wait_for
 from tests.acceptance.upload import upload_many
 
-from dermtriage import invariants, rescoring, runs
-from dermtriage.activations import activate_release
+from dermtriage.core.enums import RunState
 from dermtriage.models import Assessment, RescoreChunk, TriageEvent
-from dermtriage.releases import active_release
-from dermtriage.scopes import OPEN
-from dermtriage.states import RunState
+from dermtriage.operations import invariants
+from dermtriage.releases.activation import activate_release
+from dermtriage.releases.queries import active_release
+from dermtriage.rescoring import planning, runs
+from dermtriage.rescoring.scope import OPEN
 from dermtriage_cli.release_folders import introduce_release
 from dermtriage_worker.ensemble.tiny import build_tiny_release
 
@@ -28,7 +29,7 @@ def _plan(system: System) -> UUID:
         activate_release(
             session, name=SECOND, minimum_sensitivity=0.0, actor="tests", override_reason="a test"
         )
-        run = rescoring.plan_run(
+        run = planning.plan_run(
             session,
             release=active_release(session),
             scope=OPEN,

@@ -9,7 +9,8 @@ from sqlalchemy import select, text
 from tests.acceptance.conftest import System, wait_for
 from tests.acceptance.upload import upload_many
 
-from dermtriage.broker import make_celery, send_scores
+from dermtriage.messaging.celery_app import make_celery
+from dermtriage.messaging.sender import send_scores
 from dermtriage.models import PendingImage
 from dermtriage_worker.process import STALLED
 

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 import yaml
 
-from dermtriage.settings import Settings
+from dermtriage.core.settings import Settings
 
 ROOT = Path(__file__).parents[2]
 TEXT = (ROOT / "docker-compose.yml").read_text()

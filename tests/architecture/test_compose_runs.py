@@ -19,9 +19,9 @@ from redis.exceptions import AuthenticationError
 from sqlalchemy.orm import Session, sessionmaker
 from tests.conftest import Servers
 
-from dermtriage import workers
-from dermtriage.settings import Settings
-from dermtriage_cli.hosting import redis_binary
+from dermtriage.core.settings import Settings
+from dermtriage.scoring import workers
+from dermtriage_cli.embedded.hosting import redis_binary
 
 COMPOSE = Path(__file__).parents[2] / "docker-compose.yml"
 SERVICES: dict[str, dict[str, Any]] = yaml.safe_load(COMPOSE.read_text())["services"]

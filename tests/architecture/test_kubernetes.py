@@ -15,8 +15,8 @@ import yaml
 from tests.architecture import kustomize
 from tests.architecture.kustomize import Manifest, containers, pod
 
-from dermtriage import db
-from dermtriage.settings import Settings
+from dermtriage.core.settings import Settings
+from dermtriage.database import engine
 from dermtriage_api.app import create_app
 
 ROOT = Path(__file__).parents[2]
@@ -277,7 +277,7 @@ def test_the_api_is_asked_by_its_own_routes_and_given_time_to_answer(name: str) 
 @overlay
 def test_a_pod_may_finish_what_it_has_begun(name: str) -> None:
     settings = settings_of(name)
-    (statement,) = re.findall(r"-c statement_timeout=(\d+)s", Path(db.__file__).read_text())
+    (statement,) = re.findall(r"-c statement_timeout=(\d+)s", Path(engine.__file__).read_text())
     for process in ("worker", "worker-bulk"):
         grace = pod(workload(name, process))["spec"]["terminationGracePeriodSeconds"]
         assert grace > settings.lease_seconds + int(statement)

@@ -20,11 +20,12 @@ from tests.architecture import kustomize
 from tests.architecture.kustomize import Manifest, containers
 from tests.conftest import Servers
 
-from dermtriage import db, workers
+from dermtriage.core.enums import RunState
+from dermtriage.core.ids import new_id
+from dermtriage.core.settings import ROOT, Settings
 from dermtriage.models import RescoreChunk, RescoreRun
-from dermtriage.releases import active_release
-from dermtriage.settings import ROOT, Settings
-from dermtriage.states import RunState
+from dermtriage.releases.queries import active_release
+from dermtriage.scoring import workers
 
 BASE = ROOT / "deploy" / "kubernetes" / "base"
 BUILT = {(m["kind"], m["metadata"]["name"]): m for m in kustomize.build(BASE)}
@@ -124,7 +125,7 @@ def test_bulk_workers_are_counted_by_the_chunks_that_may_be_scored(
         session.add(run)
         session.flush()
         for number in range(3):
-            image_id = db.new_id()
+            image_id = new_id()
             session.add(
                 RescoreChunk(
                     run_id=run.id,

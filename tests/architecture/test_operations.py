@@ -8,9 +8,9 @@ from prometheus_client.parser import text_string_to_metric_families
 from pydantic import SecretStr
 from pydantic.fields import FieldInfo
 
-from dermtriage.settings import ROOT, Settings
+from dermtriage.core.settings import ROOT, Settings
+from dermtriage_api.metrics import Metrics
 from dermtriage_api.services import Services
-from dermtriage_api.telemetry import Telemetry
 
 PAGE = (Path(__file__).parents[2] / "docs" / "operations.md").read_text()
 
@@ -44,7 +44,7 @@ def test_the_page_speaks_of_no_other_setting() -> None:
 def metrics(settings: Settings) -> set[str]:
     services = Services.open(settings)
     try:
-        telemetry = Telemetry()
+        telemetry = Metrics()
         telemetry.watch(services)
         telemetry.count("GET", "/healthz", 200, 0.1)
         families = text_string_to_metric_families(telemetry.render().decode())

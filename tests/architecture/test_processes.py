@@ -42,7 +42,7 @@ sys.meta_path[:] = map(Without, sys.meta_path)
 """
 
 SETTINGS = """
-from dermtriage.settings import Settings
+from dermtriage.core.settings import Settings
 settings = Settings(
     database_url="postgresql+psycopg://nobody@localhost/nothing",
     redis_url="redis://localhost:1/0",
@@ -53,7 +53,7 @@ settings = Settings(
 
 # What a message needs on its way, loaded as late as when the first one is sent.
 TRANSPORT = """
-from dermtriage.broker import make_celery
+from dermtriage.messaging.celery_app import make_celery
 make_celery(settings).connection().transport
 """
 
@@ -120,19 +120,22 @@ create_app(settings).openapi()
 
 def test_upkeep_runs_without_torch() -> None:
     code = f"""{SETTINGS}{TRANSPORT}
-from dermtriage_worker.upkeep import make_app
+from dermtriage_worker.upkeep.celery_app import make_app
 make_app(settings)
 """
     assert not asked_for(code, IN_NO_API_IMAGE) & HEAVY
 
 
 def test_the_worker_runs_with_what_its_image_holds() -> None:
-    code = f"{SETTINGS}{TRANSPORT}\nimport dermtriage_worker.app"
+    code = f"{SETTINGS}{TRANSPORT}\nimport dermtriage_worker.scoring.celery_app"
     assert "fastapi" not in asked_for(code, absent_with("worker"))
 
 
 def test_the_demonstration_runs_without_the_tools_of_development() -> None:
-    code = f"{SETTINGS}{TRANSPORT}\nimport dermtriage_cli.demo\nimport dermtriage_cli.stack"
+    code = f"""{SETTINGS}{TRANSPORT}
+import dermtriage_cli.demo.demonstration
+import dermtriage_cli.embedded.stack
+"""
     asked_for(code, absent_with("api", "worker", "embedded"))
 
 
@@ -172,7 +175,7 @@ def test_the_api_image_migrates_with_manifests_alone(servers: Servers, tmp_path:
     url = servers.database_url.replace("/dermtriage?", f"/{name}?")
     code = """
 from pathlib import Path
-from dermtriage.settings import Settings
+from dermtriage.core.settings import Settings
 from dermtriage_cli.migration import prepare_database
 url, releases, release = sys.argv[2:]
 prepare_database(

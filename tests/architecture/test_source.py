@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from dermtriage.referral import CaseMetadata
+from dermtriage.intake.referral import CaseMetadata
 
 ROOT = Path(__file__).parents[2]
 MAX_LINES = 300

@@ -5,15 +5,16 @@ from typing import cast
 import pytest
 from celery import Celery
 
-from dermtriage import broker
-from dermtriage.settings import Settings
-from dermtriage_worker import app as worker
-from dermtriage_worker import upkeep
-from dermtriage_worker.runtime import Runtime
+from dermtriage.core.settings import Settings
+from dermtriage.messaging import tasks
+from dermtriage.messaging.tasks import BULK, RESCORE, SCORE, UPKEEP, UPLOADS
+from dermtriage_worker.scoring import celery_app as worker
+from dermtriage_worker.scoring.runtime import Runtime
+from dermtriage_worker.upkeep import celery_app
 
 TASKS = {
     value
-    for name, value in vars(broker).items()
+    for name, value in vars(tasks).items()
     if name.isupper() and isinstance(value, str) and value.startswith("dermtriage.")
 }
 
@@ -33,7 +34,7 @@ def worker_app(offline: Settings) -> Celery:
 
 @pytest.fixture
 def upkeep_app(offline: Settings) -> Celery:
-    return upkeep.make_app(offline)[0]
+    return celery_app.make_app(offline)[0]
 
 
 def own_tasks(app: Celery) -> set[str]:
@@ -52,14 +53,14 @@ def test_each_task_is_registered_by_one_process(worker_app: Celery, upkeep_app: 
 def test_tasks_go_to_the_queue_that_their_process_drinks(
     worker_app: Celery, upkeep_app: Celery
 ) -> None:
-    assert queues(upkeep_app, own_tasks(upkeep_app)) == {broker.UPKEEP}
-    assert queues(worker_app, own_tasks(worker_app)) == {broker.UPLOADS, broker.BULK}
-    assert queues(worker_app, {broker.SCORE}) == {broker.UPLOADS}
-    assert queues(worker_app, {broker.RESCORE}) == {broker.BULK}
+    assert queues(upkeep_app, own_tasks(upkeep_app)) == {UPKEEP}
+    assert queues(worker_app, own_tasks(worker_app)) == {UPLOADS, BULK}
+    assert queues(worker_app, {SCORE}) == {UPLOADS}
+    assert queues(worker_app, {RESCORE}) == {BULK}
 
 
 def test_a_task_that_nobody_routed_goes_to_no_queue_of_ours(worker_app: Celery) -> None:
-    assert queues(worker_app, {"dermtriage.unheard_of"}).isdisjoint({broker.UPLOADS, broker.UPKEEP})
+    assert queues(worker_app, {"dermtriage.unheard_of"}).isdisjoint({UPLOADS, UPKEEP})
 
 
 def test_the_beat_sends_the_tasks_of_upkeep(upkeep_app: Celery) -> None:

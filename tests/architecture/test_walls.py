@@ -54,47 +54,47 @@ def test_all_walls_stand(contracts: list[Contract], graph: ImportGraph) -> None:
 @pytest.mark.parametrize(
     ("importer", "imported"),
     [
-        # 1: the domain knows no service, no web framework, no torch.
-        ("dermtriage.intake", "dermtriage_api.app"),
-        ("dermtriage.recovery", "dermtriage_worker.scoring"),
-        ("dermtriage.db", "dermtriage_cli.migration"),
-        ("dermtriage.intake", "fastapi"),
-        ("dermtriage.errors", "starlette"),
-        ("dermtriage.imaging", "torch"),
-        ("dermtriage.imaging", "torchvision"),
-        # 2: the API knows the domain alone.
-        ("dermtriage_api.app", "dermtriage_worker.upkeep"),
+        # 1: the domain imports no service, no web framework, no torch.
+        ("dermtriage.intake.service", "dermtriage_api.app"),
+        ("dermtriage.operations.recovery", "dermtriage_worker.scoring.upload_loop"),
+        ("dermtriage.database.engine", "dermtriage_cli.migration"),
+        ("dermtriage.intake.service", "fastapi"),
+        ("dermtriage.core.errors", "starlette"),
+        ("dermtriage.imaging.decoding", "torch"),
+        ("dermtriage.imaging.decoding", "torchvision"),
+        # 2: the API imports the domain alone.
+        ("dermtriage_api.app", "dermtriage_worker.upkeep.celery_app"),
         ("dermtriage_api.app", "dermtriage_worker.ensemble.manifest"),
-        ("dermtriage_api.services", "dermtriage_cli.stack"),
+        ("dermtriage_api.services", "dermtriage_cli.embedded.stack"),
         ("dermtriage_api.routes.images", "torch"),
-        # 3: the worker knows neither API nor CLI.
-        ("dermtriage_worker.scoring", "dermtriage_api.app"),
-        ("dermtriage_worker.upkeep", "dermtriage_cli.stack"),
-        # 4: the floors of the domain, from the lowest upwards, and neighbours.
-        ("dermtriage.errors", "dermtriage.settings"),
-        ("dermtriage.settings", "dermtriage.triage"),
-        ("dermtriage.states", "dermtriage.triage"),
-        ("dermtriage.triage", "dermtriage.db"),
-        ("dermtriage.db", "dermtriage.models.cases"),
-        ("dermtriage.models.cases", "dermtriage.audit"),
-        ("dermtriage.storage", "dermtriage.broker"),
-        ("dermtriage.accounts", "dermtriage.claims"),
-        ("dermtriage.claims", "dermtriage.assessments"),
-        ("dermtriage.assessments", "dermtriage.intake"),
-        ("dermtriage.storage", "dermtriage.imaging"),
-        ("dermtriage.broker", "dermtriage.accounts"),
-        ("dermtriage.intake", "dermtriage.reviews"),
-        ("dermtriage.reviews", "dermtriage.recovery"),
+        # 3: the worker imports neither API nor CLI.
+        ("dermtriage_worker.scoring.upload_loop", "dermtriage_api.app"),
+        ("dermtriage_worker.upkeep.celery_app", "dermtriage_cli.embedded.stack"),
+        # 4: the layers of the domain, from the lowest upwards, and neighbours.
+        ("dermtriage.core.settings", "dermtriage.triage.policy"),
+        ("dermtriage.triage.rules", "dermtriage.database.engine"),
+        ("dermtriage.database.base", "dermtriage.models.cases"),
+        ("dermtriage.models.cases", "dermtriage.accounts.audit"),
+        ("dermtriage.models.cases", "dermtriage.imaging.decoding"),
+        ("dermtriage.storage.image_store", "dermtriage.messaging.sender"),
+        ("dermtriage.accounts.clinics", "dermtriage.releases.queries"),
+        ("dermtriage.releases.queries", "dermtriage.cases.decisions"),
+        ("dermtriage.cases.placement", "dermtriage.scoring.assessments"),
+        ("dermtriage.scoring.assessments", "dermtriage.intake.service"),
+        ("dermtriage.messaging.sender", "dermtriage.accounts.clinics"),
+        ("dermtriage.intake.service", "dermtriage.review.decisions"),
+        ("dermtriage.rescoring.planning", "dermtriage.retriage.service"),
+        ("dermtriage.review.decisions", "dermtriage.operations.recovery"),
         # 5: the ensemble stands alone, by no detour either.
-        ("dermtriage_worker.ensemble.ensemble", "sqlalchemy"),
-        ("dermtriage_worker.ensemble.members", "celery"),
-        ("dermtriage_worker.ensemble.manifest", "dermtriage.db"),
-        ("dermtriage_worker.ensemble.manifest", "dermtriage.claims"),
-        ("dermtriage_worker.ensemble.ensemble", "dermtriage.broker"),
-        # 6: nothing knows the CLI.
-        ("dermtriage.errors", "dermtriage_cli"),
+        ("dermtriage_worker.ensemble.inference", "sqlalchemy"),
+        ("dermtriage_worker.ensemble.networks.members", "celery"),
+        ("dermtriage_worker.ensemble.manifest", "dermtriage.database.engine"),
+        ("dermtriage_worker.ensemble.manifest", "dermtriage.scoring.leases"),
+        ("dermtriage_worker.ensemble.inference", "dermtriage.messaging.sender"),
+        # 6: nothing imports the CLI.
+        ("dermtriage.core.errors", "dermtriage_cli"),
         ("dermtriage_api.app", "dermtriage_cli"),
-        ("dermtriage_worker.ensemble.ensemble", "dermtriage_cli"),
+        ("dermtriage_worker.ensemble.inference", "dermtriage_cli"),
     ],
 )
 def test_a_planted_import_breaks_a_wall(
@@ -105,8 +105,8 @@ def test_a_planted_import_breaks_a_wall(
     assert broken(contracts, graph)
 
 
-def test_a_new_module_of_the_domain_needs_a_floor(
+def test_a_new_module_of_the_domain_needs_a_layer(
     contracts: list[Contract], graph: ImportGraph
 ) -> None:
     graph.add_module("dermtriage.stray")
-    assert broken(contracts, graph) == ["The floors of the domain"]
+    assert broken(contracts, graph) == ["The layers of the domain"]

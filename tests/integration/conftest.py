@@ -15,12 +15,18 @@ from sqlalchemy.orm import Session, sessionmaker
 from tests import factories
 from tests.conftest import RELEASE, Servers, install
 
-from dermtriage.activations import add_release
-from dermtriage.db import Base, make_engine, make_sessions
-from dermtriage.settings import Settings
+from dermtriage.core.settings import Settings
+from dermtriage.database.base import Base
+from dermtriage.database.engine import make_engine, make_sessions
+from dermtriage.releases.activation import add_release
 from dermtriage_worker.ensemble.manifest import manifest_sha256, read_manifest
 from dermtriage_worker.ensemble.tiny import build_tiny_release
-from dermtriage_worker.runtime import Runtime
+from dermtriage_worker.scoring.runtime import Runtime
+
+
+def _has_own_database(request: pytest.FixtureRequest) -> bool:
+    """Tests of API and CLI stop, damage or fill their database: each has one of its own."""
+    return request.path.relative_to(Path(__file__).parent).parts[0] in {"api", "cli"}
 
 
 @pytest.fixture(scope="session")
@@ -48,11 +54,8 @@ def janitor(shared_database: str) -> Iterator[psycopg.Connection]:
 
 @pytest.fixture
 def settings(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Settings]:
-    """Settings of an empty database and an empty store, with the tiny release installed.
-
-    Tests in the folders below stop, damage or fill their database: each has one of its own.
-    """
-    if request.path.parent != Path(__file__).parent:
+    """Settings of an empty database and an empty store, with the tiny release installed."""
+    if _has_own_database(request):
         yield request.getfixturevalue("settings")
         return
     servers: Servers = request.getfixturevalue("servers")
@@ -67,7 +70,7 @@ def settings(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Setting
 
 @pytest.fixture
 def sessions(request: pytest.FixtureRequest, settings: Settings) -> sessionmaker[Session]:
-    if request.path.parent != Path(__file__).parent:
+    if _has_own_database(request):
         return cast(sessionmaker[Session], request.getfixturevalue("sessions"))
     return make_sessions(request.getfixturevalue("shared_engine"))
 

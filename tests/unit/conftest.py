@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from dermtriage_worker.ensemble.ensemble import Ensemble
+from dermtriage_worker.ensemble.inference import Ensemble
 from dermtriage_worker.ensemble.tiny import build_tiny_release
 
 

@@ -8,13 +8,14 @@ from anyio.to_thread import current_default_thread_limiter, run_sync
 from fastapi import FastAPI, Request
 from starlette.responses import Response
 
-from dermtriage.logs import setup_logging
-from dermtriage.settings import Settings, get_settings
-from dermtriage_api.boundary import Boundary
-from dermtriage_api.gate import Gate
-from dermtriage_api.openapi import describe
-from dermtriage_api.problems import FORESEEN, problem_response
-from dermtriage_api.reference import add_reference
+from dermtriage.core.logging_setup import setup_logging
+from dermtriage.core.settings import Settings, get_settings
+from dermtriage_api.api_docs.openapi import describe
+from dermtriage_api.api_docs.reference import add_reference
+from dermtriage_api.http.problems import FORESEEN, problem_response
+from dermtriage_api.metrics import Metrics
+from dermtriage_api.middleware.error_boundary import ErrorBoundary
+from dermtriage_api.middleware.request_guard import RequestGuard
 from dermtriage_api.routes import (
     cases,
     claims,
@@ -26,7 +27,6 @@ from dermtriage_api.routes import (
     worklist,
 )
 from dermtriage_api.services import Services
-from dermtriage_api.telemetry import Telemetry
 
 _DESCRIPTION = """
 Photographs in, a severity-ranked worklist out. Clinics send cases and read their outcomes;
@@ -60,7 +60,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         settings = get_settings()
         setup_logging(settings.log_level)
     chosen = settings
-    telemetry = Telemetry()
+    telemetry = Metrics()
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
@@ -92,8 +92,8 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     add_reference(app)
     for kind in FORESEEN:
         app.add_exception_handler(kind, _answer)
-    app.add_middleware(Gate)
-    app.add_middleware(Boundary, telemetry=telemetry)
+    app.add_middleware(RequestGuard)
+    app.add_middleware(ErrorBoundary, telemetry=telemetry)
     app.openapi = lambda: describe(app)  # type: ignore[method-assign]
     return app
 

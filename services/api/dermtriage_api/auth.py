@@ -8,9 +8,11 @@ from uuid import UUID
 from fastapi import Depends, Request, Security
 from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 
-from dermtriage import accounts
-from dermtriage.db import question
-from dermtriage.errors import NotAllowed, NotAuthenticated
+from dermtriage.accounts.clinics import authenticate_clinic
+from dermtriage.accounts.credentials import CLINIC_KEY
+from dermtriage.accounts.sessions import authenticate_clinician
+from dermtriage.core.errors import NotAllowed, NotAuthenticated
+from dermtriage.database.engine import autocommit_session
 from dermtriage_api.services import Services
 
 
@@ -47,13 +49,11 @@ def authenticate(services: Services, authorization: str | None) -> Principal:
             remedy="Send the header `Authorization: Bearer <API key or session token>`.",
         )
     secret_key = services.settings.secret_key.get_secret_value()
-    with question(services.sessions) as session:
-        if token.startswith(accounts.CLINIC_KEY):
-            clinic_id, name = accounts.authenticate_clinic(
-                session, key=token, secret_key=secret_key
-            )
+    with autocommit_session(services.sessions) as session:
+        if token.startswith(CLINIC_KEY):
+            clinic_id, name = authenticate_clinic(session, key=token, secret_key=secret_key)
             return Principal("clinic", clinic_id, name, token)
-        clinician = accounts.authenticate_clinician(session, token=token, secret_key=secret_key)
+        clinician = authenticate_clinician(session, token=token, secret_key=secret_key)
         return Principal("clinician", clinician.id, clinician.username, token)
 
 

@@ -9,10 +9,10 @@ from fastapi import Depends, Request
 from sqlalchemy import Engine
 from sqlalchemy.orm import Session, sessionmaker
 
-from dermtriage.broker import ScoreSender
-from dermtriage.db import make_engine, make_sessions, outage_as_unavailable
-from dermtriage.settings import Settings
-from dermtriage.storage import ImageStore
+from dermtriage.core.settings import Settings
+from dermtriage.database.engine import make_engine, make_sessions, outage_as_unavailable
+from dermtriage.messaging.sender import ScoreSender
+from dermtriage.storage.image_store import ImageStore
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,7 +6,12 @@ from urllib.parse import urlsplit
 
 import httpx
 
-from dermtriage.errors import ConfigurationError, DermtriageError, NotAuthenticated, Unavailable
+from dermtriage.core.errors import (
+    ConfigurationError,
+    DermtriageError,
+    NotAuthenticated,
+    Unavailable,
+)
 
 _LOCAL = frozenset({"127.0.0.1", "localhost", "::1"})
 PAGE = 200

@@ -6,15 +6,17 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from dermtriage import db, workers
-from dermtriage.broker import check_queue
-from dermtriage.errors import ConfigurationError, DermtriageError
-from dermtriage.settings import Settings
-from dermtriage.storage import ImageStore
-from dermtriage_cli.installation import settings_of
+from dermtriage.core.errors import ConfigurationError, DermtriageError
+from dermtriage.core.settings import Settings
+from dermtriage.database.engine import make_engine, make_sessions, outage_as_unavailable
+from dermtriage.database.migrations import is_current
+from dermtriage.messaging.redis_client import check_queue
+from dermtriage.scoring import workers
+from dermtriage.storage.image_store import ImageStore
+from dermtriage_cli.embedded.installation import settings_of
 from dermtriage_cli.offline import release_folder
 from dermtriage_worker.ensemble.device import choose_compute
-from dermtriage_worker.ensemble.ensemble import Ensemble
+from dermtriage_worker.ensemble.inference import Ensemble
 
 OLDEST, NEWEST = (3, 11), (3, 13)
 
@@ -82,10 +84,10 @@ def _release(settings: Settings) -> str:
 
 
 def _database(settings: Settings) -> str:
-    engine = db.make_engine(settings)
+    engine = make_engine(settings)
     try:
-        with db.outage_as_unavailable():
-            if not db.is_current(engine, settings):
+        with outage_as_unavailable():
+            if not is_current(engine, settings):
                 raise ConfigurationError(
                     "The database is not at the newest migration.",
                     remedy="Run `dermtriage db upgrade`.",
@@ -106,15 +108,15 @@ def _store(settings: Settings) -> str:
 
 
 def _worker(settings: Settings) -> str:
-    engine = db.make_engine(settings)
+    engine = make_engine(settings)
     try:
-        with db.outage_as_unavailable(), db.make_sessions(engine)() as session:
+        with outage_as_unavailable(), make_sessions(engine)() as session:
             slots = workers.live_slots(session, slow_after=settings.slow_after)
     finally:
         engine.dispose()
     if not slots:
         raise ConfigurationError(
             f"No worker gave a sign of life for {settings.slow_after:g} seconds.",
-            remedy="Start one with `python -m dermtriage_worker.app`, or look into its log.",
+            remedy="Start one with `python -m dermtriage_worker.scoring`, or look into its log.",
         )
     return f"{slots} scoring threads alive"

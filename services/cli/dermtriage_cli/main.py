@@ -12,7 +12,7 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperGroup
 
-from dermtriage.errors import DermtriageError
+from dermtriage.core.errors import DermtriageError
 from dermtriage_cli.commands import (
     accounts,
     clinic,

@@ -1,8 +1,10 @@
 """Bring a database up to date: its tables, and the release and policy that it starts with."""
 
-from dermtriage import activations, db, releases
-from dermtriage.errors import ConfigurationError
-from dermtriage.settings import Settings
+from dermtriage.core.errors import ConfigurationError
+from dermtriage.core.settings import Settings
+from dermtriage.database.engine import make_engine, make_sessions, outage_as_unavailable
+from dermtriage.database.migrations import upgrade
+from dermtriage.releases import activation, queries
 from dermtriage_worker.ensemble.manifest import manifest_sha256, read_manifest
 
 
@@ -21,20 +23,20 @@ def prepare_database(settings: Settings) -> str | None:
     ReleaseInvalid
         If the default release is needed and cannot be read.
     """
-    with db.outage_as_unavailable():
-        db.upgrade(settings)
-        engine = db.make_engine(settings)
+    with outage_as_unavailable():
+        upgrade(settings)
+        engine = make_engine(settings)
         try:
-            with db.make_sessions(engine).begin() as session:
+            with make_sessions(engine).begin() as session:
                 try:
-                    releases.active_release(session)
+                    queries.active_release(session)
                 except ConfigurationError:
                     pass
                 else:
                     return None
                 folder = settings.releases_dir / settings.default_release
                 manifest = read_manifest(folder)
-                installed = activations.install_release(
+                installed = activation.install_release(
                     session,
                     name=manifest.name,
                     manifest=manifest.model_dump(mode="json"),

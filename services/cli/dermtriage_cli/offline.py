@@ -10,19 +10,20 @@ from pathlib import Path
 
 from torch import Tensor
 
-from dermtriage import imaging
-from dermtriage.agreement import explain
-from dermtriage.errors import ImageRejected
-from dermtriage.quality import QualityReason, quality_reasons
-from dermtriage.settings import Settings
-from dermtriage.states import CLASSES, Severity
-from dermtriage.triage import Finding, Policy, triage_image
+from dermtriage.core.enums import CLASSES, Severity
+from dermtriage.core.errors import ImageRejected
+from dermtriage.core.settings import Settings
+from dermtriage.imaging.rendition import rendition_size
+from dermtriage.imaging.retake_advice import QualityReason, quality_reasons
+from dermtriage.triage.explanation import explain
+from dermtriage.triage.policy import Policy
+from dermtriage.triage.rules import Finding, triage_image
 from dermtriage_cli.photographs import name_of
 from dermtriage_worker.ensemble.device import DeviceOutOfMemory
-from dermtriage_worker.ensemble.ensemble import Ensemble, Prediction
+from dermtriage_worker.ensemble.image.photograph import Photograph, prepare_photograph
+from dermtriage_worker.ensemble.inference import Ensemble, Prediction
 from dermtriage_worker.ensemble.metadata import Inputs
-from dermtriage_worker.overlay import overlay
-from dermtriage_worker.photographs import Photograph, prepare_photograph
+from dermtriage_worker.scoring.overlay import overlay
 
 COLUMNS = (
     "image",
@@ -132,7 +133,7 @@ def heat_map(path: Path, ensemble: Ensemble) -> bytes:
         If the file is no photograph.
     """
     # It brings a plotting library along, and scoring alone does without.
-    from dermtriage_worker.ensemble.explain import heat_maps  # noqa: PLC0415
+    from dermtriage_worker.ensemble.attribution import heat_maps  # noqa: PLC0415
 
     photograph = prepare_photograph(path.read_bytes(), ensemble)
     (heat,) = heat_maps(ensemble, photograph.prepared[None])
@@ -158,7 +159,7 @@ def _judge(
         said = next(predictions)
         finding = Finding(said.p_severe, said.disagreement, said.out_of_scope)
         triage = triage_image(finding, policy)
-        width, height = imaging.rendition_size(found.rendition)
+        width, height = rendition_size(found.rendition)
         yield Scored(
             name_of(path),
             triage.severity,

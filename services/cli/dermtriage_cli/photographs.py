@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-from dermtriage.errors import RequestRejected
+from dermtriage.core.errors import RequestRejected
 
 ENDINGS = frozenset({".jpg", ".jpeg", ".png"})
 

@@ -8,11 +8,11 @@ from typing import Any
 
 from sqlalchemy.orm import Session
 
-from dermtriage import activations, releases
-from dermtriage.errors import ReleaseInvalid
+from dermtriage.core.errors import ReleaseInvalid
+from dermtriage.core.settings import Settings
 from dermtriage.models import Release, ReleaseActivation
-from dermtriage.settings import Settings
-from dermtriage_worker.ensemble.ensemble import Ensemble
+from dermtriage.releases import activation, queries
+from dermtriage_worker.ensemble.inference import Ensemble
 from dermtriage_worker.ensemble.manifest import Manifest, manifest_sha256, read_manifest
 
 KEY_FIGURES = ("auc", "sensitivity_lower")
@@ -46,7 +46,7 @@ def introduce_release(session: Session, folder: Path) -> None:
         If the database knows another release of this name.
     """
     manifest = verify_release(folder)
-    activations.add_release(
+    activation.add_release(
         session,
         name=manifest.name,
         manifest=manifest.model_dump(mode="json"),
@@ -89,8 +89,8 @@ def list_all(session: Session, settings: Settings) -> list[Listed]:
     Only manifests are read: `verify_release` looks at the files as well.
     """
     folders = {path.name: path for path in _subfolders(settings.releases_dir)}
-    known = {release.name: release for release in releases.list_releases(session)}
-    last = releases.last_activations(session)
+    known = {release.name: release for release in queries.list_releases(session)}
+    last = queries.last_activations(session)
     listed = []
     for name in sorted(folders.keys() | known.keys()):
         release = known.get(name)

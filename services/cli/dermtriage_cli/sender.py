@@ -14,8 +14,8 @@ from typing import Any
 
 import httpx
 
-from dermtriage.errors import DermtriageError, NotAuthenticated
-from dermtriage.states import ImageType
+from dermtriage.core.enums import ImageType
+from dermtriage.core.errors import DermtriageError, NotAuthenticated
 from dermtriage_cli.client import refusal, unreachable
 
 RETRIED = frozenset({httpx.codes.REQUEST_TIMEOUT, httpx.codes.CONFLICT, 429})

@@ -12,9 +12,9 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from dermtriage.errors import RequestRejected
-from dermtriage.referral import CaseMetadata
-from dermtriage.states import ImageType
+from dermtriage.core.enums import ImageType
+from dermtriage.core.errors import RequestRejected
+from dermtriage.intake.referral import CaseMetadata
 from dermtriage_cli.photographs import name_of
 
 IMAGE_COLUMNS = ("image", "case", "image_type")

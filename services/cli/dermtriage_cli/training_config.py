@@ -6,7 +6,7 @@ from pathlib import Path
 
 from pydantic import ValidationError
 
-from dermtriage.errors import ConfigurationError
+from dermtriage.core.errors import ConfigurationError
 from dermtriage_worker.training.config import TrainConfig
 
 

@@ -5,7 +5,7 @@ from dermtriage.models.accounts import ApiKey, Clinic, Clinician, ClinicianSessi
 from dermtriage.models.audit import AuditEntry
 from dermtriage.models.cases import AWAITS_RETAKE, IS_OPEN, Case, Image, IntakeRequest
 from dermtriage.models.rescoring import RescoreChunk, RescoreFailure, RescoreRun
-from dermtriage.models.reviews import Decision, ReviewClaim, review_tokens
+from dermtriage.models.review import Decision, ReviewClaim, claim_tokens
 from dermtriage.models.scoring import (
     Assessment,
     PendingImage,
@@ -42,6 +42,6 @@ __all__ = [
     "ReviewClaim",
     "TriageEvent",
     "Worker",
+    "claim_tokens",
     "lease_tokens",
-    "review_tokens",
 ]

@@ -8,7 +8,7 @@ from uuid import UUID
 from sqlalchemy import CheckConstraint, Enum, func
 from sqlalchemy.orm import mapped_column
 
-from dermtriage.db import new_id
+from dermtriage.core.ids import new_id
 
 MAX_ACTOR, MAX_REASON = 100, 500
 """Characters of who did something, and why."""

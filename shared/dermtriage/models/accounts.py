@@ -6,9 +6,9 @@ from uuid import UUID
 from sqlalchemy import ForeignKey, LargeBinary, String
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
-from dermtriage.db import Base
+from dermtriage.core.enums import Role
+from dermtriage.database.base import Base
 from dermtriage.models._columns import CreatedAt, Id, one_of, word
-from dermtriage.states import Role
 
 
 class Clinic(Base):

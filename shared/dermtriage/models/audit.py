@@ -7,7 +7,7 @@ from sqlalchemy import BigInteger, CheckConstraint, Identity, Index, String
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.orm import Mapped, mapped_column
 
-from dermtriage.db import Base
+from dermtriage.database.base import Base
 from dermtriage.models._columns import CreatedAt
 
 

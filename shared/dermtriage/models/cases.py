@@ -18,9 +18,9 @@ from sqlalchemy import (
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
-from dermtriage.db import Base
+from dermtriage.core.enums import CaseState, ImageType, Priority, Scoring, Severity
+from dermtriage.database.base import Base
 from dermtriage.models._columns import CreatedAt, Id, one_of, word
-from dermtriage.states import CaseState, ImageType, Priority, Scoring, Severity
 
 
 class Case(Base):

@@ -16,9 +16,9 @@ from sqlalchemy import (
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.orm import Mapped, mapped_column
 
-from dermtriage.db import Base
+from dermtriage.core.enums import RunState
+from dermtriage.database.base import Base
 from dermtriage.models._columns import MAX_ACTOR, MAX_REASON, CreatedAt, Id, one_of, word
-from dermtriage.states import RunState
 
 
 class RescoreRun(Base):

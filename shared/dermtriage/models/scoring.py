@@ -19,7 +19,7 @@ from sqlalchemy import (
 from sqlalchemy.dialects.postgresql import ARRAY, JSONB, REAL
 from sqlalchemy.orm import Mapped, mapped_column
 
-from dermtriage.db import Base
+from dermtriage.database.base import Base
 from dermtriage.models._columns import MAX_ACTOR, MAX_REASON, CreatedAt, Id
 
 lease_tokens = Sequence("lease_tokens", metadata=Base.metadata)

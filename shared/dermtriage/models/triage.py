@@ -16,9 +16,9 @@ from sqlalchemy import (
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.orm import Mapped, mapped_column
 
-from dermtriage.db import Base
+from dermtriage.core.enums import CaseState, Severity
+from dermtriage.database.base import Base
 from dermtriage.models._columns import CreatedAt, one_of, word
-from dermtriage.states import CaseState, Severity
 
 KINDS = (
     "received",

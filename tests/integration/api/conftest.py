@@ -19,10 +19,11 @@ from sqlalchemy import func, select
 from sqlalchemy.orm import Session, sessionmaker
 from tests.photographs import sha256
 
-from dermtriage import accounts
-from dermtriage.broker import UPLOADS
+from dermtriage.accounts.clinicians import add_clinician
+from dermtriage.accounts.clinics import add_clinic
+from dermtriage.core.settings import Settings
+from dermtriage.messaging.tasks import UPLOADS
 from dermtriage.models import AuditEntry, Case, Image, IntakeRequest, PendingImage, TriageEvent
-from dermtriage.settings import Settings
 from dermtriage_api.app import create_app
 
 PASSWORD = "four random words here"
@@ -129,7 +130,7 @@ def serve_with(
             port = stack.enter_context(serve(changed))
             with sessions.begin() as session:
                 secret_key = settings.secret_key.get_secret_value()
-                _, key = accounts.add_clinic(session, name="Aldea Norte", secret_key=secret_key)
+                _, key = add_clinic(session, name="Aldea Norte", secret_key=secret_key)
             return Served(f"http://127.0.0.1:{port}", port, settings, sessions, key)
 
         yield start
@@ -150,7 +151,7 @@ def clinic(api: Served) -> Iterator[httpx.Client]:
 def other_clinic(api: Served) -> Iterator[httpx.Client]:
     with api.sessions.begin() as session:
         secret_key = api.settings.secret_key.get_secret_value()
-        _, key = accounts.add_clinic(session, name="Costa Sur", secret_key=secret_key)
+        _, key = add_clinic(session, name="Costa Sur", secret_key=secret_key)
     with api.client(key) as client:
         yield client
 
@@ -177,9 +178,7 @@ def colleague(api: Served) -> Iterator[httpx.Client]:
 def log_in(api: Served, username: str) -> str:
     """Add a clinician and return the token of a session."""
     with api.sessions.begin() as session:
-        accounts.add_clinician(
-            session, username=username, display_name=username.title(), password=PASSWORD
-        )
+        add_clinician(session, username=username, display_name=username.title(), password=PASSWORD)
     with api.client() as client:
         answer = client.post("/v1/sessions", json={"username": username, "password": PASSWORD})
     assert answer.status_code == 201

@@ -10,11 +10,11 @@ from sqlalchemy.orm import Session
 from tests import factories
 from tests.photographs import jpeg
 
-from dermtriage import assessments
-from dermtriage.activations import activate_release, add_release
 from dermtriage.models import AuditEntry
-from dermtriage.releases import active_release
-from dermtriage.storage import ImageStore
+from dermtriage.releases.activation import activate_release, add_release
+from dermtriage.releases.queries import active_release
+from dermtriage.scoring import assessments
+from dermtriage.storage.image_store import ImageStore
 
 FINE = {"sharpness": 0.4, "brightness": 0.6, "lesion_share": 0.2, "lesion_contrast": 0.6}
 

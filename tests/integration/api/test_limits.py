@@ -13,14 +13,14 @@ import pytest
 from sqlalchemy import text
 from tests.photographs import jpeg, sha256
 
-from dermtriage_api import gate
+from dermtriage_api.middleware import request_guard
 
 BOUNDARY = "a-boundary"
 
 
 @pytest.fixture(autouse=True)
 def _impatient(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(gate, "LINGER", 0.1)
+    monkeypatch.setattr(request_guard, "LINGER", 0.1)
 
 
 @contextmanager

@@ -8,8 +8,8 @@ import pytest
 from sqlalchemy import select, update
 from tests.photographs import jpeg
 
-from dermtriage import imaging
-from dermtriage.db import utcnow
+from dermtriage.core.clock import utcnow
+from dermtriage.imaging.rendition import make_rendition
 from dermtriage.models import AuditEntry, Case
 
 
@@ -201,7 +201,7 @@ def test_a_rendition_is_shown_to_those_who_may_see_it(
     # No worker has come to it: a clinician must be able to look at what is not scored.
     image_id = UUID(api.send(jpeg()).json()["images"][0]["image_id"])
     path = f"/v1/images/{image_id}/rendition"
-    picture = imaging.make_rendition(jpeg())
+    picture = make_rendition(jpeg())
     for viewer in (clinic, clinician):
         answer = viewer.get(path)
         assert answer.content == picture

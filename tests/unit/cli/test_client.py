@@ -5,7 +5,7 @@ from collections.abc import Callable
 import httpx
 import pytest
 
-from dermtriage.errors import ConfigurationError, NotAuthenticated, Unavailable
+from dermtriage.core.errors import ConfigurationError, NotAuthenticated, Unavailable
 from dermtriage_cli.client import Refused, ask, login, open_client, worklist
 
 

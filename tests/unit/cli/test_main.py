@@ -11,9 +11,9 @@ import httpx
 import pytest
 from typer.testing import CliRunner
 
-from dermtriage.settings import get_settings
+from dermtriage.core.settings import get_settings
+from dermtriage_cli.demo.samples import generate
 from dermtriage_cli.main import app
-from dermtriage_cli.samples import generate
 from dermtriage_worker.ensemble.manifest import write_manifest
 from dermtriage_worker.ensemble.tiny import build_tiny_release
 

@@ -8,14 +8,15 @@ import pytest
 from PIL import Image
 from torch import Tensor
 
-from dermtriage import imaging
-from dermtriage.agreement import explain
-from dermtriage.states import CLASSES, Severity
-from dermtriage.triage import Finding, Policy, triage_image
+from dermtriage.core.enums import CLASSES, Severity
+from dermtriage.imaging.rendition import make_rendition, open_rendition
+from dermtriage.triage.explanation import explain
+from dermtriage.triage.policy import Policy
+from dermtriage.triage.rules import Finding, triage_image
+from dermtriage_cli.demo.samples import generate
 from dermtriage_cli.offline import COLUMNS, heat_map, score_photographs
-from dermtriage_cli.samples import generate
 from dermtriage_worker.ensemble.device import DeviceOutOfMemory
-from dermtriage_worker.ensemble.ensemble import Ensemble, Prediction
+from dermtriage_worker.ensemble.inference import Ensemble, Prediction
 from dermtriage_worker.ensemble.metadata import Inputs
 
 
@@ -36,7 +37,7 @@ def test_figures_are_those_of_rendition_and_ensemble(
     results = list(score_photographs(photographs, tiny, batch=2))
     assert [result.image for result in results] == [path.stem for path in photographs]
     for path, result in zip(photographs, results, strict=True):
-        rendition = tiny.open(imaging.make_rendition(path.read_bytes()))
+        rendition = tiny.open(make_rendition(path.read_bytes()))
         (said,) = tiny.predict([tiny.prepare(rendition)])
         triage = triage_image(Finding(said.p_severe, said.disagreement), policy)
         row = result.row()
@@ -96,7 +97,7 @@ def test_quality_and_agreement_are_told(tiny: Ensemble, tmp_path: Path) -> None:
 
 
 def test_a_heat_map_is_a_picture_of_the_photograph(photographs: list[Path], tiny: Ensemble) -> None:
-    plain = imaging.open_rendition(imaging.make_rendition(photographs[0].read_bytes()))
+    plain = open_rendition(make_rendition(photographs[0].read_bytes()))
     with Image.open(io.BytesIO(heat_map(photographs[0], tiny))) as picture:
         assert picture.format == "JPEG"
         ratio = plain.width / plain.height

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from dermtriage.errors import RequestRejected
+from dermtriage.core.errors import RequestRejected
 from dermtriage_cli.photographs import by_name, find_photographs, name_of
 
 

@@ -14,8 +14,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dermtriage.errors import DermtriageError, NotAuthenticated, Unavailable
-from dermtriage.states import ImageType
+from dermtriage.core.enums import ImageType
+from dermtriage.core.errors import DermtriageError, NotAuthenticated, Unavailable
 from dermtriage_cli.sender import (
     Photograph,
     Referral,

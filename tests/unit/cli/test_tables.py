@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from dermtriage.errors import RequestRejected
-from dermtriage.states import ImageType
+from dermtriage.core.enums import ImageType
+from dermtriage.core.errors import RequestRejected
 from dermtriage_cli.tables import TableCase, read_cases, read_rows
 
 

@@ -5,18 +5,18 @@ from uuid import UUID
 
 from fastapi import APIRouter, Query, Request, Response
 
-from dermtriage import audit
-from dermtriage.db import utcnow
-from dermtriage.errors import Unavailable
-from dermtriage.intake import discard, receive_case
-from dermtriage.placement import current_decision
-from dermtriage.receipts import Receipt
-from dermtriage.referrals import changed_cases, own_case
-from dermtriage.worklist import read_case
+from dermtriage.accounts import audit
+from dermtriage.cases.decisions import current_decision
+from dermtriage.clinics.feed import changed_cases, own_case
+from dermtriage.core.clock import utcnow
+from dermtriage.core.errors import Unavailable
+from dermtriage.intake.receipts import Receipt
+from dermtriage.intake.service import discard, receive_case
+from dermtriage.review.worklist import read_case
+from dermtriage_api.api_docs.openapi import REFERRAL_BODY, Responses, errors
 from dermtriage_api.auth import ClinicDep, PrincipalDep
-from dermtriage_api.caching import revalidated
-from dermtriage_api.multipart import Referral, ReferralDep
-from dermtriage_api.openapi import REFERRAL_BODY, Responses, errors
+from dermtriage_api.http.etag import revalidated
+from dermtriage_api.http.multipart import Referral, ReferralDep
 from dermtriage_api.schemas.cases import CaseView, ChangesView, ReceiptView
 from dermtriage_api.schemas.review import Review
 from dermtriage_api.services import Services, ServicesDep

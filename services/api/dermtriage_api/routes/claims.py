@@ -6,12 +6,12 @@ from uuid import UUID
 from fastapi import APIRouter, Query, Response
 from sqlalchemy.orm import Session
 
-from dermtriage import reviews
-from dermtriage.db import utcnow
+from dermtriage.core.clock import utcnow
 from dermtriage.models import ReviewClaim
-from dermtriage.worklist import read_case
+from dermtriage.review import claims
+from dermtriage.review.worklist import read_case
+from dermtriage_api.api_docs.openapi import Responses, errors
 from dermtriage_api.auth import ClinicianDep
-from dermtriage_api.openapi import Responses, errors
 from dermtriage_api.schemas.common import FencingToken
 from dermtriage_api.schemas.reviews import ClaimedView, ClaimView, ItemView, Renewal
 from dermtriage_api.services import ServicesDep
@@ -32,7 +32,7 @@ _NOTHING_FREE: Responses = {204: {"description": "No open case is free."}}
 def claim_next(clinician: ClinicianDep, services: ServicesDep) -> ClaimedView | Response:
     """Take the most urgent case that nobody holds; 204 if there is none."""
     with services.transaction() as session:
-        claim = reviews.claim_next(
+        claim = claims.claim_next(
             session,
             clinician_id=clinician.id,
             now=utcnow(),
@@ -50,7 +50,7 @@ def claim_next(clinician: ClinicianDep, services: ServicesDep) -> ClaimedView | 
 def claim_case(case_id: UUID, clinician: ClinicianDep, services: ServicesDep) -> ClaimedView:
     """Take this case; whoever holds it already gets a new token. 409 if another holds it."""
     with services.transaction() as session:
-        claim = reviews.claim_case(
+        claim = claims.claim_case(
             session,
             case_id=case_id,
             clinician_id=clinician.id,
@@ -70,7 +70,7 @@ def renew_claim(
 ) -> ClaimView:
     """Prolong a claim before it runs out; 409 once it has."""
     with services.transaction() as session:
-        claim = reviews.renew_claim(
+        claim = claims.renew_claim(
             session,
             case_id=case_id,
             clinician_id=clinician.id,
@@ -95,7 +95,7 @@ def release_claim(
 ) -> None:
     """End a claim; it is no error if it held no more."""
     with services.transaction() as session:
-        reviews.release_claim(session, case_id=case_id, clinician_id=clinician.id, token=token)
+        claims.release_claim(session, case_id=case_id, clinician_id=clinician.id, token=token)
 
 
 def _claimed(session: Session, claim: ReviewClaim) -> ClaimedView:

@@ -4,10 +4,10 @@ from uuid import UUID
 
 from fastapi import APIRouter
 
-from dermtriage import reviews
-from dermtriage.db import utcnow
+from dermtriage.core.clock import utcnow
+from dermtriage.review import decisions
+from dermtriage_api.api_docs.openapi import errors
 from dermtriage_api.auth import ClinicianDep
-from dermtriage_api.openapi import errors
 from dermtriage_api.schemas.reviews import DecisionInput, DecisionView
 from dermtriage_api.services import ServicesDep
 
@@ -28,7 +28,7 @@ def decide(
     409 if the claim was lost, the severity rose meanwhile, or the case has another decision.
     """
     with services.transaction() as session:
-        made = reviews.decide(
+        made = decisions.decide(
             session,
             case_id=case_id,
             clinician_id=clinician.id,

@@ -4,9 +4,10 @@ from collections.abc import Callable
 
 from fastapi import APIRouter, Response
 
-from dermtriage.broker import check_queue
-from dermtriage.db import is_current, outage_as_unavailable
-from dermtriage.errors import Unavailable
+from dermtriage.core.errors import Unavailable
+from dermtriage.database.engine import outage_as_unavailable
+from dermtriage.database.migrations import is_current
+from dermtriage.messaging.redis_client import check_queue
 from dermtriage_api.schemas.health import Alive, Check, Readiness
 from dermtriage_api.services import Services, ServicesDep
 

@@ -6,13 +6,14 @@ from uuid import UUID
 from fastapi import APIRouter, Response
 from sqlalchemy.orm import Session
 
-from dermtriage import assessments, audit
-from dermtriage.errors import NotFound
-from dermtriage.imaging import RENDITION_MEDIA_TYPE
+from dermtriage.accounts import audit
+from dermtriage.core.errors import NotFound
+from dermtriage.imaging.rendition import RENDITION_MEDIA_TYPE
 from dermtriage.models import Image
-from dermtriage.renditions import rendition_of
+from dermtriage.scoring import assessments
+from dermtriage.storage.renditions import rendition_of
+from dermtriage_api.api_docs.openapi import Responses, errors
 from dermtriage_api.auth import ClinicianDep, Principal, PrincipalDep
-from dermtriage_api.openapi import Responses, errors
 from dermtriage_api.services import Services, ServicesDep
 
 router = APIRouter(prefix="/v1/images", tags=["cases"])

@@ -4,7 +4,7 @@ from fastapi import APIRouter, Request
 from prometheus_client import CONTENT_TYPE_LATEST
 from starlette.responses import PlainTextResponse, Response
 
-from dermtriage_api.telemetry import Telemetry
+from dermtriage_api.metrics import Metrics
 
 router = APIRouter(tags=["operation"])
 
@@ -15,5 +15,5 @@ def metrics(request: Request) -> Response:
 
     Anybody who reaches this address may read it, so let only monitoring reach it.
     """
-    telemetry: Telemetry = request.app.state.telemetry
+    telemetry: Metrics = request.app.state.telemetry
     return Response(telemetry.render(), media_type=CONTENT_TYPE_LATEST)

@@ -4,10 +4,10 @@ import threading
 
 from fastapi import APIRouter
 
-from dermtriage import accounts, audit
-from dermtriage.errors import Unavailable
+from dermtriage.accounts import audit, sessions
+from dermtriage.core.errors import Unavailable
+from dermtriage_api.api_docs.openapi import errors
 from dermtriage_api.auth import ClinicianDep
-from dermtriage_api.openapi import errors
 from dermtriage_api.schemas.sessions import Login, SessionView
 from dermtriage_api.services import ServicesDep
 
@@ -27,7 +27,7 @@ def open_session(login: Login, services: ServicesDep) -> SessionView:
         raise Unavailable("Too many logins at this moment.", code="busy")
     try:
         with services.transaction() as session:
-            opened, token = accounts.login(
+            opened, token = sessions.login(
                 session,
                 username=login.username,
                 password=login.password,
@@ -56,4 +56,4 @@ def close_session(clinician: ClinicianDep, services: ServicesDep) -> None:
     """End the session whose token came with the request."""
     secret_key = services.settings.secret_key.get_secret_value()
     with services.transaction() as session:
-        accounts.logout(session, token=clinician.token, secret_key=secret_key)
+        sessions.logout(session, token=clinician.token, secret_key=secret_key)

@@ -5,11 +5,12 @@ from uuid import UUID
 
 from fastapi import APIRouter, Query
 
-from dermtriage import audit, worklist
-from dermtriage.db import utcnow
-from dermtriage.states import Lane, Severity
+from dermtriage.accounts import audit
+from dermtriage.core.clock import utcnow
+from dermtriage.core.enums import Lane, Severity
+from dermtriage.review import worklist
+from dermtriage_api.api_docs.openapi import errors
 from dermtriage_api.auth import ClinicianDep
-from dermtriage_api.openapi import errors
 from dermtriage_api.schemas.reviews import WorklistView
 from dermtriage_api.services import ServicesDep
 

@@ -7,10 +7,10 @@ from uuid import UUID
 
 from pydantic import BaseModel, Field
 
+from dermtriage.core.enums import CaseState, ImageType, Outcome, Priority, Scoring
+from dermtriage.imaging.retake_advice import ADVICE, QualityReason
+from dermtriage.intake.receipts import Receipt
 from dermtriage.models import Case, Decision, Image
-from dermtriage.quality import ADVICE, QualityReason
-from dermtriage.receipts import Receipt
-from dermtriage.states import CaseState, ImageType, Outcome, Priority, Scoring
 from dermtriage_api.schemas.common import CASE_ID, DECISION_ID, IMAGE_ID, SHA256, example
 from dermtriage_api.schemas.review import REVIEW_EXAMPLE, Review
 

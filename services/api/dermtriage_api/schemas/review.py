@@ -6,9 +6,9 @@ from uuid import UUID
 
 from pydantic import BaseModel, Field
 
+from dermtriage.core.enums import CLASSES, CaseState, Severity
 from dermtriage.models import Case, TriageEvent
-from dermtriage.states import CLASSES, CaseState, Severity
-from dermtriage.worklist import ReviewCase, ScoredImage
+from dermtriage.review.worklist import ReviewCase, ScoredImage
 from dermtriage_api.schemas.common import CLINIC_ID, IMAGE_ID
 from dermtriage_api.schemas.reviews import DECISION_EXAMPLE, DecisionView
 

@@ -6,9 +6,9 @@ from uuid import UUID
 
 from pydantic import BaseModel, Field
 
+from dermtriage.core.enums import Outcome, Priority, Severity
 from dermtriage.models import Decision, ReviewClaim
-from dermtriage.states import Outcome, Priority, Severity
-from dermtriage.worklist import Item, Page
+from dermtriage.review.worklist import Item, Page
 from dermtriage_api.schemas.common import (
     CASE_ID,
     CLINIC_ID,

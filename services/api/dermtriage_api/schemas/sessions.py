@@ -5,7 +5,7 @@ from typing import Annotated
 
 from pydantic import BaseModel, Field
 
-from dermtriage.states import Role
+from dermtriage.core.enums import Role
 from dermtriage_api.schemas.common import Input, Text, example, input_example
 
 

@@ -1,5 +1,4 @@
 """`clinic` and `clinician`: who may send and who may read."""
-# ruff: noqa: PLC0415 - a command imports what it needs when it runs: help stays quick.
 
 import secrets
 from datetime import datetime
@@ -9,7 +8,7 @@ import typer
 from rich.markup import escape
 from rich.table import Table
 
-from dermtriage.states import Role
+from dermtriage.core.enums import Role
 from dermtriage_cli.commands.database import open_session
 from dermtriage_cli.commands.options import DATA_DIR, DataDir, Json
 from dermtriage_cli.output import out, print_json
@@ -27,11 +26,11 @@ def add_clinic(name: Name, data_dir: DataDir = DATA_DIR, as_json: Json = False) 
 
     Example: dermtriage clinic add 'Aldea Norte'
     """
-    from dermtriage import accounts
+    from dermtriage.accounts import clinics as clinic_accounts
 
     with open_session(data_dir) as (session, settings):
         settings.require("secret_key")
-        clinic, key = accounts.add_clinic(
+        clinic, key = clinic_accounts.add_clinic(
             session, name=name, secret_key=settings.secret_key.get_secret_value()
         )
     if as_json:
@@ -47,7 +46,7 @@ def list_clinics(data_dir: DataDir = DATA_DIR, as_json: Json = False) -> None:
 
     Example: dermtriage clinic list --json
     """
-    from dermtriage import accounts
+    from dermtriage.accounts import clinics as clinic_accounts
 
     with open_session(data_dir) as (session, _):
         rows = [
@@ -58,7 +57,7 @@ def list_clinics(data_dir: DataDir = DATA_DIR, as_json: Json = False) -> None:
                 "valid_keys": [key.prefix for key in clinic.keys if key.revoked_at is None],
                 "revoked_keys": [key.prefix for key in clinic.keys if key.revoked_at],
             }
-            for clinic in accounts.list_clinics(session)
+            for clinic in clinic_accounts.list_clinics(session)
         ]
     _show(rows, as_json)
 
@@ -69,10 +68,10 @@ def revoke_clinic(name: Name, data_dir: DataDir = DATA_DIR) -> None:
 
     Example: dermtriage clinic revoke 'Aldea Norte'
     """
-    from dermtriage import accounts
+    from dermtriage.accounts import clinics as clinic_accounts
 
     with open_session(data_dir) as (session, _):
-        count = accounts.revoke_clinic(session, name=name)
+        count = clinic_accounts.revoke_clinic(session, name=name)
     out.print(f"{count} keys of {escape(name)} revoked.")
 
 
@@ -91,7 +90,7 @@ def add_clinician(
 
     Example: dermtriage clinician add m.okafor --name 'Dr M. Okafor'
     """
-    from dermtriage import accounts
+    from dermtriage.accounts import clinicians as clinician_accounts
 
     password = (
         typer.prompt("Password", hide_input=True, confirmation_prompt=True)
@@ -99,7 +98,7 @@ def add_clinician(
         else secrets.token_urlsafe(15)
     )
     with open_session(data_dir) as (session, _):
-        accounts.add_clinician(
+        clinician_accounts.add_clinician(
             session,
             username=username,
             display_name=name or username,
@@ -122,7 +121,7 @@ def list_clinicians(data_dir: DataDir = DATA_DIR, as_json: Json = False) -> None
 
     Example: dermtriage clinician list
     """
-    from dermtriage import accounts
+    from dermtriage.accounts import clinicians as clinician_accounts
 
     with open_session(data_dir) as (session, _):
         rows = [
@@ -133,7 +132,7 @@ def list_clinicians(data_dir: DataDir = DATA_DIR, as_json: Json = False) -> None
                 "since": one.created_at,
                 "disabled": one.disabled_at,
             }
-            for one in accounts.list_clinicians(session)
+            for one in clinician_accounts.list_clinicians(session)
         ]
     _show(rows, as_json)
 
@@ -144,10 +143,10 @@ def disable_clinician(username: Username, data_dir: DataDir = DATA_DIR) -> None:
 
     Example: dermtriage clinician disable m.okafor
     """
-    from dermtriage import accounts
+    from dermtriage.accounts import clinicians as clinician_accounts
 
     with open_session(data_dir) as (session, _):
-        accounts.disable_clinician(session, username=username)
+        clinician_accounts.disable_clinician(session, username=username)
     out.print(f"Clinician {escape(username)} disabled.")
 
 

@@ -1,5 +1,4 @@
 """`submit`: what a clinic does."""
-# ruff: noqa: PLC0415 - a command imports what it needs when it runs: help stays quick.
 
 from typing import Annotated
 

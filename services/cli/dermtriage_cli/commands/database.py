@@ -1,15 +1,16 @@
 """The database of the stack that a command speaks of."""
-# ruff: noqa: PLC0415 - a command imports what it needs when it runs: help stays quick.
 
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from dermtriage.database.engine import make_engine, make_sessions, outage_as_unavailable
+
 if TYPE_CHECKING:
     from sqlalchemy.orm import Session, sessionmaker
 
-    from dermtriage.settings import Settings
+    from dermtriage.core.settings import Settings
 
 
 @contextmanager
@@ -23,14 +24,13 @@ def open_sessions(data_dir: Path) -> "Iterator[tuple[sessionmaker[Session], Sett
     Unavailable
         If the database cannot be reached.
     """
-    from dermtriage import db
-    from dermtriage_cli.installation import settings_of
+    from dermtriage_cli.embedded.installation import settings_of
 
     settings = settings_of(data_dir)
-    engine = db.make_engine(settings)
+    engine = make_engine(settings)
     try:
-        with db.outage_as_unavailable():
-            yield db.make_sessions(engine), settings
+        with outage_as_unavailable():
+            yield make_sessions(engine), settings
     finally:
         engine.dispose()
 

@@ -1,5 +1,4 @@
 """`evaluate`: how good a release is on photographs whose diagnosis is known."""
-# ruff: noqa: PLC0415 - a command imports what it needs when it runs: help stays quick.
 
 from dataclasses import replace
 from pathlib import Path
@@ -97,9 +96,9 @@ def evaluate(
     Example: dermtriage evaluate --images ISIC2018_Task3_Test_Input
     --labels ISIC2018_Task3_Test_GroundTruth.csv --report reports/isic2018
     """
-    from dermtriage.settings import get_settings
+    from dermtriage.core.settings import get_settings
     from dermtriage_cli.offline import release_folder
-    from dermtriage_worker.ensemble.ensemble import Ensemble
+    from dermtriage_worker.ensemble.inference import Ensemble
     from dermtriage_worker.evaluation.labelled import read_labelled
     from dermtriage_worker.evaluation.measure import measure
     from dermtriage_worker.evaluation.report import write_report

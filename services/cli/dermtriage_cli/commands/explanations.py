@@ -1,5 +1,4 @@
 """`evaluate-explanations`: whether heat maps look at lesions."""
-# ruff: noqa: PLC0415 - a command imports what it needs when it runs: help stays quick.
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -12,7 +11,7 @@ from dermtriage_cli.commands.options import Json
 from dermtriage_cli.output import out, print_json, progress
 
 if TYPE_CHECKING:
-    from dermtriage_worker.evaluation.explanations import ExplanationFigures
+    from dermtriage_worker.evaluation.attribution import ExplanationFigures
 
 
 def evaluate_explanations(
@@ -43,10 +42,10 @@ def evaluate_explanations(
 
     Example: dermtriage evaluate-explanations --data ham10000 --sample 150
     """
-    from dermtriage.settings import get_settings
+    from dermtriage.core.settings import get_settings
     from dermtriage_cli.offline import release_folder
-    from dermtriage_worker.ensemble.ensemble import Ensemble
-    from dermtriage_worker.evaluation.explanations import measure_explanations
+    from dermtriage_worker.ensemble.inference import Ensemble
+    from dermtriage_worker.evaluation.attribution import measure_explanations
     from dermtriage_worker.training.data import read_records
     from dermtriage_worker.training.seen import Seen
 

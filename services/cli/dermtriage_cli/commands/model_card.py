@@ -1,5 +1,4 @@
 """`model-card`: what everyone should know of a release before they rely on it."""
-# ruff: noqa: PLC0415 - a command imports what it needs when it runs: help stays quick.
 
 from pathlib import Path
 from typing import Annotated
@@ -35,7 +34,7 @@ def model_card(
 
     Example: dermtriage model-card --report runs/report --explanations runs/explanations.json
     """
-    from dermtriage.settings import get_settings
+    from dermtriage.core.settings import get_settings
     from dermtriage_cli.offline import release_folder
     from dermtriage_worker.ensemble.manifest import read_manifest
     from dermtriage_worker.evaluation.model_card import write_model_card

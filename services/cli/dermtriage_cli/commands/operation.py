@@ -1,5 +1,4 @@
 """`db` and `doctor`: what an operator does."""
-# ruff: noqa: PLC0415 - a command imports what it needs when it runs: help stays quick.
 
 from dataclasses import asdict
 
@@ -21,7 +20,7 @@ def upgrade(data_dir: DataDir = DATA_DIR) -> None:
 
     Example: DERMTRIAGE_DATABASE_URL=… dermtriage db upgrade
     """
-    from dermtriage_cli.installation import settings_of
+    from dermtriage_cli.embedded.installation import settings_of
     from dermtriage_cli.migration import prepare_database
 
     installed = prepare_database(settings_of(data_dir))
@@ -35,7 +34,7 @@ def doctor(data_dir: DataDir = DATA_DIR, as_json: Json = False) -> None:
 
     Example: dermtriage doctor --json
     """
-    from dermtriage.settings import get_settings
+    from dermtriage.core.settings import get_settings
     from dermtriage_cli.health import check_all
 
     checks = list(check_all(data_dir, get_settings()))

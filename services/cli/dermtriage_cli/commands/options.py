@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from dermtriage_cli.installation import DEFAULT_DATA_DIR
+from dermtriage_cli.embedded.installation import DEFAULT_DATA_DIR
 
 DataDir = Annotated[
     Path,

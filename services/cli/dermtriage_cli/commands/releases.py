@@ -1,5 +1,4 @@
 """`release`: which versions of the ensemble there are, and which one triages."""
-# ruff: noqa: PLC0415 - a command imports what it needs when it runs: help stays quick.
 
 import getpass
 import os
@@ -15,7 +14,7 @@ from dermtriage_cli.commands.options import DATA_DIR, DataDir, Json
 from dermtriage_cli.output import out, print_json
 
 if TYPE_CHECKING:
-    from dermtriage.comparison import Comparison
+    from dermtriage.releases.comparison import Comparison
     from dermtriage_cli.release_folders import Listed
 
 release = typer.Typer(help="Verify, list, compare and activate releases.", no_args_is_help=True)
@@ -33,7 +32,7 @@ def verify(
 
     Example: dermtriage release verify runs/releases/2027.1
     """
-    from dermtriage.settings import get_settings
+    from dermtriage.core.settings import get_settings
     from dermtriage_cli.offline import release_folder
     from dermtriage_cli.release_folders import verify_release
 
@@ -89,12 +88,12 @@ def activate(
 
     Example: dermtriage release activate 2027.1
     """
-    from dermtriage import activations
+    from dermtriage.releases import activation
     from dermtriage_cli.release_folders import introduce_release
 
     with open_session(data_dir) as (session, settings):
         introduce_release(session, settings.releases_dir / name)
-        activations.activate_release(
+        activation.activate_release(
             session,
             name=name,
             minimum_sensitivity=settings.minimum_sensitivity,
@@ -119,7 +118,7 @@ def shadow(
 
     Example: dermtriage release shadow 2027.1
     """
-    from dermtriage import activations
+    from dermtriage.releases import activation
     from dermtriage_cli.release_folders import introduce_release
 
     if (name is None) != off:
@@ -127,7 +126,7 @@ def shadow(
     with open_session(data_dir) as (session, settings):
         if name is not None:
             introduce_release(session, settings.releases_dir / name)
-        activations.shadow_release(session, name=name)
+        activation.shadow_release(session, name=name)
     out.print(f"Release {escape(name)} is the shadow." if name else "There is no shadow.")
 
 
@@ -145,8 +144,8 @@ def compare(
 
     Example: dermtriage release compare 2026.12 2027.01
     """
-    from dermtriage.comparison import compare as compare_releases
-    from dermtriage.releases import find_release
+    from dermtriage.releases.comparison import compare as compare_releases
+    from dermtriage.releases.queries import find_release
 
     with open_session(data_dir) as (session, _):
         found = compare_releases(
@@ -186,7 +185,7 @@ def _row(listed: "Listed") -> tuple[str, ...]:
 
 
 def _report(first: str, second: str, found: "Comparison") -> dict[str, Any]:
-    from dermtriage.comparison import SEVERITIES
+    from dermtriage.releases.comparison import SEVERITIES
 
     return {
         "first": first,
@@ -201,7 +200,7 @@ def _report(first: str, second: str, found: "Comparison") -> dict[str, Any]:
 
 
 def _show(first: str, second: str, found: "Comparison") -> None:
-    from dermtriage.comparison import SEVERITIES
+    from dermtriage.releases.comparison import SEVERITIES
     from dermtriage_cli.views import coloured
 
     if not found.photographs:

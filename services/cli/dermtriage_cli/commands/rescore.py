@@ -1,5 +1,4 @@
 """`rescore`: score stored photographs again, watch it, stop it, and read what came of it."""
-# ruff: noqa: PLC0415 - a command imports what it needs when it runs: help stays quick.
 
 from datetime import UTC, datetime
 from pathlib import Path
@@ -18,9 +17,9 @@ from dermtriage_cli.output import out, print_json
 if TYPE_CHECKING:
     from sqlalchemy.orm import Session
 
+    from dermtriage.core.settings import Settings
     from dermtriage.models import RescoreRun
-    from dermtriage.scopes import Scope
-    from dermtriage.settings import Settings
+    from dermtriage.rescoring.scope import Scope
 
 rescore = typer.Typer(
     help="Score stored photographs again with a release.", invoke_without_command=True
@@ -59,10 +58,12 @@ def start(
 
     Example: dermtriage rescore --scope since:2026-11-01 --wait
     """
+    from dermtriage.rescoring import planning
+
     if context.invoked_subcommand is not None:
         return
-    from dermtriage import rescoring, runs
-    from dermtriage.releases import active_release, find_release
+    from dermtriage.releases.queries import active_release, find_release
+    from dermtriage.rescoring import runs
     from dermtriage_cli.release_folders import introduce_release
 
     with open_sessions(data_dir) as (sessions, settings), sessions() as session:
@@ -72,13 +73,13 @@ def start(
         wanted = _scope(scope, session, settings)
         if dry_run:
             # Nothing is committed: the database does not come to know a new release, either.
-            count = rescoring.count_images(session, release_id=chosen.id, scope=wanted)
+            count = planning.count_images(session, release_id=chosen.id, scope=wanted)
             if as_json:
                 print_json({"release": chosen.name, "images": count})
             else:
                 out.print(f"{count:,} photographs would be scored by {escape(chosen.name)}.")
             return
-        run = rescoring.plan_run(
+        run = planning.plan_run(
             session,
             release=chosen,
             scope=wanted,
@@ -102,9 +103,9 @@ def watch(run_id: RunId, data_dir: DataDir = DATA_DIR, as_json: Json = False) ->
 
     Example: dermtriage rescore watch 019ac2c4-7a54-7d5c-9b1c-6f0a5f1f3e11
     """
-    from dermtriage.states import RunState
+    from dermtriage.core.enums import RunState
     from dermtriage_cli.output import err
-    from dermtriage_cli.run_watch import watch_run
+    from dermtriage_cli.rescore_views.watch import watch_run
 
     with open_sessions(data_dir) as (sessions, settings):
         run = watch_run(sessions, settings, run_id)
@@ -128,8 +129,8 @@ def list_runs(
 
     Example: dermtriage rescore list --limit 5
     """
-    from dermtriage import runs
     from dermtriage.models import Release
+    from dermtriage.rescoring import runs
 
     with open_session(data_dir) as (session, _):
         rows: list[dict[str, Any]] = []
@@ -182,9 +183,9 @@ def report(
 
     Example: dermtriage rescore report 019ac2c4-7a54-7d5c-9b1c-6f0a5f1f3e11 --page night.html
     """
-    from dermtriage import runs
-    from dermtriage.rescore_reports import RunReport
-    from dermtriage_cli.run_pages import run_page
+    from dermtriage.rescoring import runs
+    from dermtriage.rescoring.reports import RunReport
+    from dermtriage_cli.rescore_views.page import run_page
 
     with open_session(data_dir) as (session, _):
         run = runs.find_run(session, run_id)
@@ -204,7 +205,7 @@ def pause(
 
     Example: dermtriage rescore pause RUN --reason 'maintenance'
     """
-    from dermtriage import runs
+    from dermtriage.rescoring import runs
 
     with open_session(data_dir) as (session, _):
         runs.pause(session, run_id, reason=reason)
@@ -217,7 +218,7 @@ def resume(run_id: RunId, data_dir: DataDir = DATA_DIR) -> None:
 
     Example: dermtriage rescore resume RUN
     """
-    from dermtriage import runs
+    from dermtriage.rescoring import runs
 
     with open_session(data_dir) as (session, settings):
         run = runs.resume(session, run_id)
@@ -236,22 +237,22 @@ def cancel(
 
     Example: dermtriage rescore cancel RUN
     """
-    from dermtriage import rescore_reports
-    from dermtriage.db import utcnow
+    from dermtriage.core.clock import utcnow
+    from dermtriage.rescoring import reports
 
     with open_sessions(data_dir) as (sessions, _):
         with sessions.begin() as session:
-            rescore_reports.cancel(session, run_id, reason=reason, now=utcnow())
+            reports.cancel(session, run_id, reason=reason, now=utcnow())
         out.print("The run has ended.")
         with sessions.begin() as session:
-            rescore_reports.write_report(session, run_id)
+            reports.write_report(session, run_id)
 
 
 def _scope(text: str, session: "Session", settings: "Settings") -> "Scope":
     from zoneinfo import ZoneInfo
 
-    from dermtriage import accounts
-    from dermtriage.scopes import OPEN, Scope
+    from dermtriage.accounts.clinics import find_clinic
+    from dermtriage.rescoring.scope import OPEN, Scope
 
     kind, _, value = text.partition(":")
     if text == "open":
@@ -266,13 +267,14 @@ def _scope(text: str, session: "Session", settings: "Settings") -> "Scope":
         began = day.replace(tzinfo=ZoneInfo(settings.timezone)).astimezone(UTC)
         return Scope(kind="since", since=began)
     if kind == "clinic" and value:
-        return Scope(kind="clinic", clinic_id=accounts.find_clinic(session, name=value).id)
+        return Scope(kind="clinic", clinic_id=find_clinic(session, name=value).id)
     raise typer.BadParameter("It is open, all, since:DATE or clinic:NAME.", param_hint="--scope")
 
 
 def _wake(settings: "Settings", chunks: int) -> None:
-    from dermtriage.broker import make_celery, send_rescores
-    from dermtriage.errors import ConfigurationError, Unavailable
+    from dermtriage.core.errors import ConfigurationError, Unavailable
+    from dermtriage.messaging.celery_app import make_celery
+    from dermtriage.messaging.sender import send_rescores
     from dermtriage_cli.output import err
 
     try:
@@ -282,8 +284,8 @@ def _wake(settings: "Settings", chunks: int) -> None:
 
 
 def _print_report(run: "RescoreRun", as_json: bool) -> None:
-    from dermtriage.rescore_reports import RunReport
-    from dermtriage_cli.run_tables import report_tables
+    from dermtriage.rescoring.reports import RunReport
+    from dermtriage_cli.rescore_views.tables import report_tables
 
     if as_json:
         print_json({"run": run.id, **(run.report or {})})

@@ -1,5 +1,4 @@
 """`retriage`: another policy for all cases, from stored assessments."""
-# ruff: noqa: PLC0415 - a command imports what it needs when it runs: help stays quick.
 
 import json
 from collections.abc import Callable, Iterator
@@ -10,8 +9,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from rich.table import Table
 
-from dermtriage.errors import RequestRejected
-from dermtriage.states import Severity
+from dermtriage.core.enums import Severity
+from dermtriage.core.errors import RequestRejected
 from dermtriage_cli.commands.database import open_sessions
 from dermtriage_cli.commands.options import DATA_DIR, DataDir, Json
 from dermtriage_cli.commands.releases import user
@@ -21,7 +20,7 @@ from dermtriage_cli.views import coloured
 if TYPE_CHECKING:
     from sqlalchemy.orm import Session, sessionmaker
 
-    from dermtriage.retriage import Adopted, Tally
+    from dermtriage.retriage.service import Adopted, Tally
 
 
 def retriage(
@@ -81,10 +80,12 @@ def _read(path: Path) -> dict[str, Any]:
 
 
 def _preview(sessions: "sessionmaker[Session]", changes: dict[str, Any]) -> "Tally":
-    from dermtriage import db, retriage
+
+    from dermtriage.core.clock import utcnow
+    from dermtriage.retriage.service import preview
 
     with _bar("Trying", sessions) as seen, sessions.begin() as session:
-        return retriage.preview(session, changes, now=db.utcnow(), seen=seen)
+        return preview(session, changes, now=utcnow(), seen=seen)
 
 
 def _adopt(
@@ -94,35 +95,39 @@ def _adopt(
     reason: str | None,
     allow_down: bool,
 ) -> "Adopted":
-    from dermtriage import db, retriage
 
     # What may be lowered is not looked for first.
+    from dermtriage.core.clock import utcnow
+    from dermtriage.retriage.service import adopt_policy
+
     bar = nullcontext() if allow_down else _bar("Checking", sessions)
     with bar as seen, sessions.begin() as session:
-        return retriage.adopt_policy(
+        return adopt_policy(
             session,
             changes,
             actor=actor,
             reason=reason,
             allow_down=allow_down,
-            now=db.utcnow(),
+            now=utcnow(),
             seen=seen,
         )
 
 
 def _apply(sessions: "sessionmaker[Session]", adopted: "Adopted", allow_down: bool) -> "Tally":
-    from dermtriage import db, retriage
 
-    tally, last = retriage.Tally(), None
+    from dermtriage.core.clock import utcnow
+    from dermtriage.retriage.service import Tally, retriage_cases
+
+    tally, last = Tally(), None
     with _bar("Triaging", sessions) as seen:
         while True:
             with sessions.begin() as session:
-                batch = retriage.retriage_cases(
+                batch = retriage_cases(
                     session,
                     policy_id=adopted.policy_id,
                     after=last,
                     allow_down=allow_down,
-                    now=db.utcnow(),
+                    now=utcnow(),
                 )
             tally.add(batch.tally)
             seen(batch.tally)
@@ -133,7 +138,7 @@ def _apply(sessions: "sessionmaker[Session]", adopted: "Adopted", allow_down: bo
 
 @contextmanager
 def _bar(title: str, sessions: "sessionmaker[Session]") -> "Iterator[Callable[[Tally], None]]":
-    from dermtriage.retriage import count_cases
+    from dermtriage.retriage.service import count_cases
 
     with sessions.begin() as session:
         total = count_cases(session)

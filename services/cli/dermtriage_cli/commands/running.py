@@ -1,5 +1,4 @@
 """`up` and `demo`: the whole system on this machine."""
-# ruff: noqa: PLC0415 - a command imports what it needs when it runs: help stays quick.
 
 import threading
 from contextlib import ExitStack, suppress
@@ -11,12 +10,12 @@ import typer
 from rich.markup import escape
 
 from dermtriage_cli.commands.options import DATA_DIR, DataDir
+from dermtriage_cli.embedded.signals import ending_in_order
 from dermtriage_cli.output import complain, err, out, steps
-from dermtriage_cli.signals import ending_in_order
 
 if TYPE_CHECKING:
-    from dermtriage_cli.demo import Login, Result
-    from dermtriage_cli.stack import Stack
+    from dermtriage_cli.demo.demonstration import Login, Result
+    from dermtriage_cli.embedded.stack import Stack
 
 Port = Annotated[
     int | None,
@@ -36,7 +35,7 @@ def up(data_dir: DataDir = DATA_DIR, port: Port = None) -> None:
 
     Example: dermtriage up --data-dir /srv/dermtriage --port 8080
     """
-    from dermtriage_cli.stack import Stack
+    from dermtriage_cli.embedded.stack import Stack
 
     with ending_in_order(), ExitStack() as ending:
         with steps() as step:
@@ -77,8 +76,8 @@ def demo(
 
     Example: dermtriage demo --once
     """
-    from dermtriage_cli.demo import create_accounts, show
-    from dermtriage_cli.stack import Stack
+    from dermtriage_cli.demo.demonstration import create_accounts, show
+    from dermtriage_cli.embedded.stack import Stack
 
     with ending_in_order(), ExitStack() as ending:
         folder = Path(ending.enter_context(TemporaryDirectory(prefix="dermtriage-demo-")))

@@ -1,5 +1,4 @@
 """`score`: photographs on this machine, without any server."""
-# ruff: noqa: PLC0415 - a command imports what it needs when it runs: help stays quick.
 
 import csv
 import sys
@@ -17,7 +16,7 @@ from dermtriage_cli.output import complain, err, out, print_json, progress
 
 if TYPE_CHECKING:
     from dermtriage_cli.offline import Scored
-    from dermtriage_worker.ensemble.ensemble import Ensemble
+    from dermtriage_worker.ensemble.inference import Ensemble
     from dermtriage_worker.ensemble.metadata import Inputs
 
 
@@ -55,11 +54,11 @@ def score(
 
     Example: dermtriage score photos/ --csv scores.csv
     """
-    from dermtriage.settings import get_settings
-    from dermtriage.states import Severity
+    from dermtriage.core.enums import Severity
+    from dermtriage.core.settings import get_settings
     from dermtriage_cli.offline import release_folder, score_photographs
     from dermtriage_cli.photographs import find_photographs
-    from dermtriage_worker.ensemble.ensemble import Ensemble
+    from dermtriage_worker.ensemble.inference import Ensemble
 
     settings = get_settings()
     found = find_photographs(photographs)
@@ -95,7 +94,7 @@ def score(
 
 
 def _check_folder(folder: Path, found: Iterable[Path]) -> None:
-    from dermtriage.errors import ConfigurationError
+    from dermtriage.core.errors import ConfigurationError
     from dermtriage_cli.photographs import by_name
 
     # Each map is named after its photograph.
@@ -111,7 +110,7 @@ def _check_folder(folder: Path, found: Iterable[Path]) -> None:
 def _write_heat_maps(
     folder: Path, found: Iterable[Path], results: "Iterable[Scored]", ensemble: "Ensemble"
 ) -> None:
-    from dermtriage.states import Severity
+    from dermtriage.core.enums import Severity
     from dermtriage_cli.offline import heat_map
     from dermtriage_cli.photographs import name_of
 
@@ -127,7 +126,7 @@ def _write_heat_maps(
 
 
 def _read_inputs(path: Path, found: Iterable[Path]) -> "Mapping[str, Inputs]":
-    from dermtriage.errors import RequestRejected
+    from dermtriage.core.errors import RequestRejected
     from dermtriage_cli.photographs import by_name
     from dermtriage_cli.tables import read_inputs
 
@@ -145,7 +144,7 @@ def _read_inputs(path: Path, found: Iterable[Path]) -> "Mapping[str, Inputs]":
 @contextmanager
 def _csv_writer(path: Path | None) -> Iterator[Any]:
     """Yield a function that writes a row at once, so that an interruption loses nothing."""
-    from dermtriage.errors import ConfigurationError
+    from dermtriage.core.errors import ConfigurationError
     from dermtriage_cli.offline import COLUMNS
 
     if path is None:
@@ -178,7 +177,7 @@ def _cell(value: Any) -> Any:
 
 
 def _table(results: "Iterable[Scored]") -> RichTable:
-    from dermtriage.states import CLASSES
+    from dermtriage.core.enums import CLASSES
     from dermtriage_cli.views import coloured
 
     table = RichTable()

@@ -1,5 +1,4 @@
 """`train` and `release build`: from labelled photographs to a release."""
-# ruff: noqa: PLC0415 - a command imports what it needs when it runs: help stays quick.
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated

@@ -1,5 +1,4 @@
 """`worklist`: what clinicians read."""
-# ruff: noqa: PLC0415 - a command imports what it needs when it runs: help stays quick.
 
 from itertools import islice
 from typing import Annotated

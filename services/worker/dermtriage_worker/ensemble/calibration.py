@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from dermtriage.states import CLASSES, SEVERE_CLASSES
+from dermtriage.core.enums import CLASSES, SEVERE_CLASSES
 from dermtriage_worker.ensemble.manifest import Calibration, Member
 
 SEVERE_INDICES = [CLASSES.index(name) for name in SEVERE_CLASSES]

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import torch
 
-from dermtriage.errors import ConfigurationError, DermtriageError
+from dermtriage.core.errors import ConfigurationError, DermtriageError
 
 
 class DeviceOutOfMemory(DermtriageError):

@@ -14,9 +14,9 @@ from pydantic import (
     model_validator,
 )
 
-from dermtriage.errors import ReleaseInvalid
-from dermtriage.states import CLASSES, SEVERE_CLASSES
-from dermtriage.triage import Policy
+from dermtriage.core.enums import CLASSES, SEVERE_CLASSES
+from dermtriage.core.errors import ReleaseInvalid
+from dermtriage.triage.policy import Policy
 
 MANIFEST_NAME = "manifest.json"
 

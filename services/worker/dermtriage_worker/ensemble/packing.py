@@ -8,7 +8,7 @@ import torch
 from safetensors.torch import save
 from torch import Tensor
 
-from dermtriage.errors import ReleaseInvalid
+from dermtriage.core.errors import ReleaseInvalid
 from dermtriage_worker.ensemble.manifest import FileRef
 
 

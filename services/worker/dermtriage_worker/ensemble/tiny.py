@@ -5,7 +5,8 @@ from pathlib import Path
 
 import torch
 
-from dermtriage.states import CLASSES, SEVERE_CLASSES
+from dermtriage.core.enums import CLASSES, SEVERE_CLASSES
+from dermtriage_worker.ensemble.image.preprocessing import CANONICAL_SIZE
 from dermtriage_worker.ensemble.manifest import (
     Calibration,
     Manifest,
@@ -15,9 +16,8 @@ from dermtriage_worker.ensemble.manifest import (
     Training,
     write_manifest,
 )
-from dermtriage_worker.ensemble.members import create_network
+from dermtriage_worker.ensemble.networks.members import create_network
 from dermtriage_worker.ensemble.packing import pack_member
-from dermtriage_worker.ensemble.preprocessing import CANONICAL_SIZE
 
 _ARCHITECTURE = "lesionnet_tiny"
 

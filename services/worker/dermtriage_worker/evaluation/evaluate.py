@@ -4,8 +4,8 @@ from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 
-from dermtriage.states import CLASSES, Severity
-from dermtriage_worker.ensemble.ensemble import Prediction
+from dermtriage.core.enums import CLASSES, Severity
+from dermtriage_worker.ensemble.inference import Prediction
 from dermtriage_worker.ensemble.manifest import Thresholds
 from dermtriage_worker.evaluation.bootstrap import (
     Bootstrap,

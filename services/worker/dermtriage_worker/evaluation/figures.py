@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 from scipy.stats import beta
 from sklearn.metrics import roc_auc_score
 
-from dermtriage.states import CLASSES, SEVERE_CLASSES
+from dermtriage.core.enums import CLASSES, SEVERE_CLASSES
 
 Floats = NDArray[np.floating]
 Ints = NDArray[np.integer]

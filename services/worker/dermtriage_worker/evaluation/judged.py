@@ -6,9 +6,10 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from dermtriage.states import CLASSES, Severity
-from dermtriage.triage import Finding, ImageTriage, Policy, triage_image
-from dermtriage_worker.ensemble.ensemble import Prediction
+from dermtriage.core.enums import CLASSES, Severity
+from dermtriage.triage.policy import Policy
+from dermtriage.triage.rules import Finding, ImageTriage, triage_image
+from dermtriage_worker.ensemble.inference import Prediction
 from dermtriage_worker.ensemble.manifest import Thresholds
 from dermtriage_worker.evaluation.figures import Bools, Floats, Ints, severe_mask
 from dermtriage_worker.evaluation.labelled import Labelled

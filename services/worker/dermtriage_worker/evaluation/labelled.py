@@ -5,8 +5,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from dermtriage.errors import DermtriageError
-from dermtriage.states import CLASSES
+from dermtriage.core.enums import CLASSES
+from dermtriage.core.errors import DermtriageError
 from dermtriage_worker.evaluation.diagnoses import COLUMNS as DIAGNOSES
 from dermtriage_worker.evaluation.diagnoses import class_of
 

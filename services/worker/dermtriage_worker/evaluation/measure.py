@@ -4,8 +4,8 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
-from dermtriage.states import CLASSES
-from dermtriage_worker.ensemble.ensemble import Ensemble, Prediction
+from dermtriage.core.enums import CLASSES
+from dermtriage_worker.ensemble.inference import Ensemble, Prediction
 from dermtriage_worker.ensemble.manifest import Manifest
 from dermtriage_worker.evaluation.evaluate import evaluate
 from dermtriage_worker.evaluation.labelled import Labelled

@@ -8,10 +8,10 @@ from typing import TypeVar
 
 from pydantic import ValidationError
 
-from dermtriage.errors import DermtriageError
-from dermtriage.states import SEVERE_CLASSES
+from dermtriage.core.enums import SEVERE_CLASSES
+from dermtriage.core.errors import DermtriageError
 from dermtriage_worker.ensemble.manifest import Manifest, Member
-from dermtriage_worker.evaluation.explanations import ExplanationFigures
+from dermtriage_worker.evaluation.attribution import ExplanationFigures
 from dermtriage_worker.evaluation.formats import CLASS_NAMES, template
 from dermtriage_worker.evaluation.report import FIGURES_NAME, PLOTS_NAME, Report
 

@@ -10,8 +10,8 @@ from collections.abc import Sequence
 import numpy as np
 from sklearn.model_selection import train_test_split
 
-from dermtriage.states import CLASSES
-from dermtriage_worker.ensemble.ensemble import Prediction
+from dermtriage.core.enums import CLASSES
+from dermtriage_worker.ensemble.inference import Prediction
 from dermtriage_worker.evaluation.figures import auc, severe_mask, threshold_for
 from dermtriage_worker.evaluation.labelled import Labelled
 from dermtriage_worker.evaluation.results import Protocol, Spread

@@ -10,8 +10,8 @@ from pathlib import Path
 from markupsafe import Markup
 from pydantic import AwareDatetime, BaseModel, ConfigDict
 
-from dermtriage import imaging
-from dermtriage.states import CLASSES, SEVERE_CLASSES
+from dermtriage.core.enums import CLASSES, SEVERE_CLASSES
+from dermtriage.imaging.rendition import make_rendition, open_rendition
 from dermtriage_worker.evaluation import plots
 from dermtriage_worker.evaluation.formats import CLASS_NAMES, template
 from dermtriage_worker.evaluation.judged import judge, triage
@@ -176,8 +176,8 @@ def _misses(measurement: Measurement) -> list[tuple[Labelled, Miss]]:
 
 def _thumbnail(one: Labelled) -> str:
     """Return a small copy of a photograph as a data URI."""
-    rendition = imaging.make_rendition(one.path.read_bytes())
-    image = imaging.open_rendition(rendition)
+    rendition = make_rendition(one.path.read_bytes())
+    image = open_rendition(rendition)
     image.thumbnail(_THUMBNAIL)
     out = io.BytesIO()
     image.save(out, "JPEG", quality=82)

@@ -9,9 +9,9 @@ from typing import Protocol
 from PIL import Image
 from torch import Tensor
 
-from dermtriage import imaging
-from dermtriage.errors import DermtriageError, ImageRejected
-from dermtriage_worker.ensemble.ensemble import Ensemble, Prediction
+from dermtriage.core.errors import DermtriageError, ImageRejected
+from dermtriage.imaging.rendition import make_rendition
+from dermtriage_worker.ensemble.inference import Ensemble, Prediction
 from dermtriage_worker.evaluation.labelled import Labelled, LabelsInvalid
 
 BATCH = 32
@@ -128,7 +128,7 @@ def _score(
 def _prepare(one: Labelled, ensemble: Ensemble, alteration: Alteration | None) -> Tensor:
     try:
         # The worker scores renditions, so they are what is altered and measured here.
-        rendition = imaging.make_rendition(one.path.read_bytes())
+        rendition = make_rendition(one.path.read_bytes())
         photograph = ensemble.open(rendition)
     except ImageRejected as error:
         raise LabelsInvalid(f"{one.path}: {error}") from error

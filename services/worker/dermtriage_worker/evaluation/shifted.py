@@ -4,7 +4,7 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
-from dermtriage_worker.ensemble.ensemble import Prediction
+from dermtriage_worker.ensemble.inference import Prediction
 from dermtriage_worker.ensemble.manifest import Thresholds
 from dermtriage_worker.evaluation.bootstrap import Bootstrap, Quantity, auc, share
 from dermtriage_worker.evaluation.judged import judge

@@ -9,7 +9,7 @@ from PIL import Image
 from torch import Tensor
 from torch.nn import functional
 
-from dermtriage_worker.ensemble.views import dihedral_view
+from dermtriage_worker.ensemble.image.views import dihedral_view
 from dermtriage_worker.training.config import AugmentConfig
 from dermtriage_worker.training.strokes import HAIRS, INK, draw_strokes
 

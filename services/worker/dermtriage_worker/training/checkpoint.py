@@ -6,7 +6,7 @@ from typing import Any, Protocol
 
 import torch
 
-from dermtriage.errors import DermtriageError
+from dermtriage.core.errors import DermtriageError
 
 CHECKPOINT_NAME = "checkpoint.pt"
 

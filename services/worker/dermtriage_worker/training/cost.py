@@ -3,8 +3,8 @@
 import torch
 from torch import Tensor, nn
 
-from dermtriage.states import CLASSES
-from dermtriage_worker.ensemble.members import create_network
+from dermtriage.core.enums import CLASSES
+from dermtriage_worker.ensemble.networks.members import create_network
 
 
 def gmac(architecture: str, input_size: int) -> float:

@@ -11,11 +11,7 @@ import torch
 from torch import Tensor
 
 from dermtriage_worker.ensemble.calibration import severe_probability
-from dermtriage_worker.training.calibrate import (
-    choose_thresholds,
-    fit_ensemble,
-    kinds_disagreement,
-)
+from dermtriage_worker.training.calibrate import choose_thresholds, fit_ensemble, kinds_disagreement
 
 
 @dataclass(frozen=True)

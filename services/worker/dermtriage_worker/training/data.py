@@ -8,9 +8,9 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from dermtriage.errors import DermtriageError
-from dermtriage.states import CLASSES
-from dermtriage_worker.ensemble.preprocessing import CANONICAL_SIZE, resample
+from dermtriage.core.enums import CLASSES
+from dermtriage.core.errors import DermtriageError
+from dermtriage_worker.ensemble.image.preprocessing import CANONICAL_SIZE, resample
 from dermtriage_worker.evaluation.labelled import Labelled, read_labelled
 from dermtriage_worker.training.splits import fold_lesions
 

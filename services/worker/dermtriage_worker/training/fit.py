@@ -12,9 +12,9 @@ from torch import Tensor, nn
 from torch.nn import functional
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
-from dermtriage.states import CLASSES
-from dermtriage_worker.ensemble.members import create_network, patient_branch
-from dermtriage_worker.ensemble.preprocessing import normalise
+from dermtriage.core.enums import CLASSES
+from dermtriage_worker.ensemble.image.preprocessing import normalise
+from dermtriage_worker.ensemble.networks.members import create_network, patient_branch
 from dermtriage_worker.evaluation.figures import auc, balanced_accuracy, severe_mask
 from dermtriage_worker.training.augment import Augmentation
 from dermtriage_worker.training.checkpoint import Stateful, load_checkpoint, save_checkpoint

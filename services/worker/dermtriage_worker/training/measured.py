@@ -6,8 +6,8 @@ from pathlib import Path
 
 import numpy as np
 
-from dermtriage.states import CLASSES
-from dermtriage_worker.ensemble.ensemble import Ensemble
+from dermtriage.core.enums import CLASSES
+from dermtriage_worker.ensemble.inference import Ensemble
 from dermtriage_worker.ensemble.manifest import Figure, Manifest
 from dermtriage_worker.ensemble.metadata import YOUNG
 from dermtriage_worker.evaluation.bootstrap import Bootstrap, auc, calibration_error, share

@@ -7,9 +7,9 @@ from itertools import product
 import torch
 from torch import Tensor
 
-from dermtriage.errors import DermtriageError
+from dermtriage.core.errors import DermtriageError
 from dermtriage_worker.ensemble.manifest import Member
-from dermtriage_worker.ensemble.network import Network
+from dermtriage_worker.ensemble.networks.network import Network
 from dermtriage_worker.training.calibrate import Fit, fit_ensemble, log_loss
 from dermtriage_worker.training.cost import gmac
 

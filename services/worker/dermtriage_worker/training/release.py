@@ -9,9 +9,10 @@ import torch
 from safetensors.torch import load_file
 from torch import Tensor
 
-from dermtriage.states import CLASSES, SEVERE_CLASSES
+from dermtriage.core.enums import CLASSES, SEVERE_CLASSES
 from dermtriage_worker.ensemble.calibration import severe_probability
 from dermtriage_worker.ensemble.device import choose_compute
+from dermtriage_worker.ensemble.image.preprocessing import CANONICAL_SIZE
 from dermtriage_worker.ensemble.manifest import (
     Calibration,
     Manifest,
@@ -21,39 +22,24 @@ from dermtriage_worker.ensemble.manifest import (
     write_manifest,
 )
 from dermtriage_worker.ensemble.metadata import encode
-from dermtriage_worker.ensemble.network import Network
+from dermtriage_worker.ensemble.networks.network import Network
 from dermtriage_worker.ensemble.packing import pack_member, pack_tensors
-from dermtriage_worker.ensemble.preprocessing import CANONICAL_SIZE
 from dermtriage_worker.evaluation.figures import severe_mask
 from dermtriage_worker.evaluation.squares import load_squares
-from dermtriage_worker.training.calibrate import (
-    Fit,
-    choose_thresholds,
-    kinds_disagreement,
-)
+from dermtriage_worker.training.calibrate import Fit, choose_thresholds, kinds_disagreement
 from dermtriage_worker.training.config import MemberConfig
 from dermtriage_worker.training.cost import gmac
 from dermtriage_worker.training.crossfit import crossfit
-from dermtriage_worker.training.data import (
-    assign_folds,
-    fingerprint,
-    labels,
-    origin,
-    read_records,
-)
-from dermtriage_worker.training.fit import (
-    IMAGENET_MEAN,
-    IMAGENET_STD,
-    class_log_prior,
-)
+from dermtriage_worker.training.data import assign_folds, fingerprint, labels, origin, read_records
+from dermtriage_worker.training.fit import IMAGENET_MEAN, IMAGENET_STD, class_log_prior
 from dermtriage_worker.training.measured import crossfitted_figures, shipped_figures
+from dermtriage_worker.training.ood import SCOPE_FILE, fit_scope
 from dermtriage_worker.training.out_of_fold import (
     choose_views,
     out_of_fold_logits,
     with_and_without,
 )
 from dermtriage_worker.training.run import ReleaseNotBuilt, code_commit, read_config, read_weights
-from dermtriage_worker.training.scope import SCOPE_FILE, fit_scope
 from dermtriage_worker.training.seen import pack_seen
 from dermtriage_worker.training.train import member_name
 

@@ -7,7 +7,7 @@ from pathlib import Path
 from safetensors.torch import load_file
 from torch import Tensor
 
-from dermtriage.errors import DermtriageError
+from dermtriage.core.errors import DermtriageError
 from dermtriage_worker.training.config import MemberConfig, TrainConfig
 from dermtriage_worker.training.fit import WEIGHTS_NAME
 from dermtriage_worker.training.train import CONFIG_NAME, member_name

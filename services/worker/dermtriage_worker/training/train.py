@@ -10,12 +10,7 @@ from dermtriage_worker.ensemble.metadata import encode
 from dermtriage_worker.evaluation.labelled import Labelled
 from dermtriage_worker.evaluation.squares import load_squares
 from dermtriage_worker.training.config import TrainConfig
-from dermtriage_worker.training.data import (
-    assign_folds,
-    labels,
-    load_frames,
-    read_records,
-)
+from dermtriage_worker.training.data import assign_folds, labels, load_frames, read_records
 from dermtriage_worker.training.fit import Progress, Sample, train_member
 
 CONFIG_NAME = "config.json"

@@ -1,0 +1,1 @@
+"""HTTP itself: problem documents, multipart bodies, entity tags. No resource of ours."""

@@ -1,0 +1,1 @@
+"""ASGI middleware: authentication and limits before a body is read, safe answers after all else."""

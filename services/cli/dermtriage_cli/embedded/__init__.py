@@ -1,0 +1,1 @@
+"""The embedded stack: PostgreSQL, Redis and our services as child processes."""

@@ -1,0 +1,1 @@
+"""A rescore run for people: progress, tables, page."""

@@ -1,0 +1,1 @@
+"""How networks are laid out to be fast on a CPU."""

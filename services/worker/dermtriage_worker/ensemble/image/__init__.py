@@ -1,0 +1,1 @@
+"""From a photograph to what networks see, and its quality figures."""

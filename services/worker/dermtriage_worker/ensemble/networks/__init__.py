@@ -1,0 +1,1 @@
+"""The networks of an ensemble: architectures, and one member ready to score."""

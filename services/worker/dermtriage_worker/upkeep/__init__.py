@@ -1,0 +1,1 @@
+"""Upkeep: beat and the tasks that keep the promises. No torch."""

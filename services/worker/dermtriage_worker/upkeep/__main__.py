@@ -1,0 +1,8 @@
+"""Upkeep: ``python -m dermtriage_worker.upkeep``."""
+
+import sys
+
+from dermtriage_worker.upkeep.celery_app import main
+
+if __name__ == "__main__":
+    sys.exit(main())

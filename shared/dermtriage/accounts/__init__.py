@@ -1,0 +1,1 @@
+"""Clinics, clinicians, their keys and sessions, and the audit trail."""

@@ -1,0 +1,72 @@
+"""Clinicians: who may read the worklist and decide."""
+
+from sqlalchemy import select, update
+from sqlalchemy.orm import Session
+
+from dermtriage.accounts.credentials import checked_name, password_hasher
+from dermtriage.core.clock import utcnow
+from dermtriage.core.enums import Role
+from dermtriage.core.errors import Conflict, NotFound, RequestRejected
+from dermtriage.models import Clinician, ClinicianSession
+
+MIN_PASSWORD = 12
+
+
+def add_clinician(
+    session: Session,
+    *,
+    username: str,
+    display_name: str,
+    password: str,
+    role: Role = Role.CLINICIAN,
+) -> Clinician:
+    """Add somebody who may read and decide.
+
+    Raises
+    ------
+    RequestRejected
+        If the password is too short, or a name empty or too long.
+    Conflict
+        If the username is taken.
+    """
+    username = checked_name(username, "username", 100)
+    display_name = checked_name(display_name, "display_name", 200)
+    if len(password) < MIN_PASSWORD:
+        raise RequestRejected(
+            f"The password is shorter than {MIN_PASSWORD} characters.",
+            field="password",
+            remedy="Choose a longer one, such as four random words.",
+        )
+    if session.scalar(select(Clinician.id).where(Clinician.username == username)):
+        raise Conflict(
+            f"The username {username!r} is taken.", remedy="Choose another.", code="username_taken"
+        )
+    clinician = Clinician(
+        username=username,
+        display_name=display_name,
+        role=role,
+        password_hash=password_hasher().hash(password),
+    )
+    session.add(clinician)
+    return clinician
+
+
+def list_clinicians(session: Session) -> list[Clinician]:
+    """Return all clinicians by username."""
+    return list(session.scalars(select(Clinician).order_by(Clinician.username)))
+
+
+def disable_clinician(session: Session, *, username: str) -> None:
+    """Keep a clinician from logging in, and end what sessions there are."""
+    clinician = session.scalar(select(Clinician).where(Clinician.username == username))
+    if clinician is None:
+        raise NotFound(
+            f"There is no clinician {username!r}.", remedy="See `dermtriage clinician list`."
+        )
+    now = utcnow()
+    clinician.disabled_at = clinician.disabled_at or now
+    session.execute(
+        update(ClinicianSession)
+        .where(ClinicianSession.clinician_id == clinician.id, ClinicianSession.ended_at.is_(None))
+        .values(ended_at=now)
+    )

@@ -1,0 +1,1 @@
+"""Where a case stands: placement, transitions, ageing, and the decisions that stand."""

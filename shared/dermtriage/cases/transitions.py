@@ -1,0 +1,107 @@
+"""Apply to a case what its assessments, its referrer and its age say, and record the event."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy.orm import Session
+
+from dermtriage.cases.decisions import current_decision
+from dermtriage.cases.placement import (
+    Placement,
+    Standing,
+    Verdict,
+    event_kind,
+    may_be_recalled,
+    reconsider,
+)
+from dermtriage.core.enums import CaseState, Lane, Severity
+from dermtriage.models import Case, TriageEvent
+from dermtriage.triage.policy import Policy
+from dermtriage.triage.rules import ImageStatus, case_severity
+
+
+@dataclass(frozen=True, slots=True)
+class Cause:
+    """Why a case is placed again: a policy, and the assessments of one release."""
+
+    policy_id: int
+    release_id: int | None = None
+    image_ids: Sequence[UUID] = ()
+    run_id: UUID | None = None
+    """The rescore run that brought the assessments, if one did."""
+    previous: Mapping[UUID, int] = field(default_factory=dict)
+    """By image the release whose assessment counted before, where it was another."""
+
+
+def place_case(
+    session: Session, case: Case, cause: Cause, policy: Policy, now: datetime
+) -> str | None:
+    """Triage one case from its stored images; the caller holds the lock on its row.
+
+    An open case moves, a decided one may be recalled, and each change becomes an event. A case
+    that has been scored before never falls into a less urgent lane here: `now` may be older than
+    what has aged it, and a policy that lowers cases needs leave (`rejudging`).
+
+    Returns
+    -------
+    str or None
+        The kind of the event; None if nothing changed that is an event.
+    """
+    latest = case_severity([ImageStatus(image.scoring, image.severity) for image in case.images])
+    standing = Standing(
+        case.state,
+        Placement(case.severity, Lane(case.lane), case.due_at, case.ages_at),
+        case.latest_severity,
+        case.priority,
+        case.received_at,
+    )
+    decision = current_decision(session, case.id) if may_be_recalled(standing, latest) else None
+    verdict = _not_lower(standing, reconsider(standing, latest, decision, policy, now))
+    place = verdict.place
+    case.state, case.latest_severity = verdict.state, latest
+    case.severity, case.lane = place.severity, place.lane
+    case.due_at, case.ages_at = place.due_at, place.ages_at
+    case.triage_version += verdict.rose
+    if decision is not None and verdict.kind == "recalled":
+        case.recalled_at = case.changed_at = decision.recalled_at = now
+    if verdict.kind is not None:
+        session.add(TriageEvent(**event_values(case.id, standing, verdict, cause)))
+    return verdict.kind
+
+
+def event_values(
+    case_id: UUID, standing: Standing, verdict: Verdict, cause: Cause
+) -> dict[str, Any]:
+    """Return the columns of the event that tells of a verdict."""
+    before, after = standing.place, verdict.place
+    previous = {str(image_id): release_id for image_id, release_id in cause.previous.items()}
+    return {
+        "case_id": case_id,
+        "kind": verdict.kind,
+        "from_severity": before.severity,
+        "to_severity": after.severity,
+        "from_lane": before.lane,
+        "to_lane": after.lane,
+        "from_state": standing.state,
+        "to_state": verdict.state,
+        "policy_id": cause.policy_id,
+        "release_id": cause.release_id,
+        "image_ids": [str(image_id) for image_id in cause.image_ids],
+        "run_id": cause.run_id,
+        "detail": {"previous_release_ids": previous} if previous else {},
+    }
+
+
+def _not_lower(standing: Standing, verdict: Verdict) -> Verdict:
+    before, after = standing.place, verdict.place
+    if (
+        standing.state is not CaseState.OPEN
+        or before.severity is Severity.UNSCORED
+        or after.lane <= before.lane
+    ):
+        return verdict
+    kept = replace(after, lane=before.lane)
+    return replace(verdict, place=kept, kind=event_kind(before, kept))

@@ -1,0 +1,1 @@
+"""What a clinic reads back of its own cases."""

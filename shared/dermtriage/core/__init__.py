@@ -1,0 +1,4 @@
+"""Settings, errors, enumerations, logging, pagination: what every room may use.
+
+Imports no other room.
+"""

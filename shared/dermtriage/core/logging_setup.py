@@ -1,0 +1,60 @@
+"""One way to log: a line of JSON an event, with identifiers and counts, never patient data."""
+
+import json
+import logging
+import sys
+import traceback
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from typing import Any
+
+from dermtriage.core.errors import DermtriageError
+
+_STANDARD = frozenset(vars(logging.makeLogRecord({})))
+
+
+class JsonFormatter(logging.Formatter):
+    """Formats a record as one JSON object; what was passed as ``extra`` stands beside the text."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        """Return the line of one record."""
+        entry: dict[str, Any] = {
+            "at": datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds"),
+            "level": record.levelname.lower(),
+            "logger": record.name,
+            "event": record.getMessage(),
+        }
+        entry |= {key: value for key, value in vars(record).items() if key not in _STANDARD}
+        if record.exc_info:
+            entry["exception"] = list(trace(record.exc_info[1]))
+        return json.dumps(entry, default=str)
+
+
+def trace(error: BaseException | None) -> Iterator[str]:
+    """Yield the kinds of an error and its causes, and the lines they came through.
+
+    Of strangers' errors the message is left out: a database quotes the row that it refused, and
+    a row holds patient data.
+    """
+    while error is not None:
+        known = isinstance(error, DermtriageError)
+        yield f"{type(error).__qualname__}: {error}" if known else type(error).__qualname__
+        for frame in traceback.extract_tb(error.__traceback__):
+            yield f"{frame.filename}:{frame.lineno} in {frame.name}"
+        error = error.__cause__ or error.__context__
+
+
+def setup_logging(level: str) -> None:
+    """Send every logger of the process to standard error as JSON, from `level` upwards."""
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(JsonFormatter())
+    root = logging.getLogger()
+    root.handlers[:] = [handler]
+    root.setLevel(level.upper())
+    # The server has set up handlers of its own before our code runs.
+    for server in ("uvicorn", "uvicorn.error"):
+        logging.getLogger(server).handlers.clear()
+        logging.getLogger(server).propagate = True
+    # Both name the request or the object in every line: that is access logging, not ours.
+    for noisy in ("httpx", "uvicorn.access"):
+        logging.getLogger(noisy).setLevel(logging.WARNING)

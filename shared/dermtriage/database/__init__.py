@@ -1,0 +1,1 @@
+"""The connection to PostgreSQL, bulk statements and migrations. Knows no table by name."""

@@ -1,0 +1,116 @@
+"""The connection to PostgreSQL: engine, sessions, and what an outage is."""
+
+import math
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from sqlalchemy import (
+    Engine,
+    create_engine,
+    event,
+)
+from sqlalchemy.engine.interfaces import DBAPIConnection
+from sqlalchemy.exc import (
+    DBAPIError,
+    InterfaceError,
+    InternalError,
+    InvalidatePoolError,
+    OperationalError,
+)
+from sqlalchemy.exc import TimeoutError as PoolTimeout
+from sqlalchemy.orm import Session, sessionmaker
+from sqlalchemy.pool import ConnectionPoolEntry
+
+from dermtriage.core.errors import Unavailable
+from dermtriage.core.settings import Settings
+
+_RESTED = 1.0
+"""Seconds."""
+
+
+def make_engine(settings: Settings, *, durable: bool = True) -> Engine:
+    """Build the pool of a process; connections are made when first needed.
+
+    Parameters
+    ----------
+    durable
+        Whether a commit waits for the disk. What does not may be forgotten if the database's
+        machine fails within a second; never a part of it, nor anything before it.
+    """
+    settings.require("database_url")
+    engine = create_engine(
+        settings.database_url,
+        pool_size=settings.database_pool_size,
+        max_overflow=0,
+        pool_timeout=settings.connect_timeout,
+        # The connection used last has its statements prepared and its pages warm.
+        pool_use_lifo=True,
+        hide_parameters=True,  # they hold patient data, and errors are logged
+        connect_args={
+            "connect_timeout": int(settings.connect_timeout),
+            # A server that went silent must not hold a thread for the kernel's two hours.
+            "tcp_user_timeout": 30_000,
+            "keepalives_idle": 10,
+            "keepalives_interval": 5,
+            "keepalives_count": 3,
+            "options": "-c timezone=UTC -c idle_in_transaction_session_timeout=60s"
+            f" -c statement_timeout=60s -c synchronous_commit={'on' if durable else 'off'}",
+        },
+    )
+    _ask_idle_connections(engine)
+    return engine
+
+
+def _ask_idle_connections(engine: Engine) -> None:
+    """Ask a connection that has rested whether it still lives, before somebody relies on it.
+
+    `pool_pre_ping` asks one that worked a moment ago too, which is every one in a rush.
+    """
+
+    def rest(_: object, record: ConnectionPoolEntry) -> None:
+        record.info["since"] = time.monotonic()
+
+    def ask(connection: DBAPIConnection, record: ConnectionPoolEntry, _: object) -> None:
+        if time.monotonic() - record.info.get("since", math.inf) > _RESTED:
+            try:
+                engine.dialect.do_ping(connection)
+            except engine.dialect.loaded_dbapi.Error as error:
+                raise InvalidatePoolError("The connection was lost while it rested.") from error
+
+    event.listen(engine, "checkin", rest)
+    event.listen(engine, "checkout", ask)
+
+
+def make_sessions(engine: Engine) -> sessionmaker[Session]:
+    """Return the factory of sessions; objects stay readable after a commit."""
+    return sessionmaker(engine, expire_on_commit=False)
+
+
+@contextmanager
+def autocommit_session(sessions: sessionmaker[Session]) -> Iterator[Session]:
+    """Yield a session for a single statement that reads: no transaction begins or ends.
+
+    Raises
+    ------
+    Unavailable
+        If the database is out of reach.
+    """
+    with outage_as_unavailable(), sessions() as session:
+        session.connection(execution_options={"isolation_level": "AUTOCOMMIT"})
+        yield session
+
+
+@contextmanager
+def outage_as_unavailable() -> Iterator[None]:
+    """Turn a lost or refused connection into `Unavailable`; let every other error through."""
+    try:
+        yield
+    except (OperationalError, InterfaceError, InternalError, PoolTimeout) as error:
+        raise Unavailable("The database cannot be reached.", code="database_unavailable") from error
+    except DBAPIError as error:
+        if error.connection_invalidated:
+            raise Unavailable(
+                "The database connection was lost.", code="database_unavailable"
+            ) from error
+        raise

@@ -1,0 +1,1 @@
+"""A referral on its way in: verified, stored, inserted once, and receipted."""

@@ -1,0 +1,68 @@
+"""What a referral may say, under the names of the ISIC archive's metadata."""
+
+from datetime import date
+from typing import Annotated, Literal
+from uuid import UUID
+
+from pydantic import BaseModel, ConfigDict, Field, FiniteFloat, StringConstraints
+
+from dermtriage.core.enums import ImageType, Priority
+
+MAX_IMAGES = 12
+MAX_HISTORY_FIELDS = 50
+
+# PostgreSQL's text holds no NUL character.
+STORABLE = r"^[^\x00]*$"
+
+Text = Annotated[
+    str, StringConstraints(strip_whitespace=True, min_length=1, max_length=100, pattern=STORABLE)
+]
+LongText = Annotated[str, StringConstraints(max_length=2000, pattern=STORABLE)]
+HistoryValue = bool | int | FiniteFloat | LongText
+
+
+class ImageMetadata(BaseModel):
+    """What the clinic says of one photograph."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    image_type: ImageType = Field(
+        default=ImageType.DERMOSCOPIC, description="An overview locates the lesion only."
+    )
+    sha256: str = Field(
+        pattern=r"^[0-9a-f]{64}$", description="Of the file's bytes, in lower-case hexadecimal."
+    )
+
+
+class CaseMetadata(BaseModel):
+    """One referral: one lesion of one patient. Identifiers are the clinic's pseudonyms."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    images: list[ImageMetadata] = Field(
+        min_length=1, max_length=MAX_IMAGES, description="In the order of the files."
+    )
+    priority: Priority = Field(
+        default=Priority.ROUTINE, description="Triage may raise it and never lowers it."
+    )
+    clinic_reference: Text | None = None
+    patient_id: Text | None = None
+    lesion_id: Text | None = None
+    age_approx: int | None = Field(
+        default=None, ge=0, le=85, multiple_of=5, description="In steps of five years, 85 at most."
+    )
+    sex: Literal["male", "female"] | None = None
+    anatom_site: Text | None = None
+    fitzpatrick_skin_type: Literal["I", "II", "III", "IV", "V", "VI"] | None = None
+    clin_size_long_diam_mm: float | None = Field(default=None, gt=0, le=1000)
+    personal_hx_mm: bool | None = None
+    family_hx_mm: bool | None = None
+    onset_date: date | None = None
+    history: dict[Text, HistoryValue] = Field(
+        default_factory=dict,
+        max_length=MAX_HISTORY_FIELDS,
+        description="The rest of the referral: changes, symptoms, medication, consent.",
+    )
+    replaces_case_id: UUID | None = Field(
+        default=None, description="The case that awaited this retake."
+    )

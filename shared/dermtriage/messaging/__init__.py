@@ -1,0 +1,1 @@
+"""Celery and Redis: queue and task names, the application, and sending. No task is defined here."""

@@ -1,0 +1,33 @@
+"""The names of queues and tasks."""
+
+UPLOADS = "uploads"
+
+
+BULK = "bulk"
+
+
+UPKEEP = "upkeep"
+
+
+SCORE = "dermtriage.score"
+
+
+RESCORE = "dermtriage.rescore"
+
+
+RECOVER = "dermtriage.recover"
+
+
+AGE = "dermtriage.age"
+
+
+CHECK_INVARIANTS = "dermtriage.check_invariants"
+
+
+SWEEP = "dermtriage.sweep"
+
+
+PLAN_NIGHT = "dermtriage.plan_night"
+
+
+END_RUNS = "dermtriage.end_runs"

@@ -1,0 +1,1 @@
+"""Recovery, the sweep of orphans, invariants and metrics."""

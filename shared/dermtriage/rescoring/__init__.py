@@ -1,0 +1,1 @@
+"""Rescore runs: scope, planning, chunks, recording and reports."""

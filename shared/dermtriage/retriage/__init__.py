@@ -1,0 +1,1 @@
+"""A changed policy replayed over stored assessments. Nothing is scored."""

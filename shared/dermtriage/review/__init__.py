@@ -1,0 +1,1 @@
+"""The clinicians' side: worklist, claims and decisions."""

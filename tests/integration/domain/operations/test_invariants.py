@@ -1,0 +1,130 @@
+"""A whole day breaks no invariant, and each one that is broken is found."""
+
+from uuid import UUID
+
+import pytest
+from sqlalchemy import select, text
+from sqlalchemy.orm import Session
+from tests import factories
+from tests.factories import INDETERMINATE, LOW, MONDAY, SEVERE
+from tests.runs import know, plan, report_of, work_off
+
+from dermtriage.cases import ageing
+from dermtriage.core.enums import ImageType, Outcome
+from dermtriage.models import AuditEntry
+from dermtriage.operations.invariants import INVARIANTS, check_invariants
+from dermtriage.rescoring.scope import Scope
+from dermtriage.scoring import assessments
+
+BROKEN = {
+    "a pending image waits in the queue": [
+        "DELETE FROM pending_images",
+        "INSERT INTO pending_images (image_id, case_id, priority_rank, due_at, attempts)"
+        " SELECT id, case_id, 3, now(), 0 FROM images WHERE scoring = 'failed'",
+        "UPDATE images SET scoring = 'failed' WHERE scoring = 'pending'",
+    ],
+    "a scored image has the assessment that triaged it": [
+        "DELETE FROM assessments",
+        "UPDATE images SET release_id = NULL WHERE scoring = 'scored'",
+    ],
+    "an open case with a severe image is severe": [
+        "UPDATE cases SET severity = 'low' WHERE state = 'open' AND severity = 'severe'"
+    ],
+    "a case without all its scores is severe or unscored, unless it was scored before": [
+        "UPDATE cases SET latest_severity = 'low' WHERE state = 'open' AND severity = 'unscored'"
+    ],
+    "a case has an image": [
+        "INSERT INTO cases (id, clinic_id, received_at, priority, history, state, severity,"
+        " latest_severity, lane, due_at, triage_version, changed_at)"
+        " SELECT gen_random_uuid(), id, now(), 'routine', '{}', 'open', 'unscored', 'unscored',"
+        " 1, now(), 0, now() FROM clinics"
+    ],
+    "a case stands as its last event says": [
+        "UPDATE cases SET lane = 0 WHERE severity = 'low'",
+        "UPDATE cases SET severity = 'indeterminate' WHERE severity = 'low' AND lane < 3",
+        "UPDATE cases SET state = 'open' WHERE state = 'decided'",
+        "DELETE FROM triage_events",
+    ],
+    "a decided case has a decision": [
+        "UPDATE cases SET state = 'decided' WHERE severity = 'unscored'",
+        "UPDATE cases SET state = 'awaiting_retake' WHERE severity = 'unscored'",
+    ],
+    "a case that awaits a retake was asked for one": [
+        "UPDATE cases SET state = 'awaiting_retake' WHERE state = 'decided'"
+    ],
+    "one decision of a case stands": ["UPDATE decisions SET supersedes_id = NULL"],
+    "a finished run has done all its chunks": ["UPDATE rescore_chunks SET done_at = NULL"],
+    "an open case that can age knows when": ["UPDATE cases SET ages_at = NULL"],
+}
+
+
+@pytest.fixture
+def day(session: Session, clinic_id: UUID, clinician_id: UUID) -> Session:
+    """A session in which everything happened that can happen to cases."""
+
+    def send(*scores: float, images: int = 1, **fields: object) -> factories.Receipt:
+        receipt = factories.receive(session, clinic_id, images=images, **fields)
+        for image_id, p_severe in zip(receipt.pending_image_ids, scores, strict=False):
+            factories.score(session, image_id, p_severe)
+        return receipt
+
+    send(priority="stat")
+    send(LOW, images=2)
+    send(SEVERE, images=2)
+    send(INDETERMINATE)
+    send(LOW, priority="urgent")
+    factories.receive(session, clinic_id, types=[ImageType.OVERVIEW])
+    failed = send(LOW, images=2)
+    lease = factories.lease(session, failed.pending_image_ids[1])
+    assert assessments.fail(session, lease, error="broken", now=MONDAY)
+    for outcome in Outcome:
+        factories.decide(session, send(LOW).case_id, clinician_id, outcome)
+    recalled = send()
+    factories.decide(session, recalled.case_id, clinician_id)
+    factories.score(session, recalled.pending_image_ids[0], SEVERE)
+    corrected = send(LOW)
+    for outcome in (Outcome.DISCHARGE_WITH_ADVICE, Outcome.REFER_ROUTINE):
+        factories.decide(session, corrected.case_id, clinician_id, outcome)
+    replaced = send(INDETERMINATE)
+    factories.decide(session, replaced.case_id, clinician_id, Outcome.RETAKE)
+    send(replaces_case_id=replaced.case_id)
+    ageing.age_cases(session, now=MONDAY.replace(day=20))
+    _rescore(session)
+    send(LOW)
+    session.flush()
+    return session
+
+
+def _rescore(session: Session) -> None:
+    """Have a run by a second release, which only compares, to its end."""
+    know(session)
+    run = plan(session, Scope(kind="all"), size=5)
+    work_off(session, LOW)
+    assert report_of(session, run.id).scored == run.images
+
+
+def test_nothing_that_can_happen_breaks_an_invariant(day: Session) -> None:
+    assert check_invariants(day) == {}
+    entry = day.scalars(select(AuditEntry).where(AuditEntry.action == "invariants.checked")).one()
+    assert (entry.actor_kind, entry.detail) == ("operator", {"broken": "0"})
+
+
+def test_each_invariant_is_broken_below() -> None:
+    assert set(BROKEN) == set(INVARIANTS)
+
+
+@pytest.mark.parametrize(
+    ("name", "statement"), [(name, each) for name, breaks in BROKEN.items() for each in breaks]
+)
+def test_what_is_broken_is_found(day: Session, name: str, statement: str) -> None:
+    assert day.execute(text(statement)).rowcount > 0  # type: ignore[attr-defined]
+    broken = check_invariants(day)
+    assert broken[name]
+    entry = day.scalars(select(AuditEntry).where(AuditEntry.action == "invariants.checked")).one()
+    assert entry.detail == {"broken": str(len(broken))}
+
+
+def test_some_examples_suffice(day: Session) -> None:
+    day.execute(text("DELETE FROM triage_events"))
+    broken = check_invariants(day, examples=2)
+    assert [len(found) for found in broken.values()] == [2]

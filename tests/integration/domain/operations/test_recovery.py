@@ -1,0 +1,196 @@
+"""The safety net finds what is stuck, and takes nothing that somebody needs."""
+
+import os
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+from uuid import UUID
+
+import pytest
+from sqlalchemy import func, select, text, update
+from sqlalchemy.orm import Session
+from tests import factories
+from tests.factories import LOW, MONDAY
+
+from dermtriage.core.clock import utcnow
+from dermtriage.core.enums import Scoring, Severity
+from dermtriage.core.ids import new_id
+from dermtriage.core.settings import Settings
+from dermtriage.models import PendingImage, Worker
+from dermtriage.operations import invariants, orphan_sweep, recovery
+from dermtriage.operations.recovery import Found
+from dermtriage.scoring import assessments, workers
+from dermtriage.scoring.leases import Lease, release_leases, retry_later
+from dermtriage.scoring.workers import Pulse
+from dermtriage.storage.image_store import ImageStore
+
+
+def recover(session: Session, settings: Settings) -> Found:
+    return recovery.recover(session, settings, now=MONDAY)
+
+
+def worker(session: Session, slots: int, busy: int = 0, silent_for: float = 0) -> UUID:
+    worker_id = workers.register(
+        session, hostname="host", pid=1, slots=slots, device="cpu", release="tiny"
+    )
+    workers.beat(session, worker_id=worker_id, pulse=Pulse(busy, 0, 0))
+    session.execute(
+        update(Worker)
+        .where(Worker.id == worker_id)
+        .values(heartbeat_at=func.now() - timedelta(seconds=silent_for))
+    )
+    return worker_id
+
+
+def exhaust(session: Session, image_id: UUID) -> None:
+    for _ in range(3):
+        factories.lease(session, image_id, lease_seconds=-1)
+
+
+def pending(session: Session, clinic_id: UUID, count: int) -> list[UUID]:
+    moments = [MONDAY + timedelta(minutes=minute) for minute in range(count)]
+    receipts = [factories.receive(session, clinic_id, now=moment) for moment in moments]
+    return [receipt.pending_image_ids[0] for receipt in receipts]
+
+
+# Waking
+
+
+@pytest.mark.parametrize(
+    ("slots", "busy", "woken"), [([], [], 0), ([2], [0], 2), ([2, 3], [1, 3], 1), ([9], [0], 4)]
+)
+def test_as_many_are_woken_as_threads_are_free(
+    session: Session,
+    settings: Settings,
+    clinic_id: UUID,
+    slots: list[int],
+    busy: list[int],
+    woken: int,
+) -> None:
+    images = pending(session, clinic_id, 4)
+    for size, working in zip(slots, busy, strict=True):
+        worker(session, size, working)
+    assert recover(session, settings).wake == images[:woken]
+
+
+def test_a_worker_that_is_silent_is_not_woken_and_forgotten_later(
+    session: Session, settings: Settings, clinic_id: UUID
+) -> None:
+    images = pending(session, clinic_id, 3)
+    live = worker(session, 1)
+    slow = worker(session, 1, silent_for=settings.slow_after + 1)
+    worker(session, 1, silent_for=601)
+    assert recover(session, settings).wake == images[:1]
+    assert set(session.scalars(select(Worker.id))) == {live, slow}
+    assert workers.live_slots(session, slow_after=settings.slow_after) == 1
+
+
+def test_a_worker_that_ends_in_order_is_gone_at_once(session: Session) -> None:
+    worker_id = worker(session, 2)
+    workers.retire(session, worker_id=worker_id)
+    assert workers.live_slots(session, slow_after=60) == 0
+
+
+def test_only_what_could_be_claimed_is_woken(
+    session: Session, settings: Settings, clinic_id: UUID
+) -> None:
+    worker(session, 9)
+    leased, resting, lost, fresh, scored = pending(session, clinic_id, 5)
+    factories.lease(session, leased)
+    release_leases(session, [factories.lease(session, resting)], delay=60, error="outage")
+    factories.lease(session, lost, lease_seconds=-1)
+    factories.score(session, scored, LOW)
+    assert recover(session, settings) == Found([lost, fresh], rescore=0, failed=0)
+
+
+# Giving up
+
+
+def test_images_whose_attempts_are_used_up_have_failed(
+    session: Session, settings: Settings, clinic_id: UUID
+) -> None:
+    receipts = [factories.receive(session, clinic_id, images=2) for _ in range(2)]
+    for receipt in receipts:
+        for image_id in receipt.pending_image_ids:
+            exhaust(session, image_id)
+    fresh = pending(session, clinic_id, 1)
+    worker(session, 4)
+    # Two images of one case fail together, and neither is forgotten over the other.
+    assert recover(session, settings) == Found(fresh, rescore=0, failed=4)
+    session.expire_all()
+    for receipt in receipts:
+        case = factories.case(session, receipt)
+        assert [image.scoring for image in case.images] == [Scoring.FAILED] * 2
+        assert [image.failure for image in case.images] == [
+            "Gave up after 3 attempts: the worker did not come back."
+        ] * 2
+        assert (case.severity, case.lane) == (Severity.UNSCORED, 1)
+    assert set(session.scalars(select(PendingImage.image_id))) == set(fresh)
+    assert invariants.check_invariants(session) == {}
+    assert recover(session, settings).failed == 0
+
+
+def test_fewer_permitted_attempts_leave_nothing_waiting_for_good(
+    session: Session, settings: Settings, clinic_id: UUID
+) -> None:
+    (image_id,) = pending(session, clinic_id, 1)
+    for _ in range(2):
+        retry_later(session, factories.lease(session, image_id), delay=-1, error="broken")
+    fewer = settings.model_copy(update={"max_attempts": 2})
+    assert recover(session, fewer).failed == 1
+    assert factories.image(session, image_id).scoring is Scoring.FAILED
+
+
+def test_a_case_that_cannot_be_written_does_not_stop_the_others(
+    session: Session,
+    settings: Settings,
+    clinic_id: UUID,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    broken, other = pending(session, clinic_id, 2)
+    exhaust(session, broken)
+    exhaust(session, other)
+    real = assessments.fail
+
+    def fail(session: Session, lease: Lease, **asked: Any) -> bool:
+        if lease.image_id == broken:
+            session.execute(text("UPDATE cases SET lane = 9"))
+        return real(session, lease, **asked)
+
+    monkeypatch.setattr(assessments, "fail", fail)
+    assert recover(session, settings).failed == 1
+    assert factories.image(session, broken).scoring is Scoring.PENDING
+    assert factories.image(session, other).scoring is Scoring.FAILED
+
+
+def test_a_last_attempt_that_still_runs_is_left_alone(
+    session: Session, settings: Settings, clinic_id: UUID
+) -> None:
+    (image_id,) = pending(session, clinic_id, 1)
+    for _ in range(2):
+        factories.lease(session, image_id, lease_seconds=-1)
+    running = factories.lease(session, image_id)
+    assert recover(session, settings) == Found([], rescore=0, failed=0)
+    assert factories.record(session, [factories.result(running, LOW)]) == 1
+
+
+# Orphans
+
+
+def test_only_old_originals_that_no_row_names_are_swept(
+    session: Session, store: ImageStore, settings: Settings, clinic_id: UUID
+) -> None:
+    named = factories.receive(session, clinic_id, store=store).pending_image_ids[0]
+    old, young = new_id(), new_id()
+    for image_id in (old, young):
+        store.put_original(image_id, b"an orphan")
+    folder = Path(settings.store_url.removeprefix("file://")) / "originals"
+    foreign = folder / "README.txt"
+    foreign.write_text("put there by somebody")
+    for path in (foreign, *(folder / i.hex[-2:] / str(i) for i in (old, named))):
+        os.utime(path, (0, 0))
+    before = utcnow() - timedelta(seconds=settings.orphan_grace)
+    assert orphan_sweep.sweep_orphans(session, store, before=before) == 1
+    left = {path.name for path in folder.rglob("*") if path.is_file()}
+    assert left == {str(named), str(young), "README.txt"}
+    assert orphan_sweep.sweep_orphans(session, store, before=before) == 0

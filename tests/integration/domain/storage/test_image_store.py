@@ -1,0 +1,160 @@
+"""The local store: what is put is there, what is not is told apart from an outage."""
+
+import errno
+import os
+from datetime import timedelta
+from pathlib import Path
+from uuid import UUID
+
+import pytest
+
+from dermtriage.core.clock import utcnow
+from dermtriage.core.errors import NotFound, Unavailable
+from dermtriage.core.ids import new_id
+from dermtriage.core.settings import Settings
+from dermtriage.storage.image_store import ImageStore
+
+HOUR = timedelta(hours=1)
+
+
+@pytest.fixture
+def folder(settings: Settings) -> Path:
+    return Path(settings.store_url.removeprefix("file://"))
+
+
+def files(folder: Path) -> set[str]:
+    return {str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file()}
+
+
+def test_what_is_put_is_there(store: ImageStore, folder: Path) -> None:
+    image_id = UUID("01a20732-524f-7077-8f12-9c87b77180a6")
+    store.put_original(image_id, b"original")
+    store.put_rendition(image_id, b"first\xff\xd9")
+    store.put_rendition(image_id, b"second\xff\xd9")
+    assert store.get_original(image_id) == b"original"
+    assert store.get_rendition(image_id) == b"second\xff\xd9"
+    assert files(folder) == {f"originals/a6/{image_id}", f"renditions/a6/{image_id}"}
+    store.delete_original(image_id)
+    assert store.get_rendition(image_id) == b"second\xff\xd9"
+
+
+@pytest.mark.parametrize("left", [b"", b"\xff\xd8half", b"\xff\xd8all\x00\x00"])
+def test_what_a_power_cut_left_of_a_picture_is_none(
+    store: ImageStore, folder: Path, left: bytes
+) -> None:
+    """Nobody waits until renditions and heat maps have reached the disk; their names may first."""
+    image_id = new_id()
+    store.put_rendition(image_id, b"\xff\xd8all\xff\xd9")
+    store.put_heat_map(image_id, "first", b"\xff\xd8all\xff\xd9")
+    for name in files(folder):
+        (folder / name).write_bytes(left)
+    for read in (store.get_rendition, lambda each: store.get_heat_map(each, "first")):
+        with pytest.raises(NotFound) as missing:
+            read(image_id)
+        assert missing.value.code == "object_incomplete"
+
+
+def test_a_photograph_that_does_not_fit_leaves_nothing(
+    store: ImageStore, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(_: int) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    image_id = new_id()
+    store.put_rendition(image_id, b"as it was")
+    before = files(folder)
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises(Unavailable):
+        store.put_original(image_id, b"x")
+    assert files(folder) == before
+
+
+def test_what_a_dead_process_began_to_write_is_no_original(store: ImageStore, folder: Path) -> None:
+    image_id = new_id()
+    store.put_original(image_id, b"x")
+    (path,) = (folder / name for name in files(folder))
+    os.link(path, path.with_name(f"{path.name}#12"))
+    listed = [each for page in store.originals_before(utcnow() + HOUR) for each in page]
+    assert listed == [image_id]
+
+
+def test_originals_have_reached_the_disk_before_they_are_known(
+    store: ImageStore, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The bytes, then the name in its folder, then the folder's name where it is new."""
+    told: list[tuple[str, bool]] = []
+    sync = os.fsync
+
+    def spy(descriptor: int) -> None:
+        path = Path(f"/proc/self/fd/{descriptor}").readlink()
+        told.append((str(path.relative_to(folder)).partition("#")[0], path.is_dir()))
+        sync(descriptor)
+
+    monkeypatch.setattr(os, "fsync", spy)
+    first, second = UUID(int=0x1A6), UUID(int=0x2A6)
+    for image_id in (first, second):
+        store.put_original(image_id, b"x")
+        store.put_rendition(image_id, b"x")
+    assert told == [
+        (f"originals/a6/{first}", False),
+        ("originals/a6", True),
+        ("originals", True),
+        (f"originals/a6/{second}", False),
+        ("originals/a6", True),
+    ]
+
+
+def test_what_is_not_there_is_not_found(store: ImageStore) -> None:
+    store.put_original(new_id(), b"another")
+    for read in (store.get_original, store.get_rendition):
+        with pytest.raises(NotFound) as missing:
+            read(new_id())
+        assert missing.value.code == "object_missing"
+    store.delete_original(new_id())
+
+
+def test_a_store_that_lost_everything_is_out_of_reach(store: ImageStore, folder: Path) -> None:
+    """Were it a missing object, a disk that is not mounted would cost every image its attempts."""
+    image_id = new_id()
+    store.put_original(image_id, b"original")
+    away = folder.rename(folder.with_name("away"))
+    with pytest.raises(Unavailable) as gone:
+        store.get_original(image_id)
+    assert gone.value.code == "store_unavailable"
+    folder.mkdir()  # an empty mount point
+    with pytest.raises(Unavailable):
+        store.get_original(image_id)
+    folder.rmdir()
+    away.rename(folder)
+    assert store.get_original(image_id) == b"original"
+
+
+def test_a_store_that_cannot_be_written_is_out_of_reach(store: ImageStore, folder: Path) -> None:
+    folder.rmdir()
+    folder.write_text("no folder")
+    for act in (
+        store.check,
+        lambda: store.put_original(new_id(), b"x"),
+        lambda: store.put_rendition(new_id(), b"x"),
+        lambda: store.get_original(new_id()),
+    ):
+        with pytest.raises(Unavailable):
+            act()
+
+
+def test_a_check_leaves_nothing(store: ImageStore, folder: Path) -> None:
+    store.check()
+    assert files(folder) == set()
+
+
+def test_old_originals_are_listed(store: ImageStore, folder: Path) -> None:
+    old, young, rendered = new_id(), new_id(), new_id()
+    store.put_original(old, b"x")
+    store.put_original(young, b"x")
+    store.put_rendition(rendered, b"x")
+    foreign = folder / "originals" / "README.txt"
+    foreign.write_text("put there by somebody")
+    for path in (folder / "originals" / old.hex[-2:] / str(old), foreign):
+        os.utime(path, (0, 0))
+    hour_ago = utcnow() - HOUR
+    assert [image_id for page in store.originals_before(hour_ago) for image_id in page] == [old]

@@ -1,0 +1,193 @@
+"""An object store: what holds for a folder holds for it, and a batch travels side by side."""
+
+import threading
+from collections.abc import Callable, Iterator, Mapping
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+from uuid import UUID, uuid4
+
+import pytest
+from bench.object_store import BUCKET, object_store
+from sqlalchemy import update
+from sqlalchemy.orm import Session, sessionmaker
+from tests import factories, runs
+
+from dermtriage.core.clock import utcnow
+from dermtriage.core.enums import Scoring
+from dermtriage.core.errors import NotFound, Unavailable
+from dermtriage.core.ids import new_id
+from dermtriage.core.settings import Settings
+from dermtriage.models import Image, PendingImage
+from dermtriage.storage.image_store import ImageStore
+from dermtriage_worker.scoring.bulk_loop import rescore
+from dermtriage_worker.scoring.runtime import Runtime
+from dermtriage_worker.scoring.upload_loop import score_pending
+
+PICTURE = b"\xff\xd8picture\xff\xd9"
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Path, Mapping[str, str]]]:
+    folder = tmp_path_factory.mktemp("object-store")
+    with object_store(folder) as environment:
+        yield folder / "buckets" / BUCKET, environment
+
+
+@pytest.fixture
+def settings(
+    server: tuple[Path, Mapping[str, str]], settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> Settings:
+    """Settings of a system whose photographs lie in a bucket, below a prefix of this test."""
+    _, environment = server
+    for name, value in environment.items():
+        monkeypatch.setenv(name, value)
+    return settings.model_copy(update={"store_url": f"s3://{BUCKET}/{uuid4().hex}"})
+
+
+@pytest.fixture
+def store(settings: Settings) -> ImageStore:
+    return ImageStore.from_settings(settings)
+
+
+@pytest.fixture
+def folder(server: tuple[Path, Mapping[str, str]], settings: Settings) -> Path:
+    """Where the server keeps this test's objects."""
+    bucket, _ = server
+    return bucket / settings.store_url.rpartition("/")[2]
+
+
+def test_what_is_put_is_there(store: ImageStore, folder: Path) -> None:
+    image_id = UUID("01a20732-524f-7077-8f12-9c87b77180a6")
+    store.put_original(image_id, b"original")
+    store.put_rendition(image_id, b"earlier\xff\xd9")
+    store.put_rendition(image_id, PICTURE)
+    store.put_heat_map(image_id, "first", PICTURE)
+    assert store.get_original(image_id) == b"original"
+    assert store.get_rendition(image_id) == PICTURE
+    assert store.get_heat_map(image_id, "first") == PICTURE
+    assert {str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file()} == {
+        f"originals/a6/{image_id}",
+        f"renditions/a6/{image_id}",
+        f"heat_maps/a6/{image_id}/first",
+    }
+    later = utcnow() + timedelta(hours=1)
+    assert [each for page in store.originals_before(later) for each in page] == [image_id]
+    store.delete_original(image_id)
+    store.delete_original(image_id)
+    with pytest.raises(Unavailable, match="empty"):
+        store.get_original(image_id)
+
+
+def test_what_is_not_there_is_not_found(store: ImageStore) -> None:
+    store.put_original(new_id(), b"another")
+    for read in (store.get_original, store.get_rendition):
+        with pytest.raises(NotFound) as missing:
+            read(new_id())
+        assert missing.value.code == "object_missing"
+
+
+def test_a_check_leaves_nothing(store: ImageStore, folder: Path) -> None:
+    store.check()
+    assert [path for path in folder.rglob("*") if path.is_file()] == []
+
+
+def test_a_server_that_does_not_answer_is_out_of_reach(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("AWS_ENDPOINT_URL", "https://127.0.0.1:9")
+    away = ImageStore.from_settings(settings.model_copy(update={"connect_timeout": 0.1}))
+    for act in (
+        away.check,
+        lambda: away.put_original(new_id(), b"x"),
+        lambda: away.get_rendition(new_id()),
+    ):
+        with pytest.raises(Unavailable) as error:
+            act()
+        assert error.value.code == "store_unavailable"
+
+
+def meeting(real: Callable[..., Any], parties: int) -> Callable[..., Any]:
+    """Wait in a store's method until so many threads have come to it."""
+    barrier = threading.Barrier(parties)
+
+    def meet(*arguments: Any) -> Any:
+        barrier.wait(30)
+        return real(*arguments)
+
+    return meet
+
+
+def test_the_photographs_of_a_batch_travel_side_by_side(
+    store: ImageStore,
+    sessions: sessionmaker[Session],
+    clinic_id: UUID,
+    second: str,
+    start: Callable[..., Runtime],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Uploads on their way from the store and back to it, and what is rescored."""
+    batch = 4
+    runtime = start(scoring_batch=batch)
+    monkeypatch.setattr(ImageStore, "get_original", meeting(ImageStore.get_original, batch))
+    monkeypatch.setattr(ImageStore, "put_rendition", meeting(ImageStore.put_rendition, batch))
+
+    images = runs.sent_and_scored(sessions, store, clinic_id, runtime, batch)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(ImageStore, "get_rendition", meeting(ImageStore.get_rendition, batch))
+        runs.begin(sessions, second, size=batch)
+        assert rescore(runtime) == batch
+    with sessions() as session:
+        for image_id in images:
+            assert session.get_one(Image, image_id).scoring is Scoring.SCORED
+            assert store.get_rendition(image_id)
+
+
+def test_one_that_is_missing_fails_alone(
+    store: ImageStore, sessions: sessionmaker[Session], clinic_id: UUID, start: Any
+) -> None:
+    images = []
+    with sessions.begin() as session:
+        for number in range(3):
+            receipt = factories.receive(
+                session, clinic_id, store=store, files=[factories.photograph(number)]
+            )
+            images += receipt.pending_image_ids
+    store.delete_original(images[1])
+
+    assert score_pending(start(max_attempts=1), None) == 2
+
+    with sessions() as session:
+        assert [session.get_one(Image, image_id).scoring for image_id in images] == [
+            Scoring.SCORED,
+            Scoring.FAILED,
+            Scoring.SCORED,
+        ]
+
+
+def test_an_outage_in_the_middle_of_a_batch_costs_nobody_an_attempt(
+    store: ImageStore,
+    sessions: sessionmaker[Session],
+    clinic_id: UUID,
+    start: Any,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    with sessions.begin() as session:
+        for number in range(4):
+            factories.receive(session, clinic_id, store=store, files=[factories.photograph(number)])
+    runtime = start(max_attempts=1, outage_delay=3600.0)
+    answered = iter(range(2))
+    get = ImageStore.get_original
+
+    def fail_later(self: ImageStore, image_id: UUID) -> bytes:
+        if next(answered, None) is None:
+            raise Unavailable("The image store cannot be reached.")
+        return get(self, image_id)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(ImageStore, "get_original", fail_later)
+        assert score_pending(runtime, None) == 0
+    with sessions.begin() as session:
+        session.execute(update(PendingImage).values(not_before=None))
+    assert score_pending(runtime, None) == 4

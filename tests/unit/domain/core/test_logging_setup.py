@@ -1,0 +1,51 @@
+"""A line of the log is JSON and tells nothing of a patient."""
+
+import json
+import logging
+from typing import Any
+from uuid import UUID
+
+import pytest
+
+from dermtriage.core.errors import Unavailable
+from dermtriage.core.logging_setup import JsonFormatter
+
+
+def line(caplog: pytest.LogCaptureFixture) -> dict[str, Any]:
+    (record,) = caplog.records
+    entry: dict[str, Any] = json.loads(JsonFormatter().format(record))
+    return entry
+
+
+def test_what_was_passed_stands_beside_the_event(caplog: pytest.LogCaptureFixture) -> None:
+    logging.getLogger("dermtriage.test").warning(
+        "image %s", "failed", extra={"image_id": UUID(int=7), "attempts": 2}
+    )
+    entry = line(caplog)
+    assert entry.pop("at").endswith("+00:00")
+    entry.pop("message", None)  # another handler's formatter left it there
+    assert entry == {
+        "level": "warning",
+        "logger": "dermtriage.test",
+        "event": "image failed",
+        "image_id": str(UUID(int=7)),
+        "attempts": 2,
+    }
+
+
+def test_an_exception_is_told_by_its_kind_and_place_and_not_by_its_words(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """A database quotes the row that it refused, and a row holds patient data."""
+    try:
+        try:
+            raise ValueError("Failing row contains (Maria Muster)")
+        except ValueError as error:
+            raise Unavailable("The database cannot be reached.") from error
+    except Unavailable:
+        logging.getLogger("dermtriage.test").exception("outage")
+    entry = line(caplog)
+    assert "Maria" not in json.dumps(entry)
+    assert entry["exception"][0].startswith("Unavailable: The database cannot be reached.")
+    assert "ValueError" in entry["exception"]
+    assert any(f"{__file__}:" in frame for frame in entry["exception"])

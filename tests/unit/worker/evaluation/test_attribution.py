@@ -1,0 +1,100 @@
+"""Heat maps are measured against masks, each photograph by members that never saw its lesion."""
+
+from pathlib import Path
+
+import pytest
+import torch
+from PIL import Image, ImageDraw
+
+from dermtriage_worker.ensemble.inference import Ensemble
+from dermtriage_worker.evaluation import attribution
+from dermtriage_worker.evaluation.attribution import MASK_FOLDER, MasksMissing, measure_explanations
+from dermtriage_worker.evaluation.labelled import Labelled
+
+CENTRED, ASIDE = (80, 55, 120, 95), (30, 10, 70, 50)
+
+
+class Learnt:
+    """What a release learnt from: nothing, or all of it in one fold."""
+
+    def __init__(self, fold: int | None) -> None:
+        self.fold = fold
+
+    def fold_of(self, image_id: str) -> int | None:
+        return self.fold
+
+
+@pytest.fixture
+def labelled(tmp_path: Path) -> list[Labelled]:
+    (tmp_path / MASK_FOLDER).mkdir()
+    records = []
+    for index, place in enumerate([CENTRED, ASIDE, CENTRED, ASIDE, CENTRED]):
+        image = Image.new("RGB", (200, 150), (210, 170, 150))
+        ImageDraw.Draw(image).ellipse(place, fill=(90, 60, 50))
+        mask = Image.new("L", image.size)
+        ImageDraw.Draw(mask).ellipse(place, fill=255)
+        path = tmp_path / f"P{index}.png"
+        image.save(path)
+        mask.save(tmp_path / MASK_FOLDER / f"P{index}_segmentation.png")
+        records.append(Labelled(path.stem, path, "mel", path.stem))
+    return records
+
+
+def test_peaks_and_energy_are_measured(
+    tiny: Ensemble, labelled: list[Labelled], tmp_path: Path
+) -> None:
+    done: list[int] = []
+    figures = measure_explanations(
+        tiny, labelled, tmp_path, seen=Learnt(None), sample=4, on_progress=done.append
+    )
+    assert figures.off_centre.photographs == 2
+    assert figures.any.photographs == 4
+    assert sum(done) == 6
+    # Nothing else differs from the skin, so that every map must point there.
+    assert figures.off_centre.heat_map.peaks_inside == 1
+    assert figures.off_centre.heat_map.energy_inside > 0.5 > figures.off_centre.disc_inside
+    assert figures.off_centre.contrast.energy_inside > 0.9
+
+
+def test_a_map_that_looks_aside_is_found_out(
+    tiny: Ensemble,
+    labelled: list[Labelled],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def aside(_: Ensemble, squares: torch.Tensor) -> torch.Tensor:
+        maps = torch.zeros(len(squares), 150, 150)
+        maps[:, 140:, 140:] = 1
+        return maps
+
+    monkeypatch.setattr(attribution, "heat_maps", aside)
+    figures = measure_explanations(tiny, labelled, tmp_path, seen=Learnt(None), sample=9)
+    for sample in (figures.off_centre, figures.any):
+        assert sample.heat_map.peaks_inside == 0
+        assert sample.heat_map.energy_inside == 0
+        assert sample.contrast.peaks_inside == 1
+
+
+def test_members_that_saw_a_lesion_do_not_explain_it(
+    tiny: Ensemble,
+    labelled: list[Labelled],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    asked: list[int] = []
+
+    def without_sight_of(fold: int) -> Ensemble:
+        asked.append(fold)
+        return tiny
+
+    monkeypatch.setattr(tiny, "without_sight_of", without_sight_of)
+    figures = measure_explanations(tiny, labelled, tmp_path, seen=Learnt(2), sample=2)
+    assert figures.out_of_fold == 4
+    assert set(asked) == {2}
+
+
+def test_without_masks_there_is_nothing_to_measure(
+    tiny: Ensemble, labelled: list[Labelled], tmp_path: Path
+) -> None:
+    with pytest.raises(MasksMissing):
+        measure_explanations(tiny, labelled, tmp_path / "no", seen=Learnt(None), sample=2)
