@@ -10,7 +10,7 @@ import time
 from pathlib import Path
 from statistics import median
 
-from dermtriage_worker.ensemble.image.photograph import open_photograph
+from dermtriage_worker.ensemble.image.photograph import decode_rendition
 from dermtriage_worker.ensemble.inference import Ensemble
 
 BATCH = 16
@@ -18,7 +18,7 @@ WARM_UP = 16
 
 
 def _prepared(ensemble: Ensemble, data: bytes):
-    return open_photograph(data, ensemble).prepared
+    return decode_rendition(data, ensemble).square
 
 
 def main() -> None:

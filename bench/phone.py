@@ -29,7 +29,7 @@ from dermtriage.imaging.rendition import (
     open_rendition,
 )
 from dermtriage_cli.demo.samples import generate
-from dermtriage_worker.ensemble.image.photograph import open_photograph
+from dermtriage_worker.ensemble.image.photograph import decode_rendition
 from dermtriage_worker.ensemble.inference import Ensemble
 
 PHONE = (4000, 3000)
@@ -109,7 +109,7 @@ def plain_rendition(photograph: bytes) -> bytes:
 
 
 def _p_severe(ensemble: Ensemble, rendition: bytes) -> float:
-    (said,) = ensemble.predict([open_photograph(rendition, ensemble).prepared])
+    (said,) = ensemble.predict([decode_rendition(rendition, ensemble).square])
     return said.p_severe
 
 

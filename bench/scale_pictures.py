@@ -13,7 +13,7 @@ from bench.photographs import SEED
 from dermtriage.core.settings import Settings
 from dermtriage.imaging.rendition import make_rendition, open_rendition
 from dermtriage_cli.demo.samples import generate
-from dermtriage_worker.ensemble.image.photograph import prepare_photograph
+from dermtriage_worker.ensemble.image.photograph import decode_original
 from dermtriage_worker.ensemble.image.preprocessing import open_for, prepare
 from dermtriage_worker.ensemble.inference import Ensemble
 
@@ -56,7 +56,7 @@ def prediction(settings: Settings) -> dict[str, Any]:
     """Return the fields of what the shipped release says of a drawn photograph."""
     ensemble = Ensemble.load(settings.releases_dir / settings.default_release)
     (sample,) = generate(1, SEED)
-    (said,) = ensemble.predict([prepare_photograph(sample.jpeg, ensemble).prepared])
+    (said,) = ensemble.predict([decode_original(sample.jpeg, ensemble).square])
     return asdict(said)
 
 

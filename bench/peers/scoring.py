@@ -9,7 +9,7 @@ import torch
 
 from dermtriage_worker.ensemble import inference
 from dermtriage_worker.ensemble.device import Compute, choose_compute
-from dermtriage_worker.ensemble.image.photograph import open_photograph
+from dermtriage_worker.ensemble.image.photograph import decode_rendition
 from dermtriage_worker.ensemble.inference import Ensemble
 
 
@@ -34,5 +34,5 @@ class Scorer:
 
     def score(self, photographs: Sequence[bytes]) -> list[float]:
         """Decode and score the bytes of JPEG files."""
-        squares = [open_photograph(data, self._ensemble).prepared for data in photographs]
+        squares = [decode_rendition(data, self._ensemble).square for data in photographs]
         return [prediction.p_severe for prediction in self._ensemble.predict(squares)]

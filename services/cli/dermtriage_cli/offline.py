@@ -20,7 +20,7 @@ from dermtriage.triage.policy import Policy
 from dermtriage.triage.rules import Finding, triage_image
 from dermtriage_cli.photographs import name_of
 from dermtriage_worker.ensemble.device import DeviceOutOfMemory
-from dermtriage_worker.ensemble.image.photograph import Photograph, prepare_photograph
+from dermtriage_worker.ensemble.image.photograph import Photograph, decode_original
 from dermtriage_worker.ensemble.inference import Ensemble, Prediction
 from dermtriage_worker.ensemble.metadata import Inputs
 from dermtriage_worker.scoring.overlay import overlay
@@ -97,7 +97,7 @@ def score_photographs(
 
     def prepare(path: Path) -> Photograph | Scored:
         try:
-            return prepare_photograph(path.read_bytes(), ensemble)
+            return decode_original(path.read_bytes(), ensemble)
         except ImageRejected as error:
             return Scored(name_of(path), Severity.UNSCORED, (error.code,), complaint=str(error))
         except OSError as error:
@@ -135,8 +135,8 @@ def heat_map(path: Path, ensemble: Ensemble) -> bytes:
     # It brings a plotting library along, and scoring alone does without.
     from dermtriage_worker.ensemble.attribution import heat_maps  # noqa: PLC0415
 
-    photograph = prepare_photograph(path.read_bytes(), ensemble)
-    (heat,) = heat_maps(ensemble, photograph.prepared[None])
+    photograph = decode_original(path.read_bytes(), ensemble)
+    (heat,) = heat_maps(ensemble, photograph.square[None])
     return overlay(photograph.rendition, heat)
 
 
@@ -147,7 +147,7 @@ def _judge(
     inputs: Mapping[str, Inputs],
 ) -> Iterator[Scored]:
     items = [
-        (found.prepared, inputs.get(name_of(path), {}))
+        (found.square, inputs.get(name_of(path), {}))
         for path, found in prepared
         if isinstance(found, Photograph)
     ]

@@ -84,7 +84,7 @@ def predict(
     try:
         with runtime.turn(ensemble, urgent=urgent):
             predictions = ensemble.predict(
-                [item.photograph.prepared for item in ready], [item.lease.inputs for item in ready]
+                [item.photograph.square for item in ready], [item.lease.inputs for item in ready]
             )
         _require_numbers(predictions)
     except (DeviceOutOfMemory, MemoryError):
@@ -93,7 +93,7 @@ def predict(
         raise DeviceLost("The device failed.") from error
     except Exception as error:  # noqa: BLE001 - whatever it is, its neighbours go on
         if len(ready) == 1:
-            _require_device(runtime, ensemble, ready[0].photograph.prepared, error)
+            _require_device(runtime, ensemble, ready[0].photograph.square, error)
             fail(runtime, ready[0].lease, error)
             return []
         # One of them broke the batch: halve until it stands alone.

@@ -21,7 +21,7 @@ from dermtriage.scoring.assessments import Result
 from dermtriage.scoring.leases import Lease
 from dermtriage.storage.renditions import rendition_of
 from dermtriage_worker.ensemble.device import DeviceLost
-from dermtriage_worker.ensemble.image.photograph import Photograph, open_photograph
+from dermtriage_worker.ensemble.image.photograph import Photograph, decode_rendition
 from dermtriage_worker.ensemble.inference import Ensemble
 from dermtriage_worker.scoring.batch import OUTAGES, persist, predict, prepared, reason_of
 from dermtriage_worker.scoring.claimed import Ready, result_of
@@ -223,7 +223,7 @@ class _ChunkWork:
     def _decode(self, ensemble: Ensemble, leases: Sequence[Lease]) -> list[Ready]:
         def prepare(lease: Lease) -> Photograph:
             rendition = rendition_of(self._runtime.store, lease.image_id)
-            return self._runtime.preparation.decode(open_photograph, rendition, ensemble)
+            return self._runtime.preparation.decode(decode_rendition, rendition, ensemble)
 
         return prepared(self._runtime, prepare, leases, self._fail)
 

@@ -11,7 +11,7 @@ from dermtriage.core.enums import Severity
 from dermtriage.core.errors import DermtriageError
 from dermtriage.database.engine import outage_as_unavailable
 from dermtriage.models import Image, Release
-from dermtriage_worker.ensemble.image.photograph import open_photograph
+from dermtriage_worker.ensemble.image.photograph import decode_rendition
 from dermtriage_worker.ensemble.inference import Ensemble
 from dermtriage_worker.scoring.overlay import overlay
 from dermtriage_worker.scoring.runtime import Runtime
@@ -53,7 +53,7 @@ class Explanations:
         image_id, release, ensemble = self._waiting.popleft()
         try:
             rendition = self._runtime.store.get_rendition(image_id)
-            square = open_photograph(rendition, ensemble).prepared
+            square = decode_rendition(rendition, ensemble).square
             with self._runtime.turn(ensemble):
                 (heat,) = heat_maps(ensemble, square[None])
             self._runtime.store.put_heat_map(image_id, release, overlay(rendition, heat))

@@ -17,7 +17,7 @@ from dermtriage.releases import activation
 from dermtriage.releases.queries import shadow_of
 from dermtriage.scoring import assessments
 from dermtriage_worker.ensemble.device import DeviceLost
-from dermtriage_worker.ensemble.image.photograph import open_photograph
+from dermtriage_worker.ensemble.image.photograph import decode_rendition
 from dermtriage_worker.ensemble.inference import Ensemble
 from dermtriage_worker.scoring.batch import reason_of
 from dermtriage_worker.scoring.claimed import Ready, result_of
@@ -83,9 +83,9 @@ def _score(runtime: Runtime, ready: Sequence[Ready], active: Ensemble, release: 
     ensemble = runtime.shadows.get(release)
     same = ensemble.manifest.preprocessing == active.manifest.preprocessing
     squares = [
-        item.photograph.prepared
+        item.photograph.square
         if same
-        else open_photograph(item.photograph.rendition, ensemble).prepared
+        else decode_rendition(item.photograph.rendition, ensemble).square
         for item in ready
     ]
     with runtime.turn(ensemble):

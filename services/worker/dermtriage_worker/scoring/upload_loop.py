@@ -20,7 +20,7 @@ from dermtriage.releases.queries import active_release
 from dermtriage.scoring import assessments, workers
 from dermtriage.scoring.leases import Lease, acquire_leases, release_leases, retry_later
 from dermtriage_worker.ensemble.device import DeviceLost
-from dermtriage_worker.ensemble.image.photograph import Photograph, prepare_photograph
+from dermtriage_worker.ensemble.image.photograph import Photograph, decode_original
 from dermtriage_worker.ensemble.inference import Ensemble
 from dermtriage_worker.scoring.batch import OUTAGES, persist, predict, prepared, reason_of
 from dermtriage_worker.scoring.claimed import Ready, result_of
@@ -140,7 +140,7 @@ def _record(
 def _decode(runtime: Runtime, ensemble: Ensemble, leases: Sequence[Lease]) -> list[Ready]:
     def prepare(lease: Lease) -> Photograph:
         original = runtime.store.get_original(lease.image_id)
-        photograph = runtime.preparation.decode(prepare_photograph, original, ensemble)
+        photograph = runtime.preparation.decode(decode_original, original, ensemble)
         runtime.store.put_rendition(lease.image_id, photograph.rendition)
         return photograph
 

@@ -28,7 +28,7 @@ from dermtriage.releases.queries import active_release, find_release, shadow_of
 from dermtriage.review import worklist
 from dermtriage.storage.image_store import ImageStore
 from dermtriage_worker.ensemble.device import DeviceLost, DeviceOutOfMemory
-from dermtriage_worker.ensemble.image.photograph import open_photograph
+from dermtriage_worker.ensemble.image.photograph import decode_rendition
 from dermtriage_worker.ensemble.inference import Ensemble, Prediction
 from dermtriage_worker.ensemble.manifest import (
     MANIFEST_NAME,
@@ -137,7 +137,7 @@ def test_a_shadow_records_what_it_says_of_the_same_rendition_and_inputs(
     assert set(rows) == set(images)
     ensemble = Ensemble.load(releases / SHADOW, "cpu")
     for image_id, row in rows.items():
-        prepared = open_photograph(store.get_rendition(image_id), ensemble).prepared
+        prepared = decode_rendition(store.get_rendition(image_id), ensemble).square
         (again,) = ensemble.predict([prepared], [{"age_approx": 50, "sex": "female"}])
         assert row.p_severe == pytest.approx(again.p_severe, abs=1e-3)
         assert row.members.keys() == again.members.keys()

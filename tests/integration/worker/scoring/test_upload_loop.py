@@ -33,7 +33,7 @@ from dermtriage.storage.image_store import ImageStore
 from dermtriage.triage.rules import triage_image
 from dermtriage_cli.offline import score_photographs
 from dermtriage_worker.ensemble.device import DeviceLost, DeviceOutOfMemory
-from dermtriage_worker.ensemble.image.photograph import prepare_photograph
+from dermtriage_worker.ensemble.image.photograph import decode_original
 from dermtriage_worker.ensemble.inference import Ensemble, Prediction
 from dermtriage_worker.ensemble.manifest import MANIFEST_NAME, manifest_sha256
 from dermtriage_worker.ensemble.tiny import build_tiny_release
@@ -347,7 +347,7 @@ def test_a_photograph_that_breaks_the_ensemble_is_found_by_halving(
     runtime = start(scoring_batch=8, max_attempts=1)
     with sessions() as session:
         ensemble = runtime.ensembles.get(active_release(session))
-    poison = prepare_photograph(photograph(5), ensemble).prepared
+    poison = decode_original(photograph(5), ensemble).square
     sizes = []
 
     def predict(real: Callable[..., Any], batch: Sequence[Tensor]) -> Any:
@@ -382,7 +382,7 @@ def test_a_score_that_is_no_number_is_no_score(
     runtime = start(max_attempts=1)
     with sessions() as session:
         ensemble = runtime.ensembles.get(active_release(session))
-    strange = prepare_photograph(photograph(1), ensemble).prepared
+    strange = decode_original(photograph(1), ensemble).square
 
     def predict(real: Callable[..., Any], batch: Sequence[Tensor]) -> Any:
         return [

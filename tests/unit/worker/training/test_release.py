@@ -7,7 +7,7 @@ import pytest
 from PIL import Image
 
 from dermtriage.core.errors import ReleaseInvalid
-from dermtriage_worker.ensemble.image.photograph import prepare_photograph
+from dermtriage_worker.ensemble.image.photograph import decode_original
 from dermtriage_worker.ensemble.inference import Ensemble
 from dermtriage_worker.ensemble.manifest import Manifest, read_manifest
 from dermtriage_worker.evaluation.squares import load_squares
@@ -121,7 +121,7 @@ def test_evaluation_and_serving_prepare_the_same_bytes(
     records = read_records(data)[:4]
     evaluated = load_squares(records)
     for record, square in zip(records, evaluated, strict=True):
-        served = prepare_photograph(record.path.read_bytes(), ensemble).prepared
+        served = decode_original(record.path.read_bytes(), ensemble).square
         assert served.equal(square)
 
 

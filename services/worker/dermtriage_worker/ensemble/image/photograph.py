@@ -1,4 +1,4 @@
-"""One photograph on its way to the device: the same steps online, at night and offline."""
+"""From a photograph to the square that networks take: the same online, at night and offline."""
 
 from dataclasses import dataclass
 
@@ -10,29 +10,30 @@ from dermtriage_worker.ensemble.inference import Ensemble
 
 @dataclass(frozen=True, slots=True)
 class Photograph:
-    """A photograph that is ready for `Ensemble.predict`."""
+    """A decoded photograph, ready for `Ensemble.predict`."""
 
     rendition: bytes
     """JPEG, upright, free of metadata: what is stored, shown and scored."""
-    prepared: Tensor
+    square: Tensor
+    """uint8, shape (3, s, s), as `Ensemble.prepare` makes it."""
 
 
-def prepare_photograph(original: bytes, ensemble: Ensemble) -> Photograph:
-    """Make the rendition of a photograph and prepare it for an ensemble.
+def decode_original(original: bytes, ensemble: Ensemble) -> Photograph:
+    """Make the rendition of a photograph and decode that for an ensemble.
 
-    It is the rendition's bytes that are decoded and scored, so that scoring the stored
-    rendition again gives the same figures.
+    The rendition's own bytes are scored, so that scoring the stored rendition again gives the
+    same figures.
 
     Raises
     ------
     ImageRejected
         If the bytes are no photograph.
     """
-    return open_photograph(make_rendition(original), ensemble)
+    return decode_rendition(make_rendition(original), ensemble)
 
 
-def open_photograph(rendition: bytes, ensemble: Ensemble) -> Photograph:
-    """Prepare a stored rendition for an ensemble.
+def decode_rendition(rendition: bytes, ensemble: Ensemble) -> Photograph:
+    """Decode a stored rendition and prepare it for an ensemble.
 
     Raises
     ------
