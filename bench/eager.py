@@ -19,7 +19,7 @@ from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from dermtriage.core.enums import CLASSES
-from dermtriage.triage.rules import Finding, triage_image
+from dermtriage.triage.image_severity import Finding, triage_image
 from dermtriage_worker.ensemble.calibration import calibrated, disagreement, severe_probability
 from dermtriage_worker.ensemble.cpu.passes import Pass
 from dermtriage_worker.ensemble.device import Compute, choose_compute

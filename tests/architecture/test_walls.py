@@ -72,7 +72,7 @@ def test_all_walls_stand(contracts: list[Contract], graph: ImportGraph) -> None:
         ("dermtriage_worker.upkeep.celery_app", "dermtriage_cli.embedded.stack"),
         # 4: the layers of the domain, from the lowest upwards, and neighbours.
         ("dermtriage.core.settings", "dermtriage.triage.policy"),
-        ("dermtriage.triage.rules", "dermtriage.database.engine"),
+        ("dermtriage.triage.lanes", "dermtriage.database.engine"),
         ("dermtriage.database.base", "dermtriage.models.cases"),
         ("dermtriage.models.cases", "dermtriage.accounts.audit"),
         ("dermtriage.models.cases", "dermtriage.imaging.decoding"),

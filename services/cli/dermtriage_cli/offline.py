@@ -16,8 +16,8 @@ from dermtriage.core.settings import Settings
 from dermtriage.imaging.rendition import rendition_size
 from dermtriage.imaging.retake_advice import QualityReason, quality_reasons
 from dermtriage.triage.explanation import explain
+from dermtriage.triage.image_severity import Finding, triage_image
 from dermtriage.triage.policy import Policy
-from dermtriage.triage.rules import Finding, triage_image
 from dermtriage_cli.photographs import name_of
 from dermtriage_worker.ensemble.device import DeviceOutOfMemory
 from dermtriage_worker.ensemble.image.photograph import Photograph, decode_original

@@ -5,7 +5,7 @@ from datetime import datetime
 from sqlalchemy import select
 from sqlalchemy.orm import Session, selectinload
 
-from dermtriage.cases.transitions import Cause, place_case
+from dermtriage.cases.transitions import TriageCause, place_case
 from dermtriage.models import IS_OPEN, Case
 from dermtriage.releases.queries import active_policy
 
@@ -28,5 +28,5 @@ def age_cases(session: Session, *, now: datetime, limit: int = 500) -> int:
     ).all()
     policy_id, policy = active_policy(session)
     for case in cases:
-        place_case(session, case, Cause(policy_id), policy, now)
+        place_case(session, case, TriageCause(policy_id), policy, now)
     return len(cases)

@@ -6,17 +6,17 @@ from datetime import datetime
 
 from dermtriage.core.enums import CaseState, Lane, Priority, Severity
 from dermtriage.models import Decision
-from dermtriage.triage.due_times import age, due_after
-from dermtriage.triage.policy import Policy
-from dermtriage.triage.rules import (
+from dermtriage.triage.case_severity import (
     ImageStatus,
-    base_lane,
     case_severity,
     more_urgent,
     most_urgent,
     open_severity,
-    recalls,
 )
+from dermtriage.triage.due_times import due_after
+from dermtriage.triage.lanes import aged_lane, base_lane
+from dermtriage.triage.policy import Policy
+from dermtriage.triage.recall import needs_recall
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +39,7 @@ def place_new(
         severity,
         lane,
         due_after(received_at, lane, priority, policy),
-        age(received_at, received_at, lane, policy).next_at,
+        aged_lane(received_at, received_at, lane, policy).next_at,
     )
 
 
@@ -58,7 +58,7 @@ def place_again(
     """
     severity = open_severity(current.severity, latest)
     base = base_lane(severity, priority)
-    aged = age(received_at, now, base, policy)
+    aged = aged_lane(received_at, now, base, policy)
     if current.severity is Severity.UNSCORED and severity is not Severity.UNSCORED:
         due_at = due_after(received_at, base, priority, policy)
     elif more_urgent(severity, current.severity):
@@ -69,7 +69,7 @@ def place_again(
 
 
 @dataclass(frozen=True, slots=True)
-class Standing:
+class CaseStatus:
     """How a case stands, as far as it counts for placing it again."""
 
     state: CaseState
@@ -80,7 +80,7 @@ class Standing:
 
 
 @dataclass(frozen=True, slots=True)
-class Verdict:
+class Transition:
     """What becomes of a case."""
 
     state: CaseState
@@ -91,15 +91,15 @@ class Verdict:
     """Of the event; None if nothing changed that is an event."""
 
 
-def may_be_recalled(standing: Standing, latest: Severity) -> bool:
+def may_be_recalled(standing: CaseStatus, latest: Severity) -> bool:
     """Whether the decision that stands has to be asked if `latest` recalls the case."""
     closed = standing.state in {CaseState.DECIDED, CaseState.AWAITING_RETAKE}
     return closed and latest is Severity.SEVERE
 
 
 def reconsider(
-    standing: Standing, latest: Severity, decision: Decision | None, policy: Policy, now: datetime
-) -> Verdict:
+    standing: CaseStatus, latest: Severity, decision: Decision | None, policy: Policy, now: datetime
+) -> Transition:
     """Say what becomes of a case; nothing is read or written.
 
     Parameters
@@ -114,19 +114,19 @@ def reconsider(
     rose = more_urgent(latest, most_urgent(before.severity, standing.latest_severity))
     if standing.state is CaseState.OPEN:
         after = _again(standing, before, latest, policy, now)
-        return Verdict(CaseState.OPEN, after, rose, event_kind(before, after))
-    if decision is not None and recalls(
+        return Transition(CaseState.OPEN, after, rose, event_kind(before, after))
+    if decision is not None and needs_recall(
         latest, decision.severity_at_decision, decision.outcome, decision.recalled_at is not None
     ):
         # A case decided before its first score would otherwise be due by its receipt, long ago.
         judged = replace(before, severity=Severity.LOW)
         after = _again(standing, judged, latest, policy, now)
-        return Verdict(CaseState.OPEN, after, rose, "recalled")
-    return Verdict(standing.state, before, rose, None)
+        return Transition(CaseState.OPEN, after, rose, "recalled")
+    return Transition(standing.state, before, rose, None)
 
 
 def _again(
-    standing: Standing, current: Placement, latest: Severity, policy: Policy, now: datetime
+    standing: CaseStatus, current: Placement, latest: Severity, policy: Policy, now: datetime
 ) -> Placement:
     return place_again(current, latest, standing.priority, standing.received_at, now, policy)
 

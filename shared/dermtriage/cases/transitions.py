@@ -10,21 +10,21 @@ from sqlalchemy.orm import Session
 
 from dermtriage.cases.decisions import current_decision
 from dermtriage.cases.placement import (
+    CaseStatus,
     Placement,
-    Standing,
-    Verdict,
+    Transition,
     event_kind,
     may_be_recalled,
     reconsider,
 )
 from dermtriage.core.enums import CaseState, Lane, Severity
 from dermtriage.models import Case, TriageEvent
+from dermtriage.triage.case_severity import ImageStatus, case_severity
 from dermtriage.triage.policy import Policy
-from dermtriage.triage.rules import ImageStatus, case_severity
 
 
 @dataclass(frozen=True, slots=True)
-class Cause:
+class TriageCause:
     """Why a case is placed again: a policy, and the assessments of one release."""
 
     policy_id: int
@@ -37,7 +37,7 @@ class Cause:
 
 
 def place_case(
-    session: Session, case: Case, cause: Cause, policy: Policy, now: datetime
+    session: Session, case: Case, cause: TriageCause, policy: Policy, now: datetime
 ) -> str | None:
     """Triage one case from its stored images; the caller holds the lock on its row.
 
@@ -51,7 +51,7 @@ def place_case(
         The kind of the event; None if nothing changed that is an event.
     """
     latest = case_severity([ImageStatus(image.scoring, image.severity) for image in case.images])
-    standing = Standing(
+    standing = CaseStatus(
         case.state,
         Placement(case.severity, Lane(case.lane), case.due_at, case.ages_at),
         case.latest_severity,
@@ -73,7 +73,7 @@ def place_case(
 
 
 def event_values(
-    case_id: UUID, standing: Standing, verdict: Verdict, cause: Cause
+    case_id: UUID, standing: CaseStatus, verdict: Transition, cause: TriageCause
 ) -> dict[str, Any]:
     """Return the columns of the event that tells of a verdict."""
     before, after = standing.place, verdict.place
@@ -95,7 +95,7 @@ def event_values(
     }
 
 
-def _not_lower(standing: Standing, verdict: Verdict) -> Verdict:
+def _not_lower(standing: CaseStatus, verdict: Transition) -> Transition:
     before, after = standing.place, verdict.place
     if (
         standing.state is not CaseState.OPEN

@@ -25,8 +25,9 @@ from dermtriage.intake.receipts import Receipt
 from dermtriage.intake.referral import CaseMetadata
 from dermtriage.models import Case, Image, PendingImage, TriageEvent
 from dermtriage.storage.image_store import ImageStore
+from dermtriage.triage.case_severity import ImageStatus
+from dermtriage.triage.lanes import retake_priority
 from dermtriage.triage.policy import Policy
-from dermtriage.triage.rules import ImageStatus, retake_priority
 
 
 def receive_case(

@@ -123,7 +123,7 @@ def activate_release(
     return _activate(session, release, previous, policy, actor, override_reason)
 
 
-def shadow_release(session: Session, *, name: str | None) -> None:
+def set_shadow_release(session: Session, *, name: str | None) -> None:
     """Score with this release as well, beside the active one; None ends it.
 
     There is one shadow at most: it takes the place of another.

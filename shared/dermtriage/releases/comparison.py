@@ -10,7 +10,7 @@ from sqlalchemy.orm import Session, aliased
 from dermtriage.core.enums import Severity
 from dermtriage.models import Assessment, Release
 from dermtriage.releases.queries import active_policy, proposed_policy
-from dermtriage.triage.rules import Finding, triage_image
+from dermtriage.triage.image_severity import Finding, triage_image
 
 QUANTILES = (0.5, 0.9, 0.95, 0.99, 1.0)
 SEVERITIES = (Severity.SEVERE, Severity.INDETERMINATE, Severity.LOW)

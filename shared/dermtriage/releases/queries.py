@@ -74,7 +74,7 @@ def _policy_of() -> Select[PolicyVersion]:
 _POLICY_OF = _policy_of()
 
 
-def policy_of(session: Session, release_id: int) -> tuple[int, Policy]:
+def policy_of_release(session: Session, release_id: int) -> tuple[int, Policy]:
     """Return the policy under which the scores of a release triage, with its version.
 
     For the active release it is the active policy. A release that was replaced keeps the policy
@@ -136,6 +136,6 @@ def find_release(session: Session, name: str) -> Release:
     return release
 
 
-def shadow_of(session: Session) -> Release | None:
+def current_shadow(session: Session) -> Release | None:
     """Return the release that is scored with for comparison alone, if there is one."""
     return session.scalar(select(Release).where(Release.mode == "shadow"))

@@ -96,7 +96,7 @@ def record(
         logger.warning("not written", extra={"run_id": chunk.run_id, "images": len(leases)})
         return Changes()
     assessments.record_shadow(session, results, release_id=chunk.release_id, device=device)
-    moved: list[assessments.Moved] = []
+    moved: list[assessments.CaseChange] = []
     if active_release(session).id == chunk.release_id:
         moved = assessments.triage_stored(
             session, cases, image_ids, release_id=chunk.release_id, now=now, run_id=chunk.run_id

@@ -12,13 +12,13 @@ from sqlalchemy import CreateTableAs, false, select, update
 from sqlalchemy.orm import InstrumentedAttribute, Session
 from sqlalchemy.schema import DropTable
 
-from dermtriage.cases.placement import Placement, Standing, Verdict
-from dermtriage.cases.transitions import Cause, event_values
+from dermtriage.cases.placement import CaseStatus, Placement, Transition
+from dermtriage.cases.transitions import TriageCause, event_values
 from dermtriage.core.enums import Lane, Scoring, Severity
 from dermtriage.core.errors import Unavailable
 from dermtriage.database.bulk import equals_any
 from dermtriage.models import Assessment, Case, Decision, Image, TriageEvent
-from dermtriage.triage.rules import Finding
+from dermtriage.triage.image_severity import Finding
 
 _WRITTEN = (
     Case.state,
@@ -49,7 +49,7 @@ class StoredCase:
     """A case as far as triage needs it."""
 
     id: UUID
-    standing: Standing
+    standing: CaseStatus
     triage_version: int
     recalled_at: datetime | None
     changed_at: datetime
@@ -63,7 +63,7 @@ class Change:
     case: StoredCase
     latest: Severity
     """By all of its photographs."""
-    verdict: Verdict
+    verdict: Transition
     images: Sequence[tuple[StoredImage, Severity]]
     """The photographs whose severity is another now."""
     recalled_decision: UUID | None
@@ -151,7 +151,7 @@ def write(session: Session, changes: Sequence[Change], *, policy_id: int, now: d
 
 def _case(row: Any) -> StoredCase:
     place = Placement(row.severity, Lane(row.lane), row.due_at, row.ages_at)
-    standing = Standing(row.state, place, row.latest_severity, row.priority, row.received_at)
+    standing = CaseStatus(row.state, place, row.latest_severity, row.priority, row.received_at)
     return StoredCase(row.id, standing, row.triage_version, row.recalled_at, row.changed_at)
 
 
@@ -183,7 +183,7 @@ def _values(change: Change, now: datetime) -> tuple[Any, ...]:
 
 def _event(change: Change, policy_id: int) -> dict[str, Any]:
     releases = {image.release_id for image, _ in change.images}
-    cause = Cause(
+    cause = TriageCause(
         policy_id,
         releases.pop() if len(releases) == 1 else None,
         [image.id for image, _ in change.images],

@@ -2,7 +2,7 @@
 
 **Which policy.** A photograph's severity comes from the assessment that triaged it. Thresholds fit
 the scores of one release, so the new ones judge what the active release said; what a release said
-that has been replaced keeps the thresholds that went with it (`releases.policy_of`). Due
+that has been replaced keeps the thresholds that went with it (`releases.policy_of_release`). Due
 intervals, working days and the like are the new policy's for all.
 
 **Open cases** move by `triage.place_again`: severities only rise, a due time that stands is kept,
@@ -27,13 +27,21 @@ from functools import cache
 from sqlalchemy.orm import Session
 
 from dermtriage.cases.decisions import current_decisions
-from dermtriage.cases.placement import Placement, Standing, Verdict, may_be_recalled, reconsider
+from dermtriage.cases.placement import (
+    CaseStatus,
+    Placement,
+    Transition,
+    may_be_recalled,
+    reconsider,
+)
 from dermtriage.core.enums import CaseState, Severity
-from dermtriage.releases.queries import active_policy, policy_of
+from dermtriage.releases.queries import active_policy, policy_of_release
 from dermtriage.retriage.bulk_io import Change, StoredCase, StoredImage
-from dermtriage.triage.due_times import age, due_after
+from dermtriage.triage.case_severity import ImageStatus, case_severity, more_urgent
+from dermtriage.triage.due_times import due_after
+from dermtriage.triage.image_severity import triage_image
+from dermtriage.triage.lanes import aged_lane, base_lane
 from dermtriage.triage.policy import Policy
-from dermtriage.triage.rules import ImageStatus, base_lane, case_severity, more_urgent, triage_image
 
 Thresholds = Callable[[int], Policy]
 """By release the policy whose thresholds judge what it said."""
@@ -89,7 +97,7 @@ def _thresholds(session: Session, policy: Policy) -> Thresholds:
 
     @cache
     def of(release_id: int) -> Policy:
-        version_id, own = policy_of(session, release_id)
+        version_id, own = policy_of_release(session, release_id)
         return policy if version_id == active_id else own
 
     return of
@@ -110,14 +118,14 @@ def _severities(
 
 
 def _checked(
-    standing: Standing,
-    verdict: Verdict,
+    standing: CaseStatus,
+    verdict: Transition,
     latest: Severity,
     policy: Policy,
     now: datetime,
     *,
     lower: bool,
-) -> Verdict:
+) -> Transition:
     """Lower an open case that the policy lowers, or keep it from falling."""
     before, after = standing.place, verdict.place
     if before.severity is Severity.UNSCORED:
@@ -136,8 +144,8 @@ def _checked(
     return replace(verdict, place=kept, kind=verdict.kind if moved else None)
 
 
-def _lowered(standing: Standing, severity: Severity, policy: Policy, now: datetime) -> Placement:
+def _lowered(standing: CaseStatus, severity: Severity, policy: Policy, now: datetime) -> Placement:
     lane = base_lane(severity, standing.priority)
-    aged = age(standing.received_at, now, lane, policy)
+    aged = aged_lane(standing.received_at, now, lane, policy)
     due_at = due_after(standing.received_at, lane, standing.priority, policy)
     return Placement(severity, aged.lane, max(standing.place.due_at, due_at), aged.next_at)

@@ -12,7 +12,7 @@ from dermtriage.core.errors import Conflict
 from dermtriage.models import Case, Decision, TriageEvent
 from dermtriage.releases.queries import active_policy
 from dermtriage.review.claims import lock_case, lock_claim, record_audit
-from dermtriage.triage.rules import most_urgent
+from dermtriage.triage.case_severity import most_urgent
 
 
 def decide(

@@ -25,10 +25,10 @@ from dermtriage.models import (
     ReviewClaim,
     TriageEvent,
 )
-from dermtriage.releases.queries import policy_of
+from dermtriage.releases.queries import policy_of_release
 from dermtriage.scoring import assessments
 from dermtriage.triage.explanation import explain, member_severities
-from dermtriage.triage.rules import triage_image
+from dermtriage.triage.image_severity import triage_image
 
 Lines = Select[Case, str, str | None, datetime | None]
 
@@ -168,7 +168,7 @@ def _scored(session: Session, image: Image, assessment: Assessment | None) -> Sc
     if assessment is None:
         return ScoredImage(image, None)
     release = session.get_one(Release, assessment.release_id)
-    _, policy = policy_of(session, release.id)
+    _, policy = policy_of_release(session, release.id)
     found = assessments.finding(assessment)
     own = member_severities(assessment.members, release.manifest.get("members", ()))
     return ScoredImage(

@@ -11,14 +11,14 @@ from sqlalchemy import bindparam, delete, select
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session, selectinload
 
-from dermtriage.cases.transitions import Cause, place_case
+from dermtriage.cases.transitions import TriageCause, place_case
 from dermtriage.core.enums import CLASSES, Scoring
 from dermtriage.database.bulk import equals_any
 from dermtriage.imaging.retake_advice import QualityReason, quality_reasons
 from dermtriage.models import Assessment, Case, Image, PendingImage, Release
-from dermtriage.releases.queries import active_policy, policy_of
+from dermtriage.releases.queries import active_policy, policy_of_release
 from dermtriage.scoring.leases import MAX_ERROR, Lease, lock_held
-from dermtriage.triage.rules import Finding, triage_image
+from dermtriage.triage.image_severity import Finding, triage_image
 
 logger = logging.getLogger(__name__)
 
@@ -57,7 +57,7 @@ class Result:
 
 
 @dataclass(frozen=True, slots=True)
-class Moved:
+class CaseChange:
     """A case that triage moved: the kind of its event, and the images that it was judged by."""
 
     kind: str
@@ -97,7 +97,7 @@ def triage_stored(
     release_id: int,
     now: datetime,
     run_id: UUID | None = None,
-) -> list[Moved]:
+) -> list[CaseChange]:
     """Triage cases by what a release has said of some of their images.
 
     Parameters
@@ -111,11 +111,11 @@ def triage_stored(
 
     Returns
     -------
-    list of Moved
+    list of CaseChange
         The cases that changed.
     """
     # A release may have been replaced while it scored: its scores need its own thresholds.
-    policy_id, policy = policy_of(session, release_id)
+    policy_id, policy = policy_of_release(session, release_id)
     images = {image.id: image for case in cases for image in case.images}
     # What is stored counts, not what was to be: it may be older, and has fewer digits.
     stored = session.scalars(_SAID, {"release": release_id, "images": list(image_ids)})
@@ -135,7 +135,7 @@ def triage_stored(
         own = [image.id for image in case.images if image.id in touched]
         if not own:
             continue
-        cause = Cause(
+        cause = TriageCause(
             policy_id,
             release_id,
             own,
@@ -147,7 +147,7 @@ def triage_stored(
             # What a run scores again without a change is no news to a clinic.
             case.changed_at = now
         if kind is not None:
-            moved.append(Moved(kind, own))
+            moved.append(CaseChange(kind, own))
     return moved
 
 
@@ -180,7 +180,7 @@ def fail(session: Session, lease: Lease, *, error: str, now: datetime) -> bool:
     policy_id, policy = active_policy(session)
     for case in cases:
         case.changed_at = now
-        place_case(session, case, Cause(policy_id, image_ids=[lease.image_id]), policy, now)
+        place_case(session, case, TriageCause(policy_id, image_ids=[lease.image_id]), policy, now)
     return True
 
 

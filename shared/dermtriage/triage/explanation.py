@@ -9,8 +9,8 @@ from math import exp
 from typing import Any
 
 from dermtriage.core.enums import CLASSES, SEVERE_CLASSES, Severity
+from dermtriage.triage.image_severity import Finding, triage_image
 from dermtriage.triage.policy import Policy
-from dermtriage.triage.rules import Finding, triage_image
 
 _SEVERE = [CLASSES.index(name) for name in SEVERE_CLASSES]
 _SAID = (Severity.SEVERE, Severity.INDETERMINATE, Severity.LOW)

@@ -11,8 +11,8 @@ from torch import Tensor
 from dermtriage.core.enums import CLASSES, Severity
 from dermtriage.imaging.rendition import make_rendition, open_rendition
 from dermtriage.triage.explanation import explain
+from dermtriage.triage.image_severity import Finding, triage_image
 from dermtriage.triage.policy import Policy
-from dermtriage.triage.rules import Finding, triage_image
 from dermtriage_cli.demo.samples import generate
 from dermtriage_cli.offline import COLUMNS, heat_map, score_photographs
 from dermtriage_worker.ensemble.device import DeviceOutOfMemory

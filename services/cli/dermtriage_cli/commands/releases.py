@@ -126,7 +126,7 @@ def shadow(
     with open_session(data_dir) as (session, settings):
         if name is not None:
             introduce_release(session, settings.releases_dir / name)
-        activation.shadow_release(session, name=name)
+        activation.set_shadow_release(session, name=name)
     out.print(f"Release {escape(name)} is the shadow." if name else "There is no shadow.")
 
 

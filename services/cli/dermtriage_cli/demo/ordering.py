@@ -8,7 +8,7 @@ from typing import Any, Self
 from uuid import UUID
 
 from dermtriage.core.enums import Priority, Severity
-from dermtriage.triage.rules import base_lane
+from dermtriage.triage.lanes import base_lane
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,8 +7,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dermtriage.core.enums import CLASSES, Severity
+from dermtriage.triage.image_severity import Finding, ImageTriage, triage_image
 from dermtriage.triage.policy import Policy
-from dermtriage.triage.rules import Finding, ImageTriage, triage_image
 from dermtriage_worker.ensemble.inference import Prediction
 from dermtriage_worker.ensemble.manifest import Thresholds
 from dermtriage_worker.evaluation.figures import Bools, Floats, Ints, severe_mask

@@ -14,7 +14,7 @@ from dermtriage.core.errors import DermtriageError, Unavailable
 from dermtriage.database.engine import outage_as_unavailable
 from dermtriage.models import Release
 from dermtriage.releases import activation
-from dermtriage.releases.queries import shadow_of
+from dermtriage.releases.queries import current_shadow
 from dermtriage.scoring import assessments
 from dermtriage_worker.ensemble.device import DeviceLost
 from dermtriage_worker.ensemble.image.photograph import decode_rendition
@@ -47,7 +47,7 @@ def score_shadow(
         return
     try:
         with outage_as_unavailable(), runtime.sessions() as session:
-            release = shadow_of(session)
+            release = current_shadow(session)
     except Unavailable as error:
         logger.warning("shadow not looked for", extra={"reason": error.code})
         return
@@ -63,7 +63,7 @@ def score_shadow(
             outage_as_unavailable(),
             runtime.sessions.begin() as session,
         ):
-            activation.shadow_release(session, name=None)
+            activation.set_shadow_release(session, name=None)
         logger.critical("shadow ended, it lost the device", extra={"release": release.name})
         raise DeviceLost("The device failed under the shadow release.") from error
     except Exception as error:  # no fault of a shadow may touch an upload

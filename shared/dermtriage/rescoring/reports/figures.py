@@ -33,7 +33,7 @@ from dermtriage.models import (
 )
 from dermtriage.rescoring.reports.report import BINS, STANDSTILL, Compared, Drift
 from dermtriage.rescoring.scope import OPEN, Scope, within
-from dermtriage.triage.rules import more_urgent
+from dermtriage.triage.case_severity import more_urgent
 
 
 def working_time(session: Session, run: RescoreRun) -> timedelta:

@@ -16,7 +16,7 @@ from typer.testing import CliRunner
 
 from dermtriage.core.settings import Settings, get_settings
 from dermtriage.models import ReleaseActivation
-from dermtriage.releases.queries import active_policy, active_release, find_release, shadow_of
+from dermtriage.releases.queries import active_policy, active_release, current_shadow, find_release
 from dermtriage.scoring import assessments
 from dermtriage_cli.main import app
 from dermtriage_worker.ensemble.manifest import (
@@ -127,7 +127,7 @@ def test_a_folder_that_is_not_whole_is_refused(
     assert complaint in refuse(command, GOOD)
     with sessions() as session:
         assert active_release(session).name == RELEASE
-        assert shadow_of(session) is None
+        assert current_shadow(session) is None
     assert listed().get(GOOD, {"mode": "unknown"})["mode"] == "unknown"
 
 
@@ -216,7 +216,7 @@ def test_a_release_that_may_miss_too_many_needs_a_reason(
 def test_a_shadow_is_set_and_ended(sessions: sessionmaker[Session]) -> None:
     succeed("shadow", GOOD)
     with sessions() as session:
-        shadow = shadow_of(session)
+        shadow = current_shadow(session)
         assert shadow is not None
         assert shadow.name == GOOD
         assert active_release(session).name == RELEASE

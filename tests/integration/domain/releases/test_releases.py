@@ -27,10 +27,15 @@ from dermtriage.releases.activation import (
     INSTALLATION,
     activate_release,
     add_release,
-    shadow_release,
+    set_shadow_release,
 )
 from dermtriage.releases.comparison import compare
-from dermtriage.releases.queries import active_policy, active_release, policy_of, shadow_of
+from dermtriage.releases.queries import (
+    active_policy,
+    active_release,
+    current_shadow,
+    policy_of_release,
+)
 from dermtriage.scoring import assessments
 
 THRESHOLDS = {"lower": 0.2, "upper": 0.8, "disagreement": 0.3, "out_of_scope": 0.9}
@@ -236,19 +241,21 @@ def test_a_replaced_release_keeps_the_policy_it_had_in_the_end(session: Session)
     session.execute(update(PolicyVersion).values(active=False))
     tuned = policy.model_copy(update={"lower": 0.25})
     session.add(PolicyVersion(body=tuned.model_dump(mode="json"), reason="tuned"))
-    assert policy_of(session, tiny.id)[1] == tuned
+    assert policy_of_release(session, tiny.id)[1] == tuned
     following = add(session, "next")
-    assert policy_of(session, following.id)[1] == tuned  # not active yet: it has none of its own
+    assert (
+        policy_of_release(session, following.id)[1] == tuned
+    )  # not active yet: it has none of its own
     activate(session, "next")
-    assert policy_of(session, tiny.id)[1] == tuned
-    assert policy_of(session, following.id) == active_policy(session)
+    assert policy_of_release(session, tiny.id)[1] == tuned
+    assert policy_of_release(session, following.id) == active_policy(session)
     add(session, "last", lower=0.1)
     activate(session, "last")
-    assert policy_of(session, tiny.id)[1] == tuned
-    assert policy_of(session, following.id)[1].lower == 0.2
+    assert policy_of_release(session, tiny.id)[1] == tuned
+    assert policy_of_release(session, following.id)[1].lower == 0.2
     activate(session, RELEASE, override_reason="back")
-    assert policy_of(session, tiny.id) == active_policy(session)
-    assert policy_of(session, following.id)[1].lower == 0.2
+    assert policy_of_release(session, tiny.id) == active_policy(session)
+    assert policy_of_release(session, following.id)[1].lower == 0.2
 
 
 # The shadow
@@ -257,16 +264,16 @@ def test_a_replaced_release_keeps_the_policy_it_had_in_the_end(session: Session)
 def test_there_is_one_shadow_at_most(session: Session) -> None:
     add(session, "a")
     add(session, "b")
-    assert shadow_of(session) is None
-    shadow_release(session, name="a")
-    shadow_release(session, name="b")
+    assert current_shadow(session) is None
+    set_shadow_release(session, name="a")
+    set_shadow_release(session, name="b")
     assert modes(session) == {RELEASE: "active", "a": "idle", "b": "shadow"}
-    shadow_release(session, name="b")
-    shadow = shadow_of(session)
+    set_shadow_release(session, name="b")
+    shadow = current_shadow(session)
     assert shadow is not None
     assert shadow.name == "b"
-    shadow_release(session, name=None)
-    shadow_release(session, name=None)
+    set_shadow_release(session, name=None)
+    set_shadow_release(session, name=None)
     assert modes(session) == {RELEASE: "active", "a": "idle", "b": "idle"}
 
 
@@ -275,18 +282,18 @@ def test_a_shadow_that_cannot_be_changes_nothing(
     session: Session, name: str, error: type[DermtriageError]
 ) -> None:
     add(session, "a")
-    shadow_release(session, name="a")
+    set_shadow_release(session, name="a")
     with pytest.raises(error):
-        shadow_release(session, name=name)
+        set_shadow_release(session, name=name)
     assert modes(session) == {RELEASE: "active", "a": "shadow"}
 
 
 def test_a_shadow_that_is_activated_is_no_shadow_any_more(session: Session) -> None:
     add(session, "a")
-    shadow_release(session, name="a")
+    set_shadow_release(session, name="a")
     activate(session, "a")
     assert modes(session) == {RELEASE: "idle", "a": "active"}
-    assert shadow_of(session) is None
+    assert current_shadow(session) is None
 
 
 def test_what_a_shadow_says_triages_nothing_and_is_written_once(

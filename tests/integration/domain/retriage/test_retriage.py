@@ -17,7 +17,7 @@ from sqlalchemy.orm import Session, sessionmaker
 from tests import factories
 from tests.factories import INDETERMINATE, LOW, MONDAY, SEVERE
 
-from dermtriage.cases.transitions import Cause, place_case
+from dermtriage.cases.transitions import TriageCause, place_case
 from dermtriage.core.enums import CaseState, ImageType, Outcome, Priority, Scoring, Severity
 from dermtriage.core.errors import Conflict, RequestRejected, Unavailable
 from dermtriage.core.ids import new_id
@@ -37,7 +37,7 @@ from dermtriage.models import (
 )
 from dermtriage.operations.invariants import check_invariants
 from dermtriage.releases.activation import activate_release, add_release
-from dermtriage.releases.queries import active_policy, active_release, policy_of
+from dermtriage.releases.queries import active_policy, active_release, policy_of_release
 from dermtriage.retriage import bulk_io
 from dermtriage.retriage.service import (
     Adopted,
@@ -49,16 +49,10 @@ from dermtriage.retriage.service import (
     retriage_cases,
 )
 from dermtriage.scoring import assessments
-from dermtriage.triage.due_times import age, due_after
-from dermtriage.triage.rules import (
-    Finding,
-    ImageStatus,
-    base_lane,
-    case_severity,
-    more_urgent,
-    open_severity,
-    triage_image,
-)
+from dermtriage.triage.case_severity import ImageStatus, case_severity, more_urgent, open_severity
+from dermtriage.triage.due_times import due_after
+from dermtriage.triage.image_severity import Finding, triage_image
+from dermtriage.triage.lanes import aged_lane, base_lane
 
 TUESDAY, WEDNESDAY, FRIDAY = (MONDAY + timedelta(days=days) for days in (1, 2, 4))
 NEXT_MONDAY = MONDAY + timedelta(days=7)
@@ -638,7 +632,7 @@ def build(session: Session, drawn: Mapping[str, Any], old_release_id: int) -> UU
     for position, one in enumerate(drawn["images"]):
         release_id = old_release_id if one["by_old_release"] else active_release(session).id
         scored = one["scoring"] is Scoring.SCORED
-        own = policy_of(session, release_id)[1]
+        own = policy_of_release(session, release_id)[1]
         severity = triage_image(one["finding"], own).severity if scored else None
         statuses.append(ImageStatus(one["scoring"], severity))
         image = Image(
@@ -659,7 +653,7 @@ def build(session: Session, drawn: Mapping[str, Any], old_release_id: int) -> UU
     latest = case_severity(statuses)
     severity = open_severity(drawn["earlier"] or latest, latest)
     base = base_lane(severity, drawn["priority"])
-    aged = age(received_at, NEXT_MONDAY, base, policy)
+    aged = aged_lane(received_at, NEXT_MONDAY, base, policy)
     outcome = drawn["outcome"]
     state = CaseState.OPEN
     if outcome is not None:
@@ -744,13 +738,13 @@ def one_by_one(session: Session, changes: Mapping[str, Any]) -> None:
             stored = assessments.latest(session, [image.id]).get(image.id)
             if stored is None:
                 continue
-            own = policy_of(session, stored.release_id)[1]
+            own = policy_of_release(session, stored.release_id)[1]
             severity = triage_image(assessments.finding(stored), own).severity
             if severity is not image.severity:
                 image.severity = severity
                 judged.append(image)
         release_id = judged[0].release_id if judged else None
-        cause = Cause(policy_id, release_id, [image.id for image in judged])
+        cause = TriageCause(policy_id, release_id, [image.id for image in judged])
         place_case(session, case, cause, policy, NEXT_MONDAY)
     session.flush()
     session.expire_all()

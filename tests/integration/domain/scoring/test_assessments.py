@@ -29,7 +29,7 @@ from dermtriage.releases.queries import active_policy, active_release
 from dermtriage.scoring import assessments
 from dermtriage.scoring.assessments import Result
 from dermtriage.scoring.leases import MAX_ERROR
-from dermtriage.triage.rules import triage_image
+from dermtriage.triage.image_severity import triage_image
 
 TUESDAY = MONDAY + timedelta(days=1)
 WEDNESDAY = MONDAY + timedelta(days=2)

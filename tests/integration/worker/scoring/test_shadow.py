@@ -23,8 +23,8 @@ from dermtriage.core.errors import Unavailable
 from dermtriage.core.settings import Settings
 from dermtriage.models import Assessment, PendingImage, Release, TriageEvent
 from dermtriage.operations import invariants
-from dermtriage.releases.activation import activate_release, add_release, shadow_release
-from dermtriage.releases.queries import active_release, find_release, shadow_of
+from dermtriage.releases.activation import activate_release, add_release, set_shadow_release
+from dermtriage.releases.queries import active_release, current_shadow, find_release
 from dermtriage.review import worklist
 from dermtriage.storage.image_store import ImageStore
 from dermtriage_worker.ensemble.device import DeviceLost, DeviceOutOfMemory
@@ -90,7 +90,7 @@ def follow(sessions: sessionmaker[Session], folder: Path) -> None:
             manifest=read_manifest(folder).model_dump(mode="json"),
             sha256=bytes.fromhex(manifest_sha256(folder)),
         )
-        shadow_release(session, name=folder.name)
+        set_shadow_release(session, name=folder.name)
 
 
 def said_by(sessions: sessionmaker[Session], name: str) -> dict[UUID, Assessment]:
@@ -206,7 +206,7 @@ def test_a_shadow_ends_when_it_is_told_to(
 ) -> None:
     follow(sessions, releases / SHADOW)
     with sessions.begin() as session:
-        shadow_release(session, name=None)
+        set_shadow_release(session, name=None)
     send(1)
     assert score_pending(runtime, None) == 1
     assert said_by(sessions, SHADOW) == {}
@@ -302,7 +302,7 @@ def test_a_shadow_that_fails_fails_alone(
     (record,) = complaints(caplog)
     assert "Maria" not in vars(record)["reason"]
     with sessions() as session:
-        assert shadow_of(session) is not None
+        assert current_shadow(session) is not None
 
 
 def test_what_the_database_refuses_of_a_shadow_harms_no_upload(
@@ -343,7 +343,7 @@ def test_a_shadow_that_loses_the_device_is_ended_and_the_upload_stands(
     assert_scored(sessions, images)
     with sessions() as session:
         # The next process would lose its device again, and with it what other threads score.
-        assert shadow_of(session) is None
+        assert current_shadow(session) is None
 
 
 def test_a_worker_that_stops_does_not_wait_for_the_shadow(

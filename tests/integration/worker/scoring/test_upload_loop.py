@@ -30,7 +30,7 @@ from dermtriage.releases.queries import active_policy, active_release
 from dermtriage.scoring import assessments
 from dermtriage.scoring.leases import most_urgent_images
 from dermtriage.storage.image_store import ImageStore
-from dermtriage.triage.rules import triage_image
+from dermtriage.triage.image_severity import triage_image
 from dermtriage_cli.offline import score_photographs
 from dermtriage_worker.ensemble.device import DeviceLost, DeviceOutOfMemory
 from dermtriage_worker.ensemble.image.photograph import decode_original

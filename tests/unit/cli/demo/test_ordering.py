@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dermtriage.core.enums import Lane, Priority, Severity
-from dermtriage.triage.rules import base_lane
+from dermtriage.triage.lanes import base_lane
 from dermtriage_cli.demo.ordering import Line, faults
 
 START = datetime(2026, 3, 2, tzinfo=UTC)

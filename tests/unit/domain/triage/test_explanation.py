@@ -8,8 +8,8 @@ from hypothesis import strategies as st
 
 from dermtriage.core.enums import CLASSES, SEVERE_CLASSES
 from dermtriage.triage.explanation import explain, member_severities
+from dermtriage.triage.image_severity import Finding
 from dermtriage.triage.policy import Policy
-from dermtriage.triage.rules import Finding
 
 POLICY = Policy(lower=0.1, upper=0.5, disagreement=0.3, out_of_scope=0.5)
 

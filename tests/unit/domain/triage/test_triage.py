@@ -21,19 +21,12 @@ from dermtriage.core.enums import (
     Scoring,
     Severity,
 )
-from dermtriage.triage.due_times import add_working_days, age, due_after, end_of_day
+from dermtriage.triage.case_severity import ImageStatus, case_severity, more_urgent, open_severity
+from dermtriage.triage.due_times import add_working_days, due_after, end_of_day
+from dermtriage.triage.image_severity import Finding, triage_image
+from dermtriage.triage.lanes import aged_lane, base_lane, retake_priority
 from dermtriage.triage.policy import Policy
-from dermtriage.triage.rules import (
-    Finding,
-    ImageStatus,
-    base_lane,
-    case_severity,
-    more_urgent,
-    open_severity,
-    recalls,
-    retake_priority,
-    triage_image,
-)
+from dermtriage.triage.recall import needs_recall
 
 POLICY = Policy(lower=0.3, upper=0.6, disagreement=0.4, out_of_scope=0.8)
 
@@ -288,16 +281,16 @@ def test_waiting_raises_a_lane_and_never_above_lane_1(
     base: Lane, received_at: datetime, waited: timedelta, policy: Policy
 ) -> None:
     now = received_at + waited
-    aged = age(received_at, now, base, policy)
+    aged = aged_lane(received_at, now, base, policy)
     assert aged.lane <= base
     assert aged.lane >= min(base, Lane.UNSCORED)
-    earlier = age(received_at, received_at + waited / 2, base, policy)
+    earlier = aged_lane(received_at, received_at + waited / 2, base, policy)
     assert aged.lane <= earlier.lane
     if aged.next_at is not None:
         assert aged.next_at > now
-        assert age(received_at, aged.next_at, base, policy).lane == aged.lane - 1
+        assert aged_lane(received_at, aged.next_at, base, policy).lane == aged.lane - 1
         just_before = aged.next_at - timedelta(microseconds=1)
-        assert age(received_at, just_before, base, policy).lane == aged.lane
+        assert aged_lane(received_at, just_before, base, policy).lane == aged.lane
 
 
 @given(st.sampled_from(Lane), st.sampled_from(Lane), moments, moments, policies())
@@ -306,16 +299,19 @@ def test_the_more_urgent_of_two_cases_stays_ahead_as_both_age(
 ) -> None:
     assume(now >= received_at and now - received_at < timedelta(days=90))
     first, second = sorted((one, other))
-    assert age(received_at, now, first, policy).lane <= age(received_at, now, second, policy).lane
+    assert (
+        aged_lane(received_at, now, first, policy).lane
+        <= aged_lane(received_at, now, second, policy).lane
+    )
 
 
 def test_a_low_case_ages_after_five_working_days_and_again_after_two() -> None:
     monday = datetime(2026, 3, 2, 9, tzinfo=UTC)
-    fresh = age(monday, monday, Lane.LOW, POLICY)
+    fresh = aged_lane(monday, monday, Lane.LOW, POLICY)
     assert (fresh.lane, fresh.next_at) == (Lane.LOW, datetime(2026, 3, 9, 9, tzinfo=UTC))
-    once = age(monday, datetime(2026, 3, 9, 9, tzinfo=UTC), Lane.LOW, POLICY)
+    once = aged_lane(monday, datetime(2026, 3, 9, 9, tzinfo=UTC), Lane.LOW, POLICY)
     assert (once.lane, once.next_at) == (Lane.INDETERMINATE, datetime(2026, 3, 11, 9, tzinfo=UTC))
-    twice = age(monday, datetime(2026, 3, 11, 9, tzinfo=UTC), Lane.LOW, POLICY)
+    twice = aged_lane(monday, datetime(2026, 3, 11, 9, tzinfo=UTC), Lane.LOW, POLICY)
     assert (twice.lane, twice.next_at) == (Lane.UNSCORED, None)
 
 
@@ -463,7 +459,7 @@ def test_the_first_score_counts_from_receipt() -> None:
 
 @given(severities, severities, st.sampled_from(Outcome), st.booleans())
 def test_recalls(latest: Severity, before: Severity, outcome: Outcome, already: bool) -> None:
-    assert recalls(latest, before, outcome, already) == (
+    assert needs_recall(latest, before, outcome, already) == (
         latest is Severity.SEVERE
         and before is not Severity.SEVERE
         and outcome is not Outcome.REFER_URGENT

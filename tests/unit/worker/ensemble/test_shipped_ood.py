@@ -15,7 +15,7 @@ from sklearn.datasets import load_sample_image
 
 from dermtriage.core.enums import Severity
 from dermtriage.core.settings import Settings
-from dermtriage.triage.rules import Finding, triage_image
+from dermtriage.triage.image_severity import Finding, triage_image
 from dermtriage_worker.ensemble.inference import Ensemble
 
 
