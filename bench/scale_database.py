@@ -25,8 +25,8 @@ from dermtriage.database.engine import make_engine
 from dermtriage.releases.queries import active_release
 from dermtriage.rescoring import chunks, planning, recording
 from dermtriage.rescoring.scope import OPEN
-from dermtriage.scoring.assessments import Result
 from dermtriage.scoring.leases import Lease
+from dermtriage.scoring.recording import ScoredImage
 from dermtriage_cli.embedded.servers import EmbeddedPostgres
 from dermtriage_cli.migration import prepare_database
 from dermtriage_worker.scoring.bulk_loop import BATCHES_AT_ONCE
@@ -168,8 +168,8 @@ def _record(sessions: sessionmaker[Session], said: Mapping[str, Any], rows: int,
     return recorded
 
 
-def _result(lease: Lease, said: Mapping[str, Any]) -> Result:
-    return Result(
+def _result(lease: Lease, said: Mapping[str, Any]) -> ScoredImage:
+    return ScoredImage(
         lease=lease,
         p_severe=SMALL,
         probabilities=_varied(said["probabilities"]),

@@ -21,9 +21,9 @@ from dermtriage.intake.referral import CaseMetadata
 from dermtriage.models import Case, Clinic, Clinician, Decision, Image, TriageEvent
 from dermtriage.releases.queries import active_release
 from dermtriage.review import claims, decisions
-from dermtriage.scoring import assessments
-from dermtriage.scoring.assessments import Result
+from dermtriage.scoring import recording
 from dermtriage.scoring.leases import Lease, acquire_leases
+from dermtriage.scoring.recording import ScoredImage
 from dermtriage.storage.image_store import ImageStore
 
 MONDAY = datetime(2026, 3, 2, 9, tzinfo=UTC)
@@ -161,9 +161,9 @@ def lease(session: Session, image_id: UUID, **changes: Any) -> Lease:
     return taken
 
 
-def result(taken: Lease, p_severe: float, disagreement: float = 0.0) -> Result:
+def result(taken: Lease, p_severe: float, disagreement: float = 0.0) -> ScoredImage:
     """Return what an ensemble would say of a claimed image."""
-    return Result(
+    return ScoredImage(
         lease=taken,
         p_severe=p_severe,
         probabilities=dict.fromkeys(CLASSES, 1 / len(CLASSES)),
@@ -175,9 +175,9 @@ def result(taken: Lease, p_severe: float, disagreement: float = 0.0) -> Result:
     )
 
 
-def record(session: Session, results: Sequence[Result], now: datetime = MONDAY) -> int:
+def record(session: Session, results: Sequence[ScoredImage], now: datetime = MONDAY) -> int:
     """Record results as the active release's."""
-    return assessments.record(
+    return recording.record_scores(
         session, results, release_id=active_release(session).id, device="cpu", now=now
     )
 

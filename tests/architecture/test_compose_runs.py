@@ -90,10 +90,10 @@ def test_a_worker_is_healthy_while_its_heart_beats(
     assert not passes(probe(name), **environment)
     here = {"pid": 1, "slots": 2, "device": "cpu", "release": "tiny"}
     with sessions.begin() as session:
-        workers.register(session, hostname="another-host", **here)
+        workers.register_worker(session, hostname="another-host", **here)
     assert not passes(probe(name), **environment)
     with sessions.begin() as session:
-        workers.register(session, hostname=socket.gethostname(), **here)
+        workers.register_worker(session, hostname=socket.gethostname(), **here)
     assert passes(probe(name), **environment)
 
 

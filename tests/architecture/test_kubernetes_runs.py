@@ -156,10 +156,10 @@ def test_a_worker_is_ready_while_its_heart_beats(
     environment = as_in_a_pod(settings.database_url)
     here = {"pid": 1, "slots": 2, "device": "cpu", "release": "tiny"}
     with sessions.begin() as session:
-        workers.register(session, hostname="another-host", **here)
+        workers.register_worker(session, hostname="another-host", **here)
     assert status(probe, **environment) != 0
     with sessions.begin() as session:
-        workers.register(session, hostname=socket.gethostname(), **here)
+        workers.register_worker(session, hostname=socket.gethostname(), **here)
     assert status(probe, **environment) == 0
 
 

@@ -1,12 +1,13 @@
 """Apply to a case what its assessments, its referrer and its age say, and record the event."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy.orm import Session
+from sqlalchemy import select
+from sqlalchemy.orm import Session, selectinload
 
 from dermtriage.cases.decisions import current_decision
 from dermtriage.cases.placement import (
@@ -34,6 +35,21 @@ class TriageCause:
     """The rescore run that brought the assessments, if one did."""
     previous: Mapping[UUID, int] = field(default_factory=dict)
     """By image the release whose assessment counted before, where it was another."""
+
+
+def lock_cases(session: Session, case_ids: Collection[UUID]) -> Sequence[Case]:
+    """Lock cases until the end of the caller's transaction, and return them with their images.
+
+    Every writer locks cases in the order of their ids, and before any other row.
+    """
+    return session.scalars(
+        select(Case)
+        .where(Case.id.in_(case_ids))
+        .order_by(Case.id)
+        .options(selectinload(Case.images))
+        .with_for_update(of=Case)
+        .execution_options(populate_existing=True)
+    ).all()
 
 
 def place_case(

@@ -11,7 +11,7 @@ from sqlalchemy.orm import Session
 
 from dermtriage.core.settings import Settings
 from dermtriage.rescoring import chunks
-from dermtriage.scoring import assessments, workers
+from dermtriage.scoring import recording, workers
 from dermtriage.scoring.leases import most_urgent_images, take_over_exhausted
 
 logger = logging.getLogger(__name__)
@@ -44,10 +44,10 @@ def recover(session: Session, settings: Settings, *, now: datetime) -> Found:
         try:
             # One case that cannot be written must not stop the safety net for the others.
             with session.begin_nested():
-                failed += assessments.fail(session, lease, error=error, now=now)
+                failed += recording.record_failure(session, lease, error=error, now=now)
         except IntegrityError:
             logger.exception("could not give up", extra={"image_id": lease.image_id})
-    workers.forget_silent(session, silent_for=FORGET_AFTER)
+    workers.remove_silent_workers(session, silent_for=FORGET_AFTER)
     free = workers.free_slots(session, slow_after=settings.slow_after)
     wake = most_urgent_images(session, free, max_attempts=settings.max_attempts) if free else []
     rescore = chunks.count_waiting(session, max(0, free - len(wake)))

@@ -9,13 +9,18 @@ from uuid import UUID
 from sqlalchemy import update
 from sqlalchemy.orm import Session
 
+from dermtriage.cases.transitions import lock_cases
 from dermtriage.core.enums import RunState
 from dermtriage.models import RescoreChunk, RescoreRun
 from dermtriage.releases.queries import active_release
 from dermtriage.rescoring import chunks, runs
 from dermtriage.rescoring.chunks import Chunk, Work
-from dermtriage.scoring import assessments
-from dermtriage.scoring.assessments import Result
+from dermtriage.scoring.recording import (
+    CaseChange,
+    ScoredImage,
+    insert_assessments,
+    triage_from_assessments,
+)
 
 logger = logging.getLogger(__name__)
 
@@ -56,7 +61,7 @@ class Changes:
 def record(
     session: Session,
     chunk: Chunk,
-    results: Sequence[Result],
+    results: Sequence[ScoredImage],
     assessed: Sequence[Work],
     *,
     device: str,
@@ -86,7 +91,7 @@ def record(
     leases = [*(result.lease for result in results), *(work.lease for work in assessed)]
     if not leases:
         return Changes()
-    cases = assessments.lock_cases(session, {lease.case_id for lease in leases})
+    cases = lock_cases(session, {lease.case_id for lease in leases})
     image_ids = [lease.image_id for lease in leases]
     run = chunks.lock_held(session, chunk)
     if run is not None:
@@ -95,10 +100,10 @@ def record(
     if run is None or runs.awaits_confirmation(run):
         logger.warning("not written", extra={"run_id": chunk.run_id, "images": len(leases)})
         return Changes()
-    assessments.record_shadow(session, results, release_id=chunk.release_id, device=device)
-    moved: list[assessments.CaseChange] = []
+    insert_assessments(session, results, release_id=chunk.release_id, device=device)
+    moved: list[CaseChange] = []
     if active_release(session).id == chunk.release_id:
-        moved = assessments.triage_stored(
+        moved = triage_from_assessments(
             session, cases, image_ids, release_id=chunk.release_id, now=now, run_id=chunk.run_id
         )
     # What was unscored and has become severe has risen as well.

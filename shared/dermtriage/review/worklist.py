@@ -153,7 +153,7 @@ def read_case(session: Session, *, case_id: UUID, now: datetime) -> ReviewCase:
     if row is None:
         raise NotFound("There is no such case.", remedy="Check its id.", code="case_not_found")
     item = _item(row, now)
-    latest = assessments.latest(session, [image.id for image in item.case.images])
+    latest = assessments.current_assessments(session, [image.id for image in item.case.images])
     images = [_scored(session, image, latest.get(image.id)) for image in item.case.images]
     events = session.scalars(
         select(TriageEvent).where(TriageEvent.case_id == case_id).order_by(TriageEvent.id)

@@ -13,7 +13,7 @@ from tests.photographs import jpeg
 from dermtriage.models import AuditEntry
 from dermtriage.releases.activation import activate_release, add_release
 from dermtriage.releases.queries import active_release
-from dermtriage.scoring import assessments
+from dermtriage.scoring import recording
 from dermtriage.storage.image_store import ImageStore
 
 FINE = {"sharpness": 0.4, "brightness": 0.6, "lesion_share": 0.2, "lesion_contrast": 0.6}
@@ -31,7 +31,7 @@ def score(
     with api.sessions.begin() as session:
         taken = factories.lease(session, image_id)
         said = factories.result(taken, p_severe)
-        changed = assessments.Result(
+        changed = recording.ScoredImage(
             **{name: getattr(said, name) for name in said.__slots__}
             | {"quality": quality, "members": members or said.members}
         )

@@ -68,7 +68,7 @@ def show_heat_map(image_id: UUID, clinician: ClinicianDep, services: ServicesDep
     """
     with services.transaction() as session:
         image = _visible(session, image_id, clinician)
-        releases = assessments.releases_of(session, image.id)
+        releases = assessments.triaging_releases(session, image.id)
         audit.record(
             session,
             actor_kind="clinician",

@@ -17,8 +17,8 @@ from dermtriage.models import Release
 from dermtriage.rescoring import chunks, recording, reports, runs
 from dermtriage.rescoring.chunks import Chunk, Work
 from dermtriage.rescoring.recording import Changes
-from dermtriage.scoring.assessments import Result
 from dermtriage.scoring.leases import Lease
+from dermtriage.scoring.recording import ScoredImage
 from dermtriage.storage.renditions import rendition_of
 from dermtriage_worker.ensemble.device import DeviceLost
 from dermtriage_worker.ensemble.image.photograph import Photograph, decode_rendition
@@ -227,7 +227,9 @@ class _ChunkWork:
 
         return prepared(self._runtime, prepare, leases, self._fail)
 
-    def _record(self, results: Sequence[Result], assessed: Sequence[Work], device: str) -> Changes:
+    def _record(
+        self, results: Sequence[ScoredImage], assessed: Sequence[Work], device: str
+    ) -> Changes:
         try:
             return persist(
                 self._runtime,

@@ -2,8 +2,8 @@
 
 from dataclasses import dataclass
 
-from dermtriage.scoring.assessments import Result
 from dermtriage.scoring.leases import Lease
+from dermtriage.scoring.recording import ScoredImage
 from dermtriage_worker.ensemble.image.photograph import Photograph
 from dermtriage_worker.ensemble.inference import Prediction
 
@@ -16,9 +16,9 @@ class Ready:
     photograph: Photograph
 
 
-def result_of(item: Ready, prediction: Prediction) -> Result:
+def result_of(item: Ready, prediction: Prediction) -> ScoredImage:
     """Return what is written of a prediction."""
-    return Result(
+    return ScoredImage(
         lease=item.lease,
         p_severe=prediction.p_severe,
         probabilities=prediction.probabilities,

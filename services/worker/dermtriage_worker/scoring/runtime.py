@@ -145,7 +145,7 @@ class Runtime:
             side_by_side=self.store.is_distant or ensemble.device.type != "cpu"
         )
         self._register = partial(
-            workers.register,
+            workers.register_worker,
             hostname=socket.gethostname(),
             pid=os.getpid(),
             slots=settings.scoring_threads,
@@ -155,10 +155,10 @@ class Runtime:
         with outage_as_unavailable(), self.sessions.begin() as session:
             self.worker_id = self._register(session)
 
-    def pulse(self) -> workers.Pulse:
+    def pulse(self) -> workers.Heartbeat:
         """Return what the process tells of itself."""
         with self._lock:
-            return workers.Pulse(self._busy, self._batches, self._completed)
+            return workers.Heartbeat(self._busy, self._batches, self._completed)
 
     @contextmanager
     def task(self) -> Iterator[None]:
@@ -233,7 +233,9 @@ class Runtime:
             tokens = [lease.token for leases in self._running.values() for lease in leases]
             chunk_tokens = set(self._chunks)
         with outage_as_unavailable(), self.sessions.begin() as session:
-            if not workers.beat(session, worker_id=self.worker_id, pulse=self.pulse()):
+            if not workers.record_heartbeat(
+                session, worker_id=self.worker_id, heartbeat=self.pulse()
+            ):
                 # We were silent for so long that upkeep struck us off.
                 self.worker_id = self._register(session)
             if tokens:
@@ -252,4 +254,4 @@ class Runtime:
     def retire(self) -> None:
         """Take the process off the list of workers."""
         with outage_as_unavailable(), self.sessions.begin() as session:
-            workers.retire(session, worker_id=self.worker_id)
+            workers.remove_worker(session, worker_id=self.worker_id)

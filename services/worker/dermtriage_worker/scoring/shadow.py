@@ -15,7 +15,7 @@ from dermtriage.database.engine import outage_as_unavailable
 from dermtriage.models import Release
 from dermtriage.releases import activation
 from dermtriage.releases.queries import current_shadow
-from dermtriage.scoring import assessments
+from dermtriage.scoring import recording
 from dermtriage_worker.ensemble.device import DeviceLost
 from dermtriage_worker.ensemble.image.photograph import decode_rendition
 from dermtriage_worker.ensemble.inference import Ensemble
@@ -92,6 +92,6 @@ def _score(runtime: Runtime, ready: Sequence[Ready], active: Ensemble, release: 
         said = ensemble.predict(squares, [item.lease.inputs for item in ready])
     results = [result_of(item, prediction) for item, prediction in zip(ready, said, strict=True)]
     with outage_as_unavailable(), runtime.sessions.begin() as session:
-        assessments.record_shadow(
+        recording.insert_assessments(
             session, results, release_id=release.id, device=str(ensemble.device)
         )

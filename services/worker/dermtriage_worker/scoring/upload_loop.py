@@ -17,7 +17,7 @@ from dermtriage.core.errors import DermtriageError
 from dermtriage.database.engine import outage_as_unavailable
 from dermtriage.models import Release
 from dermtriage.releases.queries import active_release
-from dermtriage.scoring import assessments, workers
+from dermtriage.scoring import recording, workers
 from dermtriage.scoring.leases import Lease, acquire_leases, release_leases, retry_later
 from dermtriage_worker.ensemble.device import DeviceLost
 from dermtriage_worker.ensemble.image.photograph import Photograph, decode_original
@@ -115,14 +115,14 @@ def _score(runtime: Runtime, release: Release, leases: Sequence[Lease]) -> int:
 
 
 def _record(
-    runtime: Runtime, release: Release, device: str, results: Sequence[assessments.Result]
+    runtime: Runtime, release: Release, device: str, results: Sequence[recording.ScoredImage]
 ) -> int:
     if not results:
         return 0
     try:
         return persist(
             runtime,
-            lambda session: assessments.record(
+            lambda session: recording.record_scores(
                 session, results, release_id=release.id, device=device, now=utcnow()
             ),
         )
@@ -156,7 +156,7 @@ def _fail(runtime: Runtime, lease: Lease, error: Exception) -> None:
         exc_info=error if not isinstance(error, DermtriageError) else None,
     )
     if lease.attempts >= runtime.settings.max_attempts:
-        persist(runtime, lambda s: assessments.fail(s, lease, error=reason, now=utcnow()))
+        persist(runtime, lambda s: recording.record_failure(s, lease, error=reason, now=utcnow()))
     else:
         delay = runtime.settings.outage_delay * lease.attempts
         persist(runtime, lambda s: retry_later(s, lease, delay=delay, error=reason))

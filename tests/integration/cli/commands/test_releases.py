@@ -17,7 +17,7 @@ from typer.testing import CliRunner
 from dermtriage.core.settings import Settings, get_settings
 from dermtriage.models import ReleaseActivation
 from dermtriage.releases.queries import active_policy, active_release, current_shadow, find_release
-from dermtriage.scoring import assessments
+from dermtriage.scoring import recording
 from dermtriage_cli.main import app
 from dermtriage_worker.ensemble.manifest import (
     MANIFEST_NAME,
@@ -240,7 +240,7 @@ def test_two_releases_are_compared(sessions: sessionmaker[Session]) -> None:
             taken = factories.lease(session, image_id)
             factories.record(session, [factories.result(taken, LOW)])
             said = [factories.result(taken, says)]
-            assessments.record_shadow(session, said, release_id=shadow_id, device="cpu")
+            recording.insert_assessments(session, said, release_id=shadow_id, device="cpu")
     found = json.loads(succeed_raw("compare", RELEASE, GOOD, "--json"))
     assert (found["first"], found["second"], found["photographs"]) == (RELEASE, GOOD, 2)
     assert found["transitions"]["low"] == {"severe": 1, "indeterminate": 0, "low": 1}

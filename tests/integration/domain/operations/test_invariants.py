@@ -14,7 +14,7 @@ from dermtriage.core.enums import ImageType, Outcome
 from dermtriage.models import AuditEntry
 from dermtriage.operations.invariants import INVARIANTS, check_invariants
 from dermtriage.rescoring.scope import Scope
-from dermtriage.scoring import assessments
+from dermtriage.scoring import recording
 
 BROKEN = {
     "a pending image waits in the queue": [
@@ -76,7 +76,7 @@ def day(session: Session, clinic_id: UUID, clinician_id: UUID) -> Session:
     factories.receive(session, clinic_id, types=[ImageType.OVERVIEW])
     failed = send(LOW, images=2)
     lease = factories.lease(session, failed.pending_image_ids[1])
-    assert assessments.fail(session, lease, error="broken", now=MONDAY)
+    assert recording.record_failure(session, lease, error="broken", now=MONDAY)
     for outcome in Outcome:
         factories.decide(session, send(LOW).case_id, clinician_id, outcome)
     recalled = send()

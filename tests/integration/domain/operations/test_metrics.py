@@ -16,8 +16,8 @@ from dermtriage.core.settings import Settings
 from dermtriage.models import Assessment, PendingImage, Release, Worker
 from dermtriage.operations import metrics
 from dermtriage.operations.metrics import Figures
-from dermtriage.scoring import assessments, workers
-from dermtriage.scoring.workers import Pulse
+from dermtriage.scoring import recording, workers
+from dermtriage.scoring.workers import Heartbeat
 
 
 def look(session: Session, settings: Settings, now: datetime = MONDAY) -> Figures:
@@ -80,7 +80,7 @@ def test_unscored_cases_are_those_that_wait_and_those_that_failed(
         factories.receive(session, clinic_id)
     failed = factories.receive(session, clinic_id)
     lease = factories.lease(session, failed.pending_image_ids[0])
-    assert assessments.fail(session, lease, error="broken", now=MONDAY)
+    assert recording.record_failure(session, lease, error="broken", now=MONDAY)
     scored = factories.receive(session, clinic_id)
     factories.score(session, scored.pending_image_ids[0], LOW)
     factories.decide(session, factories.receive(session, clinic_id).case_id, clinician_id)
@@ -107,7 +107,7 @@ def test_the_rate_counts_no_shadow(session: Session, settings: Settings, clinic_
     receipt = factories.receive(session, clinic_id)
     taken = factories.lease(session, receipt.pending_image_ids[0])
     said = factories.result(taken, LOW)
-    assessments.record_shadow(session, [said], release_id=shadow.id, device="cpu")
+    recording.insert_assessments(session, [said], release_id=shadow.id, device="cpu")
     assert look(session, settings, utcnow()).assessments_per_second == 0
     factories.record(session, [said])
     assert look(session, settings, utcnow()).assessments_per_second == pytest.approx(1 / 60)
@@ -117,10 +117,12 @@ def test_only_live_workers_count(session: Session, settings: Settings) -> None:
     now = session.scalar(select(func.now()))
     assert now is not None
     for silent_for in (0, settings.slow_after - 1, settings.slow_after + 1):
-        worker_id = workers.register(
+        worker_id = workers.register_worker(
             session, hostname="host", pid=1, slots=2, device="cpu", release="tiny"
         )
-        workers.beat(session, worker_id=worker_id, pulse=Pulse(busy=1, batches=3, completed=40))
+        workers.record_heartbeat(
+            session, worker_id=worker_id, heartbeat=Heartbeat(busy=1, batches=3, completed=40)
+        )
         session.execute(
             update(Worker)
             .where(Worker.id == worker_id)

@@ -19,9 +19,9 @@ from dermtriage.core.settings import Settings
 from dermtriage.models import PendingImage, Worker
 from dermtriage.operations import invariants, orphan_sweep, recovery
 from dermtriage.operations.recovery import Found
-from dermtriage.scoring import assessments, workers
+from dermtriage.scoring import recording, workers
 from dermtriage.scoring.leases import Lease, release_leases, retry_later
-from dermtriage.scoring.workers import Pulse
+from dermtriage.scoring.workers import Heartbeat
 from dermtriage.storage.image_store import ImageStore
 
 
@@ -30,10 +30,10 @@ def recover(session: Session, settings: Settings) -> Found:
 
 
 def worker(session: Session, slots: int, busy: int = 0, silent_for: float = 0) -> UUID:
-    worker_id = workers.register(
+    worker_id = workers.register_worker(
         session, hostname="host", pid=1, slots=slots, device="cpu", release="tiny"
     )
-    workers.beat(session, worker_id=worker_id, pulse=Pulse(busy, 0, 0))
+    workers.record_heartbeat(session, worker_id=worker_id, heartbeat=Heartbeat(busy, 0, 0))
     session.execute(
         update(Worker)
         .where(Worker.id == worker_id)
@@ -87,7 +87,7 @@ def test_a_worker_that_is_silent_is_not_woken_and_forgotten_later(
 
 def test_a_worker_that_ends_in_order_is_gone_at_once(session: Session) -> None:
     worker_id = worker(session, 2)
-    workers.retire(session, worker_id=worker_id)
+    workers.remove_worker(session, worker_id=worker_id)
     assert workers.live_slots(session, slow_after=60) == 0
 
 
@@ -150,14 +150,14 @@ def test_a_case_that_cannot_be_written_does_not_stop_the_others(
     broken, other = pending(session, clinic_id, 2)
     exhaust(session, broken)
     exhaust(session, other)
-    real = assessments.fail
+    real = recording.record_failure
 
     def fail(session: Session, lease: Lease, **asked: Any) -> bool:
         if lease.image_id == broken:
             session.execute(text("UPDATE cases SET lane = 9"))
         return real(session, lease, **asked)
 
-    monkeypatch.setattr(assessments, "fail", fail)
+    monkeypatch.setattr(recording, "record_failure", fail)
     assert recover(session, settings).failed == 1
     assert factories.image(session, broken).scoring is Scoring.PENDING
     assert factories.image(session, other).scoring is Scoring.FAILED

@@ -36,7 +36,7 @@ from dermtriage.releases.queries import (
     current_shadow,
     policy_of_release,
 )
-from dermtriage.scoring import assessments
+from dermtriage.scoring import assessments, recording
 
 THRESHOLDS = {"lower": 0.2, "upper": 0.8, "disagreement": 0.3, "out_of_scope": 0.9}
 
@@ -229,7 +229,9 @@ def test_a_batch_under_way_is_judged_by_the_thresholds_of_its_own_release(
     add(session, "next", lower=0.7)
     activate(session, "next")
     said = factories.result(taken, INDETERMINATE)
-    assert assessments.record(session, [said], release_id=old.id, device="cpu", now=MONDAY) == 1
+    assert (
+        recording.record_scores(session, [said], release_id=old.id, device="cpu", now=MONDAY) == 1
+    )
     assert factories.case(session, receipt).severity is Severity.INDETERMINATE
     event = factories.events(session, receipt)[-1]
     assert (event.policy_id, event.release_id) == (policy_id, old.id)
@@ -308,14 +310,14 @@ def test_what_a_shadow_says_triages_nothing_and_is_written_once(
     standing = (before.severity, before.lane, before.due_at, before.changed_at)
     for p_severe in (SEVERE, LOW):
         said = factories.result(taken, p_severe)
-        assessments.record_shadow(session, [said], release_id=shadow.id, device="cpu")
-    assessments.record_shadow(session, [], release_id=shadow.id, device="cpu")
+        recording.insert_assessments(session, [said], release_id=shadow.id, device="cpu")
+    recording.insert_assessments(session, [], release_id=shadow.id, device="cpu")
 
     after = factories.case(session, receipt)
     assert (after.severity, after.lane, after.due_at, after.changed_at) == standing
     assert after.latest_severity is Severity.LOW
     assert len(factories.events(session, receipt)) == 2
-    triaged = assessments.latest(session, [image_id])[image_id]
+    triaged = assessments.current_assessments(session, [image_id])[image_id]
     assert (triaged.release_id, triaged.p_severe) == (
         active_release(session).id,
         pytest.approx(LOW),
@@ -338,7 +340,7 @@ def say(
         factories.record(session, [factories.result(taken, p_first)])
         if p_second is not None:
             said = [factories.result(taken, p_second)]
-            assessments.record_shadow(session, said, release_id=other.id, device="cpu")
+            recording.insert_assessments(session, said, release_id=other.id, device="cpu")
     return active_release(session), other
 
 

@@ -28,7 +28,7 @@ from dermtriage.rescoring.chunks import Chunk
 from dermtriage.rescoring.recording import Changes
 from dermtriage.rescoring.reports import RunReport, figures
 from dermtriage.rescoring.scope import OPEN, Scope
-from dermtriage.scoring import assessments
+from dermtriage.scoring.recording import insert_assessments, record_failure
 from dermtriage_worker.upkeep import celery_app as upkeep_module
 from dermtriage_worker.upkeep.celery_app import Upkeep
 
@@ -268,7 +268,7 @@ def test_an_unscored_case_that_becomes_severe_has_been_upgraded(
         receipt = factories.receive(session, clinic_id, images=2)
         first, second = receipt.pending_image_ids
         factories.score(session, first, LOW)
-        assert assessments.fail(
+        assert record_failure(
             session, factories.lease(session, second), error="It is broken.", now=MONDAY
         )
         assert factories.case(session, receipt).severity is Severity.UNSCORED
@@ -337,7 +337,7 @@ def test_what_a_shadow_had_said_is_compared_when_it_triages(
         release = know(session, SECOND)
         # As a shadow beside an upload would be written: one is known, two are not.
         lease = factories.result(chunks.Lease(early, cases[0], 0, 1, {}), SEVERE)
-        assessments.record_shadow(session, [lease], release_id=release.id, device="cpu")
+        insert_assessments(session, [lease], release_id=release.id, device="cpu")
     activate(sessions, SECOND)
     run_id = plan(sessions, SECOND)
     assert work_off(sessions, 0.3) == 3

@@ -735,7 +735,7 @@ def one_by_one(session: Session, changes: Mapping[str, Any]) -> None:
     for case in session.scalars(living):
         judged = []
         for image in case.images:
-            stored = assessments.latest(session, [image.id]).get(image.id)
+            stored = assessments.current_assessments(session, [image.id]).get(image.id)
             if stored is None:
                 continue
             own = policy_of_release(session, stored.release_id)[1]

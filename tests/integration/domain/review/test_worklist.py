@@ -23,7 +23,7 @@ from dermtriage.core.errors import NotFound, RequestRejected
 from dermtriage.models import Case, PendingImage, Release
 from dermtriage.review import claims, worklist
 from dermtriage.review.worklist import Filter, Page
-from dermtriage.scoring import assessments
+from dermtriage.scoring import recording
 
 HOUR = timedelta(hours=1)
 
@@ -221,9 +221,9 @@ def test_the_release_that_triaged_speaks_and_a_shadow_does_not(
     session.flush()
     lease = factories.lease(session, image_id)
     said = factories.result(lease, INDETERMINATE)
-    assessments.record(session, [said], release_id=newer.id, device="cpu", now=MONDAY)
+    recording.record_scores(session, [said], release_id=newer.id, device="cpu", now=MONDAY)
     said = factories.result(lease, SEVERE)
-    assessments.record_shadow(session, [said], release_id=secret.id, device="cpu")
+    recording.insert_assessments(session, [said], release_id=secret.id, device="cpu")
     if mode == "active":
         session.execute(update(Release).values(mode="idle"))
     secret.mode = mode

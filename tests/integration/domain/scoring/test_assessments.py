@@ -26,9 +26,9 @@ from dermtriage.intake.receipts import Receipt
 from dermtriage.models import Assessment, Decision, PendingImage, Release, TriageEvent
 from dermtriage.operations import invariants
 from dermtriage.releases.queries import active_policy, active_release
-from dermtriage.scoring import assessments
-from dermtriage.scoring.assessments import Result
+from dermtriage.scoring import assessments, recording
 from dermtriage.scoring.leases import MAX_ERROR
+from dermtriage.scoring.recording import ScoredImage
 from dermtriage.triage.image_severity import triage_image
 
 TUESDAY = MONDAY + timedelta(days=1)
@@ -56,7 +56,9 @@ def rescore(session: Session, receipt: Receipt, p_severe: float, now: datetime) 
     )
     session.flush()
     said = factories.result(factories.lease(session, image_id), p_severe)
-    assert assessments.record(session, [said], release_id=release.id, device="cpu", now=now) == 1
+    assert (
+        recording.record_scores(session, [said], release_id=release.id, device="cpu", now=now) == 1
+    )
 
 
 # The first score
@@ -106,7 +108,7 @@ def test_an_assessment_keeps_what_was_said(session: Session, clinic_id: UUID) ->
     receipt = factories.receive(session, clinic_id)
     lease = factories.lease(session, receipt.pending_image_ids[0])
     probabilities = {name: (place + 1) / 28 for place, name in enumerate(reversed(CLASSES))}
-    said = Result(
+    said = ScoredImage(
         lease=lease,
         p_severe=0.25,
         probabilities=probabilities,
@@ -449,7 +451,7 @@ def test_a_failed_image_leaves_its_case_unscored_and_high(
     one, two = receipt.pending_image_ids
     factories.score(session, one, LOW)
     lease = factories.lease(session, two)
-    assert assessments.fail(session, lease, error="broken " * 100, now=TUESDAY)
+    assert recording.record_failure(session, lease, error="broken " * 100, now=TUESDAY)
     image = factories.image(session, two)
     assert (image.scoring, image.severity) == (Scoring.FAILED, None)
     assert image.failure is not None
@@ -466,7 +468,7 @@ def test_a_severe_case_stays_severe_when_its_other_image_fails(
     receipt = factories.receive(session, clinic_id, images=2)
     score_all(session, receipt, SEVERE)
     lease = factories.lease(session, receipt.pending_image_ids[1])
-    assert assessments.fail(session, lease, error="broken", now=MONDAY)
+    assert recording.record_failure(session, lease, error="broken", now=MONDAY)
     case = factories.case(session, receipt)
     assert (case.severity, case.latest_severity, case.lane) == ("severe", "severe", 0)
 
@@ -476,10 +478,10 @@ def test_failing_needs_the_lease(session: Session, clinic_id: UUID) -> None:
     (image_id,) = receipt.pending_image_ids
     slow = factories.lease(session, image_id, lease_seconds=-1)
     quick = factories.lease(session, image_id)
-    assert not assessments.fail(session, slow, error="late", now=MONDAY)
+    assert not recording.record_failure(session, slow, error="late", now=MONDAY)
     assert factories.image(session, image_id).scoring is Scoring.PENDING
     assert factories.record(session, [factories.result(quick, LOW)]) == 1
-    assert not assessments.fail(session, quick, error="too late", now=MONDAY)
+    assert not recording.record_failure(session, quick, error="too late", now=MONDAY)
     assert factories.image(session, image_id).failure is None
 
 

@@ -27,7 +27,7 @@ from dermtriage.core.settings import Settings
 from dermtriage.models import Assessment, Case, PendingImage, Release, Worker
 from dermtriage.operations import invariants
 from dermtriage.releases.queries import active_policy, active_release
-from dermtriage.scoring import assessments
+from dermtriage.scoring import assessments, recording
 from dermtriage.scoring.leases import most_urgent_images
 from dermtriage.storage.image_store import ImageStore
 from dermtriage.triage.image_severity import triage_image
@@ -553,7 +553,7 @@ def test_an_outage_of_the_database_while_recording_is_waited_out(
 ) -> None:
     images = send(sessions, store, clinic_id, 3)
     runtime = start()
-    real, calls = assessments.record, Counter[str]()
+    real, calls = recording.record_scores, Counter[str]()
 
     def record(session: Session, *args: Any, **kwargs: Any) -> int:
         calls["record"] += 1
@@ -565,7 +565,7 @@ def test_an_outage_of_the_database_while_recording_is_waited_out(
                 other.execute(text("SELECT pg_terminate_backend(:pid, 5000)"), {"pid": pid})
         return written
 
-    monkeypatch.setattr(assessments, "record", record)
+    monkeypatch.setattr(recording, "record_scores", record)
     assert score_pending(runtime, None) == 3
     assert calls["record"] == 3
     assert scoring(sessions, images) == [Scoring.SCORED] * 3
@@ -588,7 +588,7 @@ def test_a_worker_that_is_stopped_in_an_outage_leaves_its_lease_behind(
         runtime.stopping.set()
         raise Unavailable("The database cannot be reached.")
 
-    monkeypatch.setattr(assessments, "record", record)
+    monkeypatch.setattr(recording, "record_scores", record)
     with pytest.raises(Unavailable):
         score_pending(runtime, None)
     monkeypatch.undo()
