@@ -27,7 +27,8 @@ demo: $(RUNTIME) ## Show the whole way of photographs; ONCE=1 stops afterwards, 
 up: $(RUNTIME) ## Run the system and keep its data in ./data, or in DATA=folder.
 	@$(BIN)/dermtriage up $(if $(DATA),--data-dir "$(DATA)") $(if $(PORT),--port $(PORT))
 
-test: $(DEVELOPMENT) ## Run all tests; ARGS='-k name' chooses.
+test: $(DEVELOPMENT) ## Run all tests; ARGS='-k name' chooses. Installs a browser if none is found.
+	@$(BIN)/python -m tests.browser.chromium
 	@$(BIN)/pytest --numprocesses 2 --dist loadscope $(ARGS)
 
 lint: $(DEVELOPMENT) ## Check style, types and the walls between the packages.

@@ -1,20 +1,16 @@
 """The reference in a real browser: it loads from our server alone, in light and in dark."""
 
 import os
-import shutil
 import threading
 import time
 from collections.abc import Iterator
 
 import pytest
 import uvicorn
-from playwright.sync_api import Page, sync_playwright
+from playwright.sync_api import Browser, Page
 
 from dermtriage.core.settings import Settings
 from dermtriage_api.app import create_app
-
-BROWSERS = ("chromium", "chromium-browser", "google-chrome")
-"""The names that .ci/run looks for, too."""
 
 
 @pytest.fixture
@@ -30,17 +26,10 @@ def url(settings: Settings) -> Iterator[str]:
 
 
 @pytest.fixture(params=["light", "dark"])
-def page(request: pytest.FixtureRequest) -> Iterator[Page]:
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(
-            # A browser of the system, where there is one; else the one Playwright installed.
-            executable_path=next(filter(None, map(shutil.which, BROWSERS)), None),
-            args=["--no-sandbox", "--disable-background-networking"] if os.geteuid() == 0 else [],
-        )
-        page = browser.new_page(color_scheme=request.param)
-        page.set_default_timeout(60_000)
-        yield page
-        browser.close()
+def page(request: pytest.FixtureRequest, browser: Browser) -> Page:
+    page = browser.new_page(color_scheme=request.param)
+    page.set_default_timeout(60_000)
+    return page
 
 
 def test_the_reference_shows_every_operation_without_leaving_our_server(
