@@ -1,6 +1,5 @@
-"""Who asks: a clinic by its API key or a clinician by a session, both as a bearer token."""
+"""Authentication: a clinic by its API key, a clinician by a session token, both bearer tokens."""
 
-import time
 from dataclasses import dataclass
 from typing import Annotated, Literal
 from uuid import UUID
@@ -18,7 +17,7 @@ from dermtriage_api.services import Services
 
 @dataclass(frozen=True, slots=True)
 class Principal:
-    """Somebody who was authenticated."""
+    """The authenticated sender of a request."""
 
     kind: Literal["clinic", "clinician"]
     id: UUID
@@ -27,25 +26,28 @@ class Principal:
 
     @property
     def is_clinic(self) -> bool:
-        """Whether this is a clinic, which sees its own cases alone."""
+        """Whether this is a clinic, which sees only its own cases."""
         return self.kind == "clinic"
 
 
 def authenticate(services: Services, authorization: str | None) -> Principal:
-    """Return who sent this Authorization header; the database is asked once and left again.
+    """Return the sender of a request from its Authorization header.
+
+    The database is queried for every request, so a revoked key is refused at once. The
+    connection is returned to the pool before this returns.
 
     Raises
     ------
     NotAuthenticated
-        If there is no header, or nobody known by it.
+        If the header is missing, or its token is not valid.
     Unavailable
-        If the database is out of reach.
+        If the database cannot be reached.
     """
     scheme, _, token = (authorization or "").partition(" ")
     token = token.strip()
     if scheme.lower() != "bearer" or not token:
         raise NotAuthenticated(
-            "The request carries no key.",
+            "The request has no API key and no session token.",
             remedy="Send the header `Authorization: Bearer <API key or session token>`.",
         )
     secret_key = services.settings.secret_key.get_secret_value()
@@ -57,46 +59,30 @@ def authenticate(services: Services, authorization: str | None) -> Principal:
         return Principal("clinician", clinician.id, clinician.username, token)
 
 
-class Admitted:
-    """Clinics whose keys were valid a moment ago; each upload of a rush would ask the same again.
-
-    For uploads alone: for that moment a key that was revoked may still bring a case, but it reads
-    nothing. For one thread.
-    """
-
-    SECONDS = 2.0
-    MOST = 1024
-
-    def __init__(self) -> None:
-        self._until: dict[str, tuple[float, Principal]] = {}
-
-    def find(self, authorization: str | None) -> Principal | None:
-        """Return the clinic that sent this Authorization header a moment ago."""
-        until, principal = self._until.get(authorization or "", (0.0, None))
-        return principal if time.monotonic() < until else None
-
-    def add(self, authorization: str, principal: Principal) -> None:
-        """Remember a clinic that was authenticated just now."""
-        if len(self._until) >= self.MOST:
-            self._until.clear()
-        self._until[authorization] = (time.monotonic() + self.SECONDS, principal)
-
-
-# The gate has authenticated before any route is reached; these only describe it in OpenAPI.
+# RequestGuard authenticates before any route is reached; these two only describe it in OpenAPI.
 _clinic_key = HTTPBearer(
     scheme_name="ClinicKey",
-    description="A clinic's API key, made by `dermtriage clinic add`.",
+    description="A clinic's API key, created with `dermtriage clinic add`.",
     auto_error=False,
 )
 _clinician_token = HTTPBearer(
     scheme_name="ClinicianToken",
-    description="The token that `POST /v1/sessions` gave.",
+    description="The session token returned by `POST /v1/sessions`.",
     auto_error=False,
 )
-_Described = HTTPAuthorizationCredentials | None
+_Credentials = HTTPAuthorizationCredentials | None
 
 
-async def _clinic(request: Request, _: Annotated[_Described, Security(_clinic_key)]) -> Principal:
+async def _principal(
+    request: Request,
+    _: Annotated[_Credentials, Security(_clinic_key)],
+    __: Annotated[_Credentials, Security(_clinician_token)],
+) -> Principal:
+    principal: Principal = request.state.principal
+    return principal
+
+
+async def _clinic(request: Request, _: Annotated[_Credentials, Security(_clinic_key)]) -> Principal:
     principal: Principal = request.state.principal
     if not principal.is_clinic:
         raise NotAllowed(
@@ -106,7 +92,7 @@ async def _clinic(request: Request, _: Annotated[_Described, Security(_clinic_ke
 
 
 async def _clinician(
-    request: Request, _: Annotated[_Described, Security(_clinician_token)]
+    request: Request, _: Annotated[_Credentials, Security(_clinician_token)]
 ) -> Principal:
     principal: Principal = request.state.principal
     if principal.is_clinic:
@@ -118,15 +104,11 @@ async def _clinician(
     return principal
 
 
-async def _anybody(
-    request: Request,
-    _: Annotated[_Described, Security(_clinic_key)],
-    __: Annotated[_Described, Security(_clinician_token)],
-) -> Principal:
-    principal: Principal = request.state.principal
-    return principal
-
+PrincipalDep = Annotated[Principal, Depends(_principal)]
+"""The sender, whether a clinic or a clinician."""
 
 ClinicDep = Annotated[Principal, Depends(_clinic)]
+"""The sender, which must be a clinic."""
+
 ClinicianDep = Annotated[Principal, Depends(_clinician)]
-PrincipalDep = Annotated[Principal, Depends(_anybody)]
+"""The sender, who must be a clinician."""

@@ -9,18 +9,10 @@ from contextlib import contextmanager, suppress
 from http.client import HTTPResponse
 from typing import Any
 
-import pytest
 from sqlalchemy import text
 from tests.photographs import jpeg, sha256
 
-from dermtriage_api.middleware import request_guard
-
 BOUNDARY = "a-boundary"
-
-
-@pytest.fixture(autouse=True)
-def _impatient(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(request_guard, "LINGER", 0.1)
 
 
 @contextmanager

@@ -133,39 +133,6 @@ def test_what_a_claim_protects(api, clinician, colleague) -> None:
     assert (lost.status_code, lost.json()["code"]) == (409, "claim_lost")
 
 
-def test_who_may_do_what(api, clinic, clinician, subtests: pytest.Subtests) -> None:
-    location = api.send(jpeg()).headers["location"]
-    for_clinicians: list[tuple[str, str, dict[str, Any] | None]] = [
-        ("GET", "/v1/worklist", None),
-        ("POST", "/v1/worklist/claims", None),
-        ("POST", f"{location}/claim", None),
-        ("PUT", f"{location}/claim", {"token": 1}),
-        ("DELETE", f"{location}/claim?token=1", None),
-        ("POST", f"{location}/decisions", decision(1)),
-        ("DELETE", "/v1/sessions/current", None),
-    ]
-    for method, path, body in for_clinicians:
-        with subtests.test(f"clinic {method} {path}"):
-            answer = clinic.request(method, path, json=body)
-            assert (answer.status_code, answer.json()["code"]) == (403, "clinician_only")
-        with subtests.test(f"nobody {method} {path}"), api.client() as client:
-            assert client.request(method, path, json=body).status_code == 401
-    with subtests.test("clinician lists a clinic's cases"):
-        answer = clinician.get("/v1/cases")
-        assert (answer.status_code, answer.json()["code"]) == (403, "clinic_only")
-    with subtests.test("clinician sends a case"):
-        before = api.left_behind()
-        token = clinician.headers["authorization"].removeprefix("Bearer ")
-        answer = api.send(jpeg(1), token=token)
-        assert (answer.status_code, answer.json()["code"]) == (403, "clinic_only")
-        assert api.left_behind() == before
-    for word in ("Basic abc", "Bearer", "Bearer dtc_0_wrong", "Bearer dts_wrong", "dtc_x"):
-        with subtests.test(word), api.client() as client:
-            answer = client.get("/v1/cases", headers={"Authorization": word})
-            assert answer.status_code == 401
-            assert answer.json()["remedy"]
-
-
 def test_bad_fields_of_a_decision_are_named(api, clinician, subtests: pytest.Subtests) -> None:
     path = f"/v1/cases/{api.send(jpeg()).json()['case_id']}/decisions"
     for field, value in (

@@ -5,6 +5,7 @@ is held while a body arrives.
 """
 
 import time
+from collections.abc import Callable
 from http import HTTPStatus
 
 import anyio
@@ -12,7 +13,7 @@ from anyio.to_thread import run_sync
 from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from dermtriage_api.auth import Admitted, authenticate
+from dermtriage_api.auth import Principal, authenticate
 from dermtriage_api.http.problems import FORESEEN, RETRY_AFTER, Refusal, problem_response
 from dermtriage_api.services import Services
 
@@ -32,12 +33,27 @@ _LOGIN = ("POST", "/v1/sessions")
 
 
 class RequestGuard:
-    """ASGI middleware that authenticates everything under ``/v1`` and bounds every body."""
+    """ASGI middleware that authenticates every request under ``/v1`` and bounds every body.
 
-    def __init__(self, app: ASGIApp) -> None:
+    Parameters
+    ----------
+    authenticate
+        Returns the sender from the Authorization header, or raises; runs in a thread.
+    linger
+        Seconds for which a refused body is still read and thrown away.
+    """
+
+    def __init__(
+        self,
+        app: ASGIApp,
+        *,
+        authenticate: Callable[[Services, str | None], Principal] = authenticate,
+        linger: float = LINGER,
+    ) -> None:
         self._app = app
+        self._authenticate = authenticate
+        self._linger = linger
         self._arriving = 0
-        self._admitted = Admitted()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Let one request through, or answer why not."""
@@ -45,13 +61,16 @@ class RequestGuard:
             await self._app(scope, receive, send)
             return
         services: Services = scope["app"].state.services
-        upload = (scope["method"], scope["path"]) == _UPLOAD
-        limit = services.settings.max_request_bytes if upload else MAX_JSON_BYTES
+        request = (scope["method"], scope["path"])
+        limit = services.settings.max_request_bytes if request == _UPLOAD else MAX_JSON_BYTES
         body = _Body(scope, receive, limit, services.settings.body_timeout)
-        answer = _Answer(send, body)
-        room = body.at_most if upload else 0
+        answer = _Answer(send, body, self._linger)
+        room = body.at_most if request == _UPLOAD else 0
         try:
-            await self._authenticate(scope, services, upload=upload)
+            if scope["path"].startswith("/v1/") and request != _LOGIN:
+                authorization = Headers(scope=scope).get("authorization")
+                principal = await run_sync(self._authenticate, services, authorization)
+                scope.setdefault("state", {})["principal"] = principal
             body.check_declared()
             self._check_room(room, limit)
         except FORESEEN as error:
@@ -62,17 +81,6 @@ class RequestGuard:
             await self._app(scope, body.receive, answer.send)
         finally:
             self._arriving -= room
-
-    async def _authenticate(self, scope: Scope, services: Services, *, upload: bool) -> None:
-        if not scope["path"].startswith("/v1/") or (scope["method"], scope["path"]) == _LOGIN:
-            return
-        authorization = Headers(scope=scope).get("authorization")
-        principal = self._admitted.find(authorization) if upload else None
-        if principal is None:
-            principal = await run_sync(authenticate, services, authorization)
-            if upload and principal.is_clinic and authorization is not None:
-                self._admitted.add(authorization, principal)
-        scope.setdefault("state", {})["principal"] = principal
 
     def _check_room(self, room: int, limit: int) -> None:
         if room and self._arriving + room > FULL_UPLOADS_AT_ONCE * limit:
@@ -129,9 +137,9 @@ class _Body:
         self.complete = not message.get("more_body", False)
         return message
 
-    async def drain(self) -> None:
-        """Throw away what still comes, for a short while."""
-        with anyio.move_on_after(LINGER):
+    async def drain(self, seconds: float) -> None:
+        """Read the rest of the body and throw it away, for at most this long."""
+        with anyio.move_on_after(seconds):
             while not self.complete:
                 self.complete = not (await self._receive()).get("more_body", False)
 
@@ -147,9 +155,10 @@ class _Body:
 class _Answer:
     """The answer to one request, which ends the connection if the body was not read to its end."""
 
-    def __init__(self, send: Send, body: _Body) -> None:
+    def __init__(self, send: Send, body: _Body, linger: float) -> None:
         self._send = send
         self._body = body
+        self._linger = linger
 
     async def send(self, message: Message) -> None:
         """Pass one message on, as ASGI sends it."""
@@ -158,6 +167,6 @@ class _Answer:
                 message = {**message, "headers": [*message["headers"], (b"connection", b"close")]}
             elif not message.get("more_body", False):
                 await self._send({**message, "more_body": True})
-                await self._body.drain()
+                await self._body.drain(self._linger)
                 message = {"type": "http.response.body", "body": b""}
         await self._send(message)
