@@ -29,15 +29,8 @@ _RESTED = 1.0
 """Seconds."""
 
 
-def make_engine(settings: Settings, *, durable: bool = True) -> Engine:
-    """Build the pool of a process; connections are made when first needed.
-
-    Parameters
-    ----------
-    durable
-        Whether a commit waits for the disk. What does not may be forgotten if the database's
-        machine fails within a second; never a part of it, nor anything before it.
-    """
+def make_engine(settings: Settings) -> Engine:
+    """Build the pool of a process; connections are made when first needed."""
     settings.require("database_url")
     engine = create_engine(
         settings.database_url,
@@ -54,8 +47,10 @@ def make_engine(settings: Settings, *, durable: bool = True) -> Engine:
             "keepalives_idle": 10,
             "keepalives_interval": 5,
             "keepalives_count": 3,
+            # A commit waits for the disk, whatever the server's default is: a receipt and a lease's
+            # token must survive a crash of the database.
             "options": "-c timezone=UTC -c idle_in_transaction_session_timeout=60s"
-            f" -c statement_timeout=60s -c synchronous_commit={'on' if durable else 'off'}",
+            " -c statement_timeout=60s -c synchronous_commit=on",
         },
     )
     _ask_idle_connections(engine)

@@ -119,10 +119,7 @@ class Runtime:
 
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
-        # A worker only writes what follows from what is there: claims and scores that the database
-        # forgets are made again, so no thread waits for the disk between two batches.
-        engine = make_engine(settings, durable=False)
-        self.sessions: sessionmaker[Session] = make_sessions(engine)
+        self.sessions: sessionmaker[Session] = make_sessions(make_engine(settings))
         self.store = ImageStore.from_settings(settings)
         self.ensembles = Ensembles(settings)
         # Of its own, so that no upload waits while a shadow is loaded.

@@ -58,14 +58,21 @@ def test_the_clock_of_every_connection_is_utc(sessions: sessionmaker[Session]) -
         assert session.scalar(text("SHOW timezone")) == "UTC"
 
 
-@pytest.mark.parametrize(("durable", "waits"), [(True, "on"), (False, "off")])
-def test_a_commit_waits_for_the_disk_where_it_has_to(
-    settings: Settings, durable: bool, waits: str
+def test_a_commit_waits_for_the_disk_also_where_the_server_is_set_otherwise(
+    settings: Settings, sessions: sessionmaker[Session]
 ) -> None:
-    engine = make_engine(settings, durable=durable)
-    with engine.connect() as connection:
-        assert connection.scalar(text("SHOW synchronous_commit")) == waits
-    engine.dispose()
+    with sessions() as session:
+        database = session.scalar(text("SELECT current_database()"))
+        session.execute(text(f"ALTER DATABASE {database} SET synchronous_commit = off"))
+        session.commit()
+    engine = make_engine(settings)
+    try:
+        with engine.connect() as connection:
+            assert connection.scalar(text("SHOW synchronous_commit")) == "on"
+    finally:
+        engine.dispose()
+        with sessions.begin() as session:
+            session.execute(text(f"ALTER DATABASE {database} RESET synchronous_commit"))
 
 
 def test_rows_of_one_table_may_set_different_columns(sessions: sessionmaker[Session]) -> None:
