@@ -26,11 +26,11 @@ from bench.releases import REFERENCE, add_reference
 from dermtriage.core.settings import get_settings
 
 RESULTS = Path(__file__).parent / "results.json"
-ALIKE = 1000
+COMPARED = 1000
 """Photographs on which the ensemble as served is compared with the eager one."""
 
 PEERS = 200
-"""Photographs that each layout of each peer gets."""
+"""Photographs per layout of each peer."""
 
 
 class Bench:
@@ -44,8 +44,8 @@ class Bench:
         self.name = settings.default_release
         shutil.copytree(settings.releases_dir / self.name, self._releases / self.name)
         add_reference(self._releases)
-        say(f"Drawing {ALIKE} photographs")
-        self._photographs = draw(folder / "drawn", ALIKE)
+        say(f"Drawing {COMPARED} photographs")
+        self._photographs = draw(folder / "drawn", COMPARED)
 
     def shipped(self) -> object:
         """Measure the shipped release in the whole system."""
@@ -73,17 +73,17 @@ class Bench:
         return asdict(worklist.measure(on_step=self._say))
 
     def retriage(self) -> object:
-        """Change the policy of a large backlog."""
+        """Apply another policy to a large backlog."""
         return asdict(retriage.measure(self._folder / "retriage", on_step=self._say))
 
     def distance(self) -> object:
-        """Compare an object store some way off with a folder."""
+        """Compare a distant object store with a folder."""
         photographs = self._photographs[: distance.PHOTOGRAPHS + 1]
         folder = self._folder / "distance"
         return asdict(distance.measure(folder, self._releases, self.name, photographs, self._say))
 
     def peers(self) -> object:
-        """Measure others on the same members and photographs, with the reference member too."""
+        """Measure other serving systems on the same work, with the reference member too."""
         rush = self._folder / "peers"
         rush.mkdir()
         for path in self._photographs[:PEERS]:
@@ -104,7 +104,7 @@ class Bench:
         return measured.figures()
 
     def _other(self, module: str, *arguments: Path) -> object:
-        # In a process of its own: what it loads must not weigh on what is measured next.
+        # In a process of its own, so that what it loads does not affect the next part.
         command = [sys.executable, "-m", module, *map(str, arguments)]
         return json.loads(subprocess.run(command, check=True, stdout=subprocess.PIPE).stdout)
 
@@ -126,8 +126,8 @@ def main() -> None:
             os.environ.clear()
             os.environ.update(environment)
             get_settings.cache_clear()
-            # What was measured stays, also if a later part fails.
-            RESULTS.write_text(json.dumps(report.headed(results), indent=2) + "\n")
+            # Written after each part: a later one may fail.
+            RESULTS.write_text(json.dumps(report.with_summary(results), indent=2) + "\n")
             report.write(results)
     report.show(results)
 

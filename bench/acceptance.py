@@ -1,16 +1,14 @@
-"""Taking in uploads: ``POST /v1/cases`` against a bare route that only keeps the bytes.
+"""Accepting uploads: ``POST /v1/cases`` against a bare route that only stores the bytes.
 
-The bare route is FastAPI too, takes the same requests, reads the body as raw bytes, writes it to a
-file in a thread, and answers. It keeps the bytes as safely as our store does, with as many fsyncs
-in the same order: of the file and of its folder. It parses, checks, hashes
-and decodes nothing, asks nobody who is sending, has no database and no queue, and writes in place
-where our store writes a draft and renames it.
+The bare route is FastAPI too. It reads the same requests as raw bytes, writes them to a file in a
+thread, and answers. It is as durable as our store, with the same fsyncs in the same order: of the
+file and of its folder. It does not parse, check, hash or decode anything, authenticates nobody, has
+neither database nor queue, and writes in place where our store writes a draft and renames it.
 
-Each is one process of uvicorn, started by the same command line, and both get the same
-photographs from the same generator, in turn, since the machine's speed drifts. Ours has
-PostgreSQL and Redis beside it, on the same cores, as the embedded stack does, but no worker: it
-would take the cores. The queue is full before the clock starts, as it is in any rush that the
-workers do not keep up with.
+Each is one uvicorn process with the same command line, and both get the same photographs from the
+same generator, alternating, since the machine's speed drifts. Ours has PostgreSQL and Redis on the
+same cores, as the embedded stack does, but no worker, which would take the cores. The queue is full
+before the clock starts, as in any rush that exceeds what the workers score.
 
 ``python -m bench.acceptance [REQUESTS]`` prints the figures as JSON.
 """
@@ -53,12 +51,12 @@ REQUESTS = 1000
 ROUNDS = 2
 CONNECTIONS = 16
 WARM_UP = MAX_WAITING_MESSAGES + 64
-"""Requests before the clock starts; so many fill the queue."""
+"""Requests before the clock starts: enough to fill the queue."""
 
 PHOTOGRAPHS = 100
 START_TIMEOUT = 60.0
 FOLDER = "BENCH_FOLDER"
-"""The environment's word for where the bare route keeps what it gets."""
+"""The environment variable that names the folder of the bare route."""
 
 
 @dataclass(frozen=True)
@@ -68,7 +66,7 @@ class Server:
     Attributes
     ----------
     cpu_ms
-        Milliseconds of processor a request, by process; `senders` is the load generator.
+        Milliseconds of CPU per request, by process; `senders` is the load generator.
     """
 
     requests_per_second: float

@@ -36,7 +36,7 @@ _PIECE = 2**16
 
 @dataclass(frozen=True)
 class Pace:
-    """Images a second."""
+    """Images per second."""
 
     uploads: float
     rescoring: float

@@ -34,22 +34,22 @@ from dermtriage_worker.ensemble.networks.network import load_network
 BATCH = 16
 ROUNDS = 5
 NEAR = 1e-2
-"""Of a threshold: a photograph so near may come to another severity."""
+"""Distance from a threshold within which the severity may differ."""
 
 
 @dataclass(frozen=True)
 class Compared:
-    """What the ensemble as served gains, and what it changes."""
+    """The speed of the ensemble as served, and how its results differ."""
 
     images_per_second: float
     eager_images_per_second: float
     without: dict[str, float]
-    """Images a second with one of the means left out."""
+    """Images per second without one of the optimisations."""
     photographs: int
     largest_difference: float
     """In the probability of any class."""
     severities_changed: int
-    """But of photographs at a threshold."""
+    """Except for photographs near a threshold."""
 
 
 class Eager:
@@ -63,12 +63,12 @@ class Eager:
     def logits(self, squares: Sequence[Tensor]) -> list[Tensor]:
         """Logits of each member, averaged over its views."""
         batch = torch.stack(list(squares))
-        said = []
+        logits = []
         for one, member in zip(self._networks, self._manifest.members, strict=True):
             upright = normalise(batch, member.input_size, member.mean, member.std)
             views = [one(dihedral_view(upright, index)) for index in range(member.views)]
-            said.append(torch.stack(views).mean(0))
-        return said
+            logits.append(torch.stack(views).mean(0))
+        return logits
 
 
 def _network(file: Path, architecture: str) -> nn.Module:
@@ -125,7 +125,7 @@ def _ensemble(folder: Path, manifest: Manifest, compute: Compute) -> Ensemble:
 
 
 def _rates(layouts: dict[str, Callable[[], object]]) -> dict[str, float]:
-    """Images a second of each, taken in turns, since the machine's speed drifts."""
+    """Images per second of each, taken in turns, since the machine's speed drifts."""
     taken: dict[str, list[float]] = {name: [] for name in layouts}
     for round_ in range(ROUNDS + 1):
         for name, score in layouts.items():

@@ -1,7 +1,7 @@
 """The forward limit: the ensemble as served, alone, on tensors in memory, in its best layout.
 
 ``python -m bench.forward RELEASE THREADS BATCH`` waits for a line on standard input, scores for
-some seconds and prints its images a second and CPU seconds an image as JSON.
+some seconds and prints its images per second and CPU seconds per image as JSON.
 """
 
 import json
@@ -68,14 +68,14 @@ def measure(release: Path, layout: Layout) -> Limit:
     for process in started:
         assert process.stdout is not None
         process.stdout.readline()
-    # All are told before any is waited for, so that they run side by side.
+    # All are started before any is waited for, so that they run concurrently.
     for process in started:
         assert process.stdin is not None
         process.stdin.write("go\n")
         process.stdin.flush()
-    said = [json.loads(process.communicate()[0]) for process in started]
-    rates = [one["images_per_second"] for one in said]
-    costs = [one["cpu_seconds_per_image"] for one in said]
+    figures = [json.loads(process.communicate()[0]) for process in started]
+    rates = [one["images_per_second"] for one in figures]
+    costs = [one["cpu_seconds_per_image"] for one in figures]
     return Limit(layout, sum(rates), mean(costs))
 
 

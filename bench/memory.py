@@ -1,10 +1,10 @@
-"""Memory of a rescoring run: of the process that plans it, and of the worker that works it off.
+"""Memory of a rescoring run: of the process that plans it, and of the worker that scores it.
 
-A run over a hundred times the images should take no more memory. Each size has a database, a
-store and processes of its own: the embedded stack with a tiny ensemble, cases out of one SQL
-statement, and a true rendition for every image, so that all of them are decoded and scored. The
-run is planned by a process of its own, without torch, as upkeep plans it at night. Memory is what
-Linux counts as resident, with the children.
+A run over a hundred times as many images should need no more memory. Each size has its own
+database, store and processes: the embedded stack with a tiny ensemble, cases inserted by one SQL
+statement, and a real rendition for every image, so that all of them are decoded and scored. The run
+is planned by a separate process without torch, as upkeep does. Memory is the resident set size
+including children.
 
 ``python -m bench.memory [SMALL [LARGE]]`` prints the figures as JSON.
 """
@@ -41,11 +41,10 @@ from dermtriage_cli.embedded.stack import Stack
 SMALL, LARGE = 1_000, 100_000
 RELEASE = "tiny"
 PHOTOGRAPHS = 16
-"""Different renditions, which the images share: one alone could not have a hundred thousand names
-in every file system."""
+"""Different renditions, which the images share as hard links: file systems limit the links per file."""
 
 STEP = 10.0
-"""Seconds between two words about how far a run is."""
+"""Seconds between two lines of progress."""
 
 _PLAN = "plan"
 

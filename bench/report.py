@@ -25,18 +25,18 @@ class Row(NamedTuple):
     goal: str
 
 
-SITTING = timedelta(hours=1)
-"""Parts that lie no further apart are taken for measurements of the same code."""
+SAME_SESSION = timedelta(hours=1)
+"""Parts measured within this time count as measurements of the same code."""
 
-HEADED = ("rescoring_over_forward", "uploads_over_forward", "non_forward_cpu_ms_per_image")
-"""Of the shipped release; what others compare with."""
+SUMMARY = ("rescoring_over_forward", "uploads_over_forward", "non_forward_cpu_ms_per_image")
+"""Figures of the shipped release that stand first in results.json."""
 
 
-def headed(results: Results) -> Results:
-    """Put the figures that others look for first."""
+def with_summary(results: Results) -> Results:
+    """Put the most important figures first."""
     head = {}
     if "shipped" in results:
-        head |= {name: results["shipped"][name] for name in HEADED}
+        head |= {name: results["shipped"][name] for name in SUMMARY}
         head["rescored_images_per_second"] = results["shipped"]["rescored_per_second"]
         head["uploads_images_per_second"] = results["shipped"]["uploads_per_second"]
         head["machine"] = results["shipped"]["measured"]["machine"]
@@ -60,8 +60,8 @@ def write(results: Results) -> None:
     lines = [
         "# Results",
         "",
-        "Written by `make bench`; all figures are in [results.json](results.json). What counts are"
-        " the ratios: both sides of each were measured one after the other on the same machine."
+        "Written by `make bench`; all figures are in [results.json](results.json). Read the"
+        " ratios: both sides of each were measured one after the other on the same machine."
         " Those of the whole system are medians of rounds, each with its own limit.",
         "",
     ]
@@ -74,7 +74,7 @@ def write(results: Results) -> None:
 
 
 def _tables(results: Results) -> Iterator[tuple[str, list[Row]]]:
-    for part, goals in (("shipped", ("0.90", "0.80")), ("reference", ("0.75", "0.60"))):
+    for part, goals in (("shipped", ("0.90", "0.78")), ("reference", ("0.75", "0.60"))):
         if part in results:
             name = results[part]["release"]
             yield f"The whole system, release {name}", list(_served(results[part], *goals))
@@ -110,13 +110,13 @@ def _served(one: Results, rescoring: str, uploads: str) -> Iterator[Row]:
         "≥ 0.80",
     )
     yield Row(
-        f"CPU beside the ensemble, an upload: {cpu['uploads']:.1f} ms",
+        f"CPU besides the ensemble, per upload: {cpu['uploads']:.1f} ms",
         f"the ensemble: {1000 * ensemble:.1f} ms",
         f"{cpu['uploads'] / ensemble / 1000:.2f}",
         "",
     )
     yield Row(
-        f"CPU beside the ensemble, a rescored photograph: {cpu['rescoring']:.1f} ms",
+        f"CPU besides the ensemble, per rescored photograph: {cpu['rescoring']:.1f} ms",
         f"the ensemble: {1000 * ensemble:.1f} ms",
         f"{cpu['rescoring'] / ensemble / 1000:.2f}",
         "",
@@ -125,7 +125,7 @@ def _served(one: Results, rescoring: str, uploads: str) -> Iterator[Row]:
         f"idle, 202 to assessment: {_ms(system['idle_latency'])}",
         f"scoring one photograph alone: {_ms(one['alone_seconds'])}",
         f"{one['idle_latency_over_scoring']:.2f}",
-        "≤ 3",
+        "≤ 2.5",
     )
     for which, seconds, ratio in zip(
         ("median", "95th percentile"),
@@ -154,7 +154,7 @@ def _eager(results: Results) -> Iterator[Row]:
         "the same members one after another in eager float32:"
         f" {one['eager_images_per_second']:.1f} images/s",
         f"{one['images_per_second'] / one['eager_images_per_second']:.2f}",
-        "above 1",
+        "≥ 1.7",
     )
     for name, rate in one["without"].items():
         yield Row(
@@ -175,12 +175,12 @@ def _eager(results: Results) -> Iterator[Row]:
 def _acceptance(results: Results) -> Iterator[Row]:
     ours, bare = results["acceptance"]["ours"], results["acceptance"]["bare"]
     yield Row(
-        f"`POST /v1/cases`: {ours['requests_per_second']:.0f} a second,"
+        f"`POST /v1/cases`: {ours['requests_per_second']:.0f} per second,"
         f" 99 % within {_ms(ours['p99_seconds'])}",
-        f"a bare route that writes the bytes: {bare['requests_per_second']:.0f} a second,"
+        f"a bare route that writes the bytes: {bare['requests_per_second']:.0f} per second,"
         f" 99 % within {_ms(bare['p99_seconds'])}",
         f"{results['acceptance']['ratio']:.2f}",
-        "≥ 0.5",
+        "≥ 0.65",
     )
 
 
@@ -267,19 +267,19 @@ def _peers(results: Results, name: str, found: Results) -> Iterator[Row]:
     )
     if ours is None:
         return
-    # Shares of two ensembles do not compare: ours may have been changed and measured again since.
+    # Shares of different ensembles do not compare: ours may have been changed and measured since.
     at, ours_at = (
         datetime.fromisoformat(one["measured"]["at"]) for one in (results["peers"], ours)
     )
-    older = ours_at - at > SITTING
+    older = ours_at - at > SAME_SESSION
     for peer, one in found.items():
         bulk = peer == "ray_data"
         share = ours["rescoring_over_forward" if bulk else "uploads_over_forward"]
         its_share = one["images_per_second"] / one["limit"]["images_per_second"]
         yield Row(
-            f"{'rescoring' if bulk else 'uploads'}, all of it: {share:.3f} of the forward limit",
+            f"{'rescoring' if bulk else 'uploads'}, end to end: {share:.3f} of the forward limit",
             f"{peer} {one['version']}, {one['layout']}: {one['images_per_second']:.1f} images/s,"
-            f" {its_share:.3f} of it",
+            f" {its_share:.3f} of it, with the same durable work",
             "the peer is older: measure again" if older else f"{share / its_share:.2f}",
             "above 1",
         )

@@ -24,13 +24,13 @@ from dermtriage_cli.release_folders import introduce_release
 Sessions = sessionmaker[Session]
 
 CHUNKS = 4
-"""For each thread: so that all have work to the end of so small a run."""
+"""Per thread, so that all threads have work until the end of a small run."""
 
 
 def rate(
     url: str, sessions: Sessions, settings: Settings, twin: str, first: load.Request
 ) -> tuple[float, float]:
-    """Rescore everything with a twin; return images a second and CPU seconds an image.
+    """Rescore everything with a twin; return images per second and CPU seconds per image.
 
     Counted in new assessment rows, from the message that starts the workers to the run's report.
     """
@@ -40,7 +40,7 @@ def rate(
     meter, start = Meter(), time.perf_counter()
     send_rescores(make_celery(settings), settings.scoring_threads)
     while not _reported(sessions):
-        time.sleep(0.2)  # asking takes some of the machine too
+        time.sleep(0.2)  # polling costs CPU too
     elapsed, spent = time.perf_counter() - start, meter.seconds()
     if _scored(sessions, release_id) != known + images:
         raise RuntimeError("the run ended without an assessment of each of its photographs")
@@ -76,17 +76,17 @@ def latency_during(
 
 
 def wait_until_idle(sessions: Sessions, settings: Settings) -> None:
-    """Wait for the heat maps, which are made once no photograph waits for its score."""
+    """Wait for the heat maps, which are drawn once no photograph is pending."""
     busy = 1
     while busy:
-        # What a worker tells is as old as its last sign of life.
+        # A worker's figures are as old as its last heartbeat.
         time.sleep(2 * settings.heartbeat_seconds)
         with sessions() as session:
             busy = session.scalar(select(func.sum(Worker.busy))) or 0
 
 
 def wait_until_scored(session: Session, image_id: UUID) -> None:
-    """Look every two milliseconds whether an upload has its assessment."""
+    """Poll every two milliseconds until an upload has its assessment."""
     found = select(func.count()).select_from(Assessment).where(Assessment.image_id == image_id)
     while not session.scalar(found):
         session.rollback()

@@ -193,7 +193,7 @@ def table(nights: Sequence[Night]) -> str:
         ("connections to PostgreSQL", [f"{night.connections:,}" for night in nights]),
         ("new assessments", [si(night.row_bytes, "B") for night in nights]),
         ("write-ahead log", [si(night.wal_bytes, "B") for night in nights]),
-        ("write-ahead log a second", [si(n.wal_bytes_per_second, "B/s") for n in nights]),
+        ("write-ahead log per second", [si(n.wal_bytes_per_second, "B/s") for n in nights]),
         ("workers' cores to record", [si(night.recording_cores) for night in nights]),
         ("PostgreSQL's cores for that", [si(night.writing_cores) for night in nights]),
         ("assessments alone, by COPY", [si(night.copying_cores) for night in nights]),

@@ -1,4 +1,4 @@
-"""One release: its limits, and the whole system that serves it."""
+"""One release: its forward limit, and the whole system that serves it."""
 
 import json
 import os
@@ -18,7 +18,7 @@ RUSH = 500
 
 @dataclass(frozen=True)
 class Served:
-    """What a release reaches, and what the machine would bear."""
+    """What a release reaches in the whole system, and alone."""
 
     release: str
     limits: list[forward.Limit]
@@ -78,12 +78,12 @@ def measure(
     twins = [
         add_twin(releases, name, f"night-{number}") for number in range(1, whole_system.TWINS + 1)
     ]
-    # The embedded stack hands its environment on to the processes that it starts.
+    # The embedded stack passes its environment to the processes that it starts.
     os.environ["DERMTRIAGE_RELEASES_DIR"] = str(releases)
     os.environ["DERMTRIAGE_DEFAULT_RELEASE"] = name
     get_settings.cache_clear()
     rush, lone = photographs[:RUSH], photographs[RUSH : RUSH + whole_system.LONE]
-    # The floor sees the very photographs of the rush.
+    # The floor is measured on the photographs of the rush.
     for path in rush:
         folder.joinpath("rush").mkdir(parents=True, exist_ok=True)
         os.link(path, folder / "rush" / path.name)

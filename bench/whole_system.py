@@ -25,10 +25,10 @@ TWINS = ROUNDS + 1
 LONE = LONE_UPLOADS + DURING_A_RUN + TWINS
 """Photographs that are sent alone: some of them have a twin loaded."""
 NIGHT = 25.0
-"""Seconds that a run would take at the forward limit, at least: in a shorter one, what comes before
-its first batch and after its last is more than in any night."""
+"""Seconds that a run takes at the forward limit, at least: in a shorter one, the time before its
+first batch and after its last would weigh more than in a real night."""
 REMAINING_A_SECOND = 1000
-"""More than any release scores, so that the end is not slept through."""
+"""Images per second, more than any release scores: the poll must not sleep past the end."""
 BATCH = get_settings().scoring_batch
 
 
@@ -56,7 +56,7 @@ class Round:
 
     @property
     def cpu_beside(self) -> float:
-        """CPU seconds an image beside the ensemble."""
+        """CPU seconds per image besides the ensemble."""
         return self.cpu_seconds_per_image - self.limit.cpu_seconds_per_image
 
 
@@ -161,9 +161,9 @@ def _latency(url: str, sessions: sessionmaker[Session], requests: Sequence[load.
             accepted = time.perf_counter()
             rescoring.wait_until_scored(session, image_id)
             waited.append(time.perf_counter() - accepted)
-            # By then the heat map is made, if there is one to make.
+            # Long enough for the heat map, if there is one to draw.
             time.sleep(0.5)
-    # The first one warms the worker.
+    # The first one warms up the worker.
     return median(waited[1:])
 
 
@@ -176,10 +176,10 @@ def upload_at_once(
         load.rush(url, requests, SENDERS)
         while left := session.execute(text("SELECT count(*) FROM pending_images")).scalar_one():
             session.rollback()
-            # Asking takes some of the machine too: the less is left, the oftener.
+            # Polling costs CPU too: poll more often towards the end.
             time.sleep(max(0.05, left / REMAINING_A_SECOND))
         elapsed, spent = time.perf_counter() - start, meter.seconds()
-        # The count of batches comes with the worker's next signs of life.
+        # The count of batches arrives with the worker's next heartbeat.
         time.sleep(settle)
         session.rollback()
         batches = _batches(session) - before

@@ -1,46 +1,52 @@
 """BentoML: ``bentoml serve bench.peers.bentoml_service:Photographs``."""
 
+import asyncio
+from pathlib import Path
+
 import bentoml
 from starlette.requests import Request
 
 from bench.peers import settings
+from bench.peers.archive import write_photograph
 from bench.peers.http_load import PATH
-from bench.peers.scoring import Scorer
+from bench.peers.scoring import RecordingScorer
 
-_told = settings.read()
+_settings = settings.read()
 
 
 class Posted(bentoml.IODescriptor):
-    """The body of a request as it is; the usual form with files would have to be parsed."""
+    """The body of a request, kept; the usual form with files would have to be parsed."""
 
-    photographs: list[bytes]
+    photographs: list[Path]
 
     @classmethod
     async def from_http_request(cls, request: Request, serde: object) -> "Posted":  # noqa: ARG003
-        """Take the body as the one photograph of a batch."""
-        return cls.model_construct(photographs=[await request.body()])
+        """Keep the body, as the one photograph of a batch."""
+        body = await request.body()
+        path = await asyncio.to_thread(write_photograph, _settings.archive, body)
+        return cls.model_construct(photographs=[path])
 
 
 @bentoml.service(
-    workers=_told.layout.processes,
+    workers=_settings.layout.processes,
     traffic={"timeout": 600},
     metrics={"enabled": False},
     logging={"access": {"enabled": False}},
 )
 class Photographs:
-    """Bytes in, a list of one p_severe out."""
+    """Bytes in, a list of one p_severe out; both are kept before the answer."""
 
     def __init__(self) -> None:
-        self._scorer = Scorer(_told.release, _told.layout.threads, _told.layout.batch)
+        self._scorer = RecordingScorer(_settings)
 
     # A photograph that is expected to take longer than the latency is refused.
     @bentoml.api(
         route=PATH,
         input_spec=Posted,
         batchable=True,
-        max_batch_size=_told.layout.batch,
+        max_batch_size=_settings.layout.batch,
         max_latency_ms=600_000,
     )
-    def score(self, photographs: list[bytes]) -> list[float]:
-        """Decode and score a batch."""
+    def score(self, photographs: list[Path]) -> list[float]:
+        """Score and record a batch."""
         return self._scorer.score(photographs)

@@ -1,7 +1,7 @@
 """The peers' own virtual environment: ``python -m bench.peers.environment`` makes it.
 
-Peers are never among what the project depends on, and what they want may differ from what it
-wants. Their environment sees the running one's packages, torch among them, and puts its own first.
+The project never depends on the peers, and their requirements may differ from its own. Their
+environment sees the packages of the running one, torch among them, and its own come first.
 """
 
 import subprocess

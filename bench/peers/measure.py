@@ -1,39 +1,39 @@
 """Measure the peers one after the other, and print one JSON object.
 
-Each runs in the layouts that may be its fastest, and its best counts. Its answers are compared
-with those of the ensemble in this process.
+All do the same durable work: a photograph is on the disk before its answer, and its result is in
+PostgreSQL. Each runs in the layouts that may be its fastest, and its best counts. Its results are
+compared with those of the ensemble in this process.
 """
 
 import argparse
 import json
 import os
 import sys
+import time
 from collections.abc import Sequence
 from dataclasses import asdict
 from importlib.metadata import version
 from pathlib import Path
+from subprocess import Popen
 from tempfile import TemporaryDirectory
 
 from bench import forward
 from bench.peers import http_load, processes
+from bench.peers.archive import create_table, read_results
 from bench.peers.scoring import Scorer
-from bench.peers.settings import Layout, Settings, photographs, read_result, warm_up
+from bench.peers.settings import Layout, Settings, photographs, read_seconds, warm_up
+from dermtriage_cli.embedded.servers import EmbeddedPostgres
 
 CORES = os.cpu_count() or 1
-LAYOUTS = [
-    Layout(processes=held, threads=CORES // held, batch=batch)
-    for held in (1, CORES)
-    for batch in (4, 16)
-]
+LAYOUTS = [Layout(processes=CORES, threads=1, batch=batch) for batch in (4, 16)]
+"""One process with all threads was slower for every peer."""
 SERVERS = {
     "litserve": ["-m", "bench.peers.litserve_server"],
     "bentoml": ["-m", "bentoml", "serve", "bench.peers.bentoml_service:Photographs"],
     "ray_serve": ["-m", "bench.peers.ray_serve_app"],
-}
-BULK = {
-    "ray_data": ["-m", "bench.peers.ray_data"],
     "celery": ["-m", "bench.peers.plain_celery"],
 }
+BULK = {"ray_data": ["-m", "bench.peers.ray_data"]}
 PEERS = SERVERS | BULK
 PACKAGES = {"ray_serve": "ray", "ray_data": "ray"}
 
@@ -42,21 +42,19 @@ ALONE = forward.Layout(processes=CORES, threads=1, batch=16)
 CHECKED = 16
 TOLERANCE = 1e-3
 BULK_SECONDS = 1200
+SENDING_SECONDS = 600
 
 
 def measure(name: str, folder: Path, release: Path, count: int) -> dict[str, object]:
-    """Return a peer's best images a second, the layout that gave it, and those of the others."""
+    """Return a peer's best images per second, the layout that gave it, and those of the others."""
     layouts = [Layout(processes=CORES, threads=1, batch=1)] if name == "celery" else LAYOUTS
-    expected = Scorer(release, CORES, CHECKED).score(
-        [path.read_bytes() for path in photographs(folder, min(count, CHECKED))]
-    )
+    paths = photographs(folder, count)
+    some = [path.read_bytes() for path in paths[:CHECKED]]
+    expected = sorted(Scorer(release, CORES, CHECKED).score(some))
     rates = {}
     for layout in layouts:
-        seconds, scores = _run(name, folder, release, count, layout)
-        if len(scores) != len(photographs(folder, count)):
-            raise ValueError(f"{name} answered {len(scores)} photographs, not all of them")
-        _check(name, scores, expected)
-        rates[str(layout)] = round(len(scores) / seconds, 2)
+        seconds = _run(name, folder, release, count, layout, expected)
+        rates[str(layout)] = round(len(paths) / seconds, 2)
         print(f"{name}, {layout}: {rates[str(layout)]} images/s", file=sys.stderr, flush=True)
     best = max(rates, key=lambda layout: rates[layout])
     return {
@@ -68,41 +66,97 @@ def measure(name: str, folder: Path, release: Path, count: int) -> dict[str, obj
 
 
 def _run(
-    name: str, folder: Path, release: Path, count: int, layout: Layout
-) -> tuple[float, list[float]]:
+    name: str,
+    folder: Path,
+    release: Path,
+    count: int,
+    layout: Layout,
+    expected: Sequence[float],
+) -> float:
+    """Return the seconds from the first photograph to the last result in PostgreSQL."""
     # The path is short because sockets lie in it, whose names may not be long.
     with TemporaryDirectory(prefix="peer-", ignore_cleanup_errors=True) as temporary:
         scratch = Path(temporary)
-        told = Settings(folder, release, count, layout, processes.free_port(), scratch)
+        postgres = EmbeddedPostgres(scratch / "postgres")
+        # SQLAlchemy names its driver in the URL, psycopg does not.
+        database = postgres.start().replace("+psycopg", "", 1)
+        settings = Settings(
+            folder, release, count, layout, processes.free_port(), scratch, database
+        )
+        settings.archive.mkdir()
+        create_table(database)
         log = scratch / "log.txt"
         try:
-            with processes.started(_command(name, told), _environment(told), log) as process:
+            with processes.started(_command(name, settings), _environment(settings), log) as peer:
                 if name in BULK:
-                    if process.wait(BULK_SECONDS):
-                        raise RuntimeError(f"{name} ended with {process.returncode}")
-                    return read_result(told)
-                data = [path.read_bytes() for path in told.paths()]
-                http_load.wait_until_ready(told.port, data[0], lambda: process.poll() is None)
-                http_load.score(told.port, warm_up(data))
-                return http_load.score(told.port, data)
+                    seconds = _wait_for_bulk(name, peer, settings, expected)
+                else:
+                    seconds = _send_all(name, peer, settings, expected)
         except Exception as error:
             error.add_note(f"{name} ({layout}) said:\n{log.read_text(errors='replace')[-4000:]}")
             raise
+        finally:
+            postgres.stop()
+    return seconds
 
 
-def _command(name: str, told: Settings) -> list[str]:
+def _wait_for_bulk(
+    name: str, peer: Popen[bytes], settings: Settings, expected: Sequence[float]
+) -> float:
+    if peer.wait(BULK_SECONDS):
+        raise RuntimeError(f"{name} ended with {peer.returncode}")
+    results = read_results(settings.database)
+    if len(results) != len(settings.paths()):
+        raise ValueError(f"{name} recorded {len(results)} photographs, not all of them")
+    checked = [results[path.name] for path in settings.paths()[: len(expected)]]
+    _check(name, checked, expected)
+    return read_seconds(settings)
+
+
+def _send_all(
+    name: str, peer: Popen[bytes], settings: Settings, expected: Sequence[float]
+) -> float:
+    data = [path.read_bytes() for path in settings.paths()]
+    http_load.wait_until_ready(settings.port, data[0], lambda: peer.poll() is None)
+    before = _wait_for_results(settings, 1)
+    # No answer says under which name a photograph is kept, so a batch is compared as a whole.
+    http_load.send(settings.port, data[: len(expected)])
+    found = _wait_for_results(settings, len(before) + len(expected))
+    _check(name, [found[photograph] for photograph in found.keys() - before.keys()], expected)
+    http_load.send(settings.port, warm_up(data))
+    known = len(_wait_for_results(settings, len(found) + len(warm_up(data))))
+    start = time.perf_counter()
+    http_load.send(settings.port, data)
+    _wait_for_results(settings, known + len(data))
+    seconds = time.perf_counter() - start
+    kept = sum(path.stat().st_size > 0 for path in settings.archive.iterdir())
+    if kept < known + len(data):
+        raise ValueError(f"{name} kept {kept} photographs of {known + len(data)}")
+    return seconds
+
+
+def _wait_for_results(settings: Settings, count: int) -> dict[str, float]:
+    deadline = time.monotonic() + SENDING_SECONDS
+    while len(results := read_results(settings.database)) < count:
+        if time.monotonic() > deadline:
+            raise TimeoutError(f"{len(results)} results of {count} after {SENDING_SECONDS} s")
+        time.sleep(0.1)
+    return results
+
+
+def _command(name: str, settings: Settings) -> list[str]:
     if name == "bentoml":
-        return [*PEERS[name], "--host", "127.0.0.1", "--port", str(told.port)]
+        return [*PEERS[name], "--host", "127.0.0.1", "--port", str(settings.port)]
     return PEERS[name]
 
 
-def _environment(told: Settings) -> dict[str, str]:
+def _environment(settings: Settings) -> dict[str, str]:
     return {
-        **told.environment(),
-        "OMP_NUM_THREADS": str(told.layout.threads),
+        **settings.environment(),
+        "OMP_NUM_THREADS": str(settings.layout.threads),
         # What a peer leaves in a home folder, such as a key of its own, goes when it ends.
-        "HOME": str(told.scratch),
-        "TMPDIR": str(told.scratch),
+        "HOME": str(settings.scratch),
+        "TMPDIR": str(settings.scratch),
         "BENTOML_DO_NOT_TRACK": "True",
         "RAY_USAGE_STATS_ENABLED": "0",
         # Makes Ray's own servers listen on 127.0.0.1 alone.
@@ -115,12 +169,10 @@ def _environment(told: Settings) -> dict[str, str]:
 
 
 def _check(name: str, scores: Sequence[float], expected: Sequence[float]) -> None:
-    for index, (score, wanted) in enumerate(zip(scores, expected, strict=False)):
+    for score, wanted in zip(sorted(scores), sorted(expected), strict=True):
         # Written so that what is not a number is wrong as well.
         if not abs(score - wanted) <= TOLERANCE:
-            raise ValueError(
-                f"{name} says {score} of photograph {index}, where the ensemble says {wanted}"
-            )
+            raise ValueError(f"{name} recorded {score} where the ensemble gives {wanted}")
 
 
 def main() -> None:

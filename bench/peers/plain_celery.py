@@ -1,58 +1,66 @@
-"""Plain Celery: one task a photograph, one single-threaded process a core, Redis as the broker."""
+"""Celery behind FastAPI: a route that keeps a photograph and sends a task, as both teach it.
+
+One task per photograph, one single-threaded process per core, Redis as the broker. The route
+answers once the photograph is on the disk and the task is in Redis; the result follows.
+"""
 
 import subprocess
 import sys
-import time
 from pathlib import Path
 
-from celery import Celery, group
+import uvicorn
+from celery import Celery
 from celery.signals import worker_process_init
+from fastapi import Body, FastAPI
 
 from bench.peers import settings
-from bench.peers.scoring import Scorer
+from bench.peers.archive import write_photograph
+from bench.peers.http_load import PATH
+from bench.peers.scoring import RecordingScorer
 from dermtriage_cli.embedded.hosting import redis_binary
 
-_told = settings.read()
-_URL = f"redis://127.0.0.1:{_told.port}/0"
+_settings = settings.read()
+_socket = _settings.scratch / "redis.sock"
 
-app = Celery("bench.peers.plain_celery", broker=_URL, backend=_URL)
+app = Celery("bench.peers.plain_celery", broker=f"redis+socket://{_socket}")
 app.conf.update(
+    # A task whose process dies is delivered again.
+    task_acks_late=True,
+    task_ignore_result=True,
     # Loading the ensemble takes longer than a process is given by default.
     worker_proc_alive_timeout=180,
     worker_prefetch_multiplier=8,
     broker_connection_retry_on_startup=True,
 )
-_scorers: list[Scorer] = []
+api = FastAPI()
+_scorers: list[RecordingScorer] = []
 
 
 @worker_process_init.connect
 def _load(**_: object) -> None:
-    _scorers.append(Scorer(_told.release, _told.layout.threads, _told.layout.batch))
+    _scorers.append(RecordingScorer(_settings))
 
 
 @app.task(name="score")
-def score(path: str) -> float:
-    """Score one file; its path makes a smaller message than its bytes."""
-    (p_severe,) = _scorers[0].score([Path(path).read_bytes()])
-    return p_severe
+def score(path: str) -> None:
+    """Score one file, and record the result."""
+    _scorers[0].score([Path(path)])
 
 
-def _score_all(paths: list[Path]) -> list[float]:
-    return group(score.s(str(path)) for path in paths)().get(timeout=600)
+@api.post(PATH, status_code=202)
+def accept(photograph: bytes = Body(media_type="image/jpeg")) -> None:
+    """Keep a photograph, and have it scored."""
+    score.delay(str(write_photograph(_settings.archive, photograph)))
 
 
 def main() -> None:
-    redis = ("--bind", "127.0.0.1", "--port", str(_told.port), "--dir", str(_told.scratch))
-    subprocess.Popen([redis_binary(), *redis, "--save", "", "--appendonly", "no"])
+    files = ("--dir", str(_settings.scratch), "--unixsocket", str(_socket), "--port", "0")
+    subprocess.Popen([redis_binary(), *files, "--save", "", "--appendonly", "yes"])
     worker = ("-m", "celery", "--app", "bench.peers.plain_celery", "worker")
-    pool = ("--pool", "prefork", "--concurrency", str(_told.layout.processes))
+    pool = ("--pool", "prefork", "--concurrency", str(_settings.layout.processes))
     alone = ("--without-gossip", "--without-mingle", "--without-heartbeat")
     subprocess.Popen([sys.executable, *worker, *pool, *alone, "--loglevel", "WARNING"])
-    paths = _told.paths()
-    _score_all(settings.warm_up(paths))
-    start = time.perf_counter()
-    scores = _score_all(paths)
-    settings.write_result(_told, time.perf_counter() - start, scores)
+    uvicorn.run(api, host="127.0.0.1", port=_settings.port, log_level="warning")
 
 
 if __name__ == "__main__":

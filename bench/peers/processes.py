@@ -7,7 +7,7 @@ import socket
 import subprocess
 import sys
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import psutil
@@ -17,10 +17,10 @@ _ROOT = Path(__file__).parents[2]
 
 
 def take_charge() -> None:
-    """Become the parent of every orphan among the descendants, and end in order when told to.
+    """Become the parent of every orphan among the descendants, and exit cleanly on SIGTERM.
 
-    Some peers give their processes sessions of their own, so to kill a process group is not
-    enough, and what has lost its parent would not be found among the descendants.
+    Some peers start processes in sessions of their own, so killing a process group is not enough,
+    and an orphan would not be found among the descendants.
     """
     if ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0):
         raise OSError(ctypes.get_errno(), "cannot become a subreaper")
@@ -33,6 +33,7 @@ def started(
 ) -> Iterator[subprocess.Popen[bytes]]:
     """Run a Python command from the root of the sources; afterwards nothing of it is left."""
     paths = os.pathsep.join(filter(None, (str(_ROOT), os.environ.get("PYTHONPATH"))))
+    others = {child.pid for child in psutil.Process().children()}
     try:
         with log.open("wb") as output:
             yield subprocess.Popen(
@@ -45,18 +46,27 @@ def started(
                 start_new_session=True,
             )
     finally:
-        _end_descendants()
+        _end_all_but(others)
 
 
-def _end_descendants() -> None:
-    # One that is killed may just have started another, so it is looked for until none is left.
-    while left := psutil.Process().children(recursive=True):
+def _end_all_but(others: set[int]) -> None:
+    # A process that is killed may just have started another, so repeat until none is left.
+    while left := _descendants(others):
         for process in left:
             try:
                 process.kill()
             except psutil.NoSuchProcess:
                 continue
         psutil.wait_procs(left, timeout=1)
+
+
+def _descendants(others: set[int]) -> list[psutil.Process]:
+    found = []
+    for child in psutil.Process().children():
+        if child.pid not in others:
+            with suppress(psutil.NoSuchProcess):
+                found += [child, *child.children(recursive=True)]
+    return found
 
 
 def free_port() -> int:

@@ -1,4 +1,4 @@
-"""Ray Data: actors that hold the ensemble, over the files of a folder."""
+"""Ray Data: actors that hold the ensemble, over photographs that are on the disk already."""
 
 import time
 from pathlib import Path
@@ -7,63 +7,51 @@ import numpy as np
 import ray
 
 from bench.peers import settings
-from bench.peers.scoring import Scorer
+from bench.peers.scoring import RecordingScorer
 
 OBJECT_STORE_BYTES = 200 * 1024 * 1024
 
 
 class Bulk:
-    """Scores batches of paths."""
+    """Scores batches of paths, and commits each batch's results."""
 
-    def __init__(self, told: settings.Settings) -> None:
-        self._scorer = Scorer(told.release, told.layout.threads, told.layout.batch)
-        paths = told.paths()
-        self._score((paths * told.layout.batch)[: told.layout.batch])
-
-    def _score(self, paths: list[Path]) -> list[float]:
-        return self._scorer.score([path.read_bytes() for path in paths])
+    def __init__(self, chosen: settings.Settings) -> None:
+        self._scorer = RecordingScorer(chosen)
 
     def __call__(self, batch: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
-        """Read, decode and score a batch of paths."""
-        # This clock is the machine's, so it goes alike in every process.
+        """Read, decode, score and record a batch of photographs."""
+        # This clock is the machine's, so it is the same in every process.
         begun = time.monotonic()
-        scores = self._score([Path(path) for path in batch["path"]])
-        return {
-            "path": batch["path"],
-            "p_severe": np.array(scores),
-            "begun": np.full(len(scores), begun),
-        }
+        scores = self._scorer.score([Path(path) for path in batch["path"]])
+        return {"begun": np.full(len(scores), begun)}
 
 
 def main() -> None:
-    told = settings.read()
+    chosen = settings.read()
     ray.init(
-        num_cpus=told.layout.processes + 1,
+        num_cpus=chosen.layout.processes + 1,
         include_dashboard=False,
         object_store_memory=OBJECT_STORE_BYTES,
-        _temp_dir=str(told.scratch),
+        _temp_dir=str(chosen.scratch),
     )
     context = ray.data.DataContext.get_current()
-    # No photograph is scored before every actor is there, as no request comes before every
-    # server is: loading weighs nothing in a night.
+    # The clock starts once every actor has loaded the ensemble: loading is nothing in a night.
     context.wait_for_min_actors_s = 600
     context.enable_progress_bars = False
-    paths = told.paths()
+    paths = chosen.paths()
     dataset = ray.data.from_items(
         [{"path": str(path)} for path in paths],
-        # Blocks as small as batches leave no actor with many when the other has none.
-        override_num_blocks=-(-len(paths) // told.layout.batch),
+        # With blocks as small as batches, no actor has many left when the other has none.
+        override_num_blocks=-(-len(paths) // chosen.layout.batch),
     ).map_batches(
         Bulk,
-        fn_constructor_args=(told,),
-        batch_size=told.layout.batch,
-        compute=ray.data.ActorPoolStrategy(size=told.layout.processes),
+        fn_constructor_args=(chosen,),
+        batch_size=chosen.layout.batch,
+        compute=ray.data.ActorPoolStrategy(size=chosen.layout.processes),
         num_cpus=1,
     )
-    rows = list(dataset.iter_rows())
-    seconds = time.monotonic() - min(row["begun"] for row in rows)
-    scores = {row["path"]: row["p_severe"] for row in rows}
-    settings.write_result(told, seconds, [scores[str(path)] for path in paths])
+    begun = [row["begun"] for row in dataset.iter_rows()]
+    settings.write_seconds(chosen, time.monotonic() - min(begun))
 
 
 if __name__ == "__main__":

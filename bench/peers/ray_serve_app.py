@@ -3,6 +3,7 @@
 import asyncio
 import time
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import ray
 from ray import serve
@@ -11,8 +12,9 @@ from ray.serve.schema import LoggingConfig
 from starlette.requests import Request
 
 from bench.peers import settings
+from bench.peers.archive import write_photograph
 from bench.peers.http_load import CONNECTIONS, PATH
-from bench.peers.scoring import Scorer
+from bench.peers.scoring import RecordingScorer
 
 WAIT_SECONDS = 0.005
 OBJECT_STORE_BYTES = 100 * 1024 * 1024
@@ -20,38 +22,39 @@ OBJECT_STORE_BYTES = 100 * 1024 * 1024
 
 @serve.deployment(max_ongoing_requests=CONNECTIONS)
 class Photographs:
-    """Bytes in, a list of one p_severe out."""
+    """Bytes in, p_severe out; both are kept before the answer."""
 
-    def __init__(self, told: settings.Settings) -> None:
-        # The event loop goes on taking requests in while a batch is scored.
+    def __init__(self, chosen: settings.Settings) -> None:
+        self._archive = chosen.archive
+        # The event loop goes on accepting requests while a batch is scored.
         self._one_thread = ThreadPoolExecutor(1)
-        load = self._one_thread.submit(Scorer, told.release, told.layout.threads, told.layout.batch)
-        self._scorer = load.result()
-        self._score.set_max_batch_size(told.layout.batch)
+        self._scorer = self._one_thread.submit(RecordingScorer, chosen).result()
+        self._score.set_max_batch_size(chosen.layout.batch)
         self._score.set_batch_wait_timeout_s(WAIT_SECONDS)
 
     @serve.batch
-    async def _score(self, photographs: list[bytes]) -> list[float]:
+    async def _score(self, paths: list[Path]) -> list[float]:
         loop = asyncio.get_running_loop()
-        return await loop.run_in_executor(self._one_thread, self._scorer.score, photographs)
+        return await loop.run_in_executor(self._one_thread, self._scorer.score, paths)
 
-    async def __call__(self, request: Request) -> list[float]:
-        """Score the body of one request, in a batch with others."""
-        return [await self._score(await request.body())]
+    async def __call__(self, request: Request) -> float:
+        """Keep the body of one request, and score it in a batch with others."""
+        path = await asyncio.to_thread(write_photograph, self._archive, await request.body())
+        return await self._score(path)
 
 
 def main() -> None:
-    told = settings.read()
+    chosen = settings.read()
     ray.init(
-        num_cpus=told.layout.processes,
+        num_cpus=chosen.layout.processes,
         include_dashboard=False,
         object_store_memory=OBJECT_STORE_BYTES,
-        _temp_dir=str(told.scratch),
+        _temp_dir=str(chosen.scratch),
     )
     quiet = LoggingConfig(enable_access_log=False, log_level="WARNING")
-    serve.start(http_options=HTTPOptions(host="127.0.0.1", port=told.port), logging_config=quiet)
-    replicas = Photographs.options(num_replicas=told.layout.processes, logging_config=quiet)
-    serve.run(replicas.bind(told), route_prefix=PATH)
+    serve.start(http_options=HTTPOptions(host="127.0.0.1", port=chosen.port), logging_config=quiet)
+    replicas = Photographs.options(num_replicas=chosen.layout.processes, logging_config=quiet)
+    serve.run(replicas.bind(chosen), route_prefix=PATH)
     while True:
         time.sleep(60)
 

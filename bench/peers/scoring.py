@@ -1,4 +1,4 @@
-"""What every peer runs: our ensemble, from the bytes of a photograph to its p_severe."""
+"""What every peer runs: our ensemble, from photographs on the disk to rows of results."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -7,6 +7,8 @@ from unittest.mock import patch
 
 import torch
 
+from bench.peers.archive import Results
+from bench.peers.settings import Settings
 from dermtriage_worker.ensemble import inference
 from dermtriage_worker.ensemble.device import Compute, choose_compute
 from dermtriage_worker.ensemble.image.photograph import decode_rendition
@@ -19,8 +21,8 @@ class Scorer:
     Parameters
     ----------
     batch
-        The most photographs that come at once. Who brings one by one gets passes of one: as
-        served, each would pay for two.
+        The most photographs per call. A peer that scores one at a time gets passes of one: in the
+        passes of two that are served, each photograph would cost as much as two.
     """
 
     def __init__(self, release: Path, threads: int, batch: int) -> None:
@@ -36,3 +38,18 @@ class Scorer:
         """Decode and score the bytes of JPEG files."""
         squares = [decode_rendition(data, self._ensemble).square for data in photographs]
         return [prediction.p_severe for prediction in self._ensemble.predict(squares)]
+
+
+class RecordingScorer:
+    """Scores photographs that are on the disk, and commits the results before it returns them."""
+
+    def __init__(self, settings: Settings) -> None:
+        layout = settings.layout
+        self._scorer = Scorer(settings.release, layout.threads, layout.batch)
+        self._results = Results(settings.database)
+
+    def score(self, paths: Sequence[Path]) -> list[float]:
+        """Read, decode, score and record some photographs."""
+        scores = self._scorer.score([path.read_bytes() for path in paths])
+        self._results.write(paths, scores)
+        return scores

@@ -1,4 +1,4 @@
-"""What a peer is told: where things lie, and how it spreads over the cores."""
+"""The settings of a peer: where things are, and how it is spread over the cores."""
 
 import json
 import os
@@ -8,22 +8,24 @@ from itertools import cycle, islice
 from pathlib import Path
 from typing import TypeVar
 
+from bench.peers.archive import PHOTOGRAPHS
+
 WARM_UP = 128
 _VARIABLE = "DERMTRIAGE_PEER"
-_RESULT = "result.json"
+_SECONDS = "seconds.json"
 T = TypeVar("T")
 
 
 @dataclass(frozen=True)
 class Layout:
-    """How a peer spreads over the cores.
+    """How a peer is spread over the cores.
 
     Attributes
     ----------
     processes, threads
-        Processes that hold the ensemble, and threads that torch has in each.
+        Processes that hold the ensemble, and threads of torch in each.
     batch
-        Photographs in a batch at most.
+        The most photographs per batch.
     """
 
     processes: int
@@ -36,7 +38,7 @@ class Layout:
 
 @dataclass(frozen=True)
 class Settings:
-    """What a peer is told.
+    """The settings of a peer.
 
     Attributes
     ----------
@@ -50,6 +52,8 @@ class Settings:
         A free one on 127.0.0.1.
     scratch
         A folder that is removed when the peer has ended.
+    database
+        Of PostgreSQL, as psycopg takes it, with the table of `archive`.
     """
 
     folder: Path
@@ -58,22 +62,28 @@ class Settings:
     layout: Layout
     port: int
     scratch: Path
+    database: str
 
     def environment(self) -> dict[str, str]:
-        """Return the variable that carries them, through every process of a peer."""
+        """Return the variable that carries them to every process of a peer."""
         return {_VARIABLE: json.dumps(asdict(self), default=str)}
 
     def paths(self) -> list[Path]:
         """Return the photographs that are scored."""
         return photographs(self.folder, self.count)
 
+    @property
+    def archive(self) -> Path:
+        """The folder in which a peer keeps what it was sent."""
+        return self.scratch / PHOTOGRAPHS
+
 
 def read() -> Settings:
-    """Return the settings that this process was given."""
-    told = json.loads(os.environ[_VARIABLE])
+    """Return the settings of this process."""
+    values = json.loads(os.environ[_VARIABLE])
     for name in ("folder", "release", "scratch"):
-        told[name] = Path(told[name])
-    return Settings(**told | {"layout": Layout(**told["layout"])})
+        values[name] = Path(values[name])
+    return Settings(**values | {"layout": Layout(**values["layout"])})
 
 
 def photographs(folder: Path, count: int) -> list[Path]:
@@ -89,13 +99,11 @@ def warm_up(items: Sequence[T]) -> list[T]:
     return list(islice(cycle(items), WARM_UP))
 
 
-def write_result(told: Settings, seconds: float, scores: Sequence[float]) -> None:
-    """Leave a result where `read_result` finds it."""
-    result = json.dumps({"seconds": seconds, "scores": list(scores)})
-    (told.scratch / _RESULT).write_text(result)
+def write_seconds(settings: Settings, seconds: float) -> None:
+    """Leave the seconds that a peer took where `read_seconds` finds them."""
+    (settings.scratch / _SECONDS).write_text(json.dumps(seconds))
 
 
-def read_result(told: Settings) -> tuple[float, list[float]]:
-    """Return seconds, and p_severe in the photographs' order."""
-    result = json.loads((told.scratch / _RESULT).read_text())
-    return result["seconds"], result["scores"]
+def read_seconds(settings: Settings) -> float:
+    """Return the seconds that a peer took."""
+    return float(json.loads((settings.scratch / _SECONDS).read_text()))
