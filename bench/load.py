@@ -1,7 +1,7 @@
 """A load generator that uses as little CPU as possible.
 
-A clinic's sender runs on the clinic's machine; here it shares ours. So the requests are built before
-the clock starts, and each connection only writes bytes and reads a status.
+A clinic's sender runs on the clinic's machine; here it shares ours. So the requests are built
+before the clock starts, and each connection only writes bytes and reads a status.
 """
 
 import hashlib

@@ -41,7 +41,7 @@ from dermtriage_cli.embedded.stack import Stack
 SMALL, LARGE = 1_000, 100_000
 RELEASE = "tiny"
 PHOTOGRAPHS = 16
-"""Different renditions, which the images share as hard links: file systems limit the links per file."""
+"""Different renditions, shared as hard links: file systems limit the links per file."""
 
 STEP = 10.0
 """Seconds between two lines of progress."""
