@@ -16,7 +16,6 @@ from dermtriage.cases.placement import place_new
 from dermtriage.core.enums import CaseState, ImageType, Outcome, Priority, Scoring
 from dermtriage.core.errors import ImageRejected, RequestRejected, Unavailable
 from dermtriage.core.ids import new_id
-from dermtriage.database.bulk import insert_rows
 from dermtriage.imaging.decode_limit import DECODERS
 from dermtriage.imaging.validation import inspect
 from dermtriage.intake import idempotency
@@ -89,23 +88,25 @@ def receive_case(
     case = _new_case(opened.policy, clinic_id, fields, images, now)
     _store_all(store, images, files)
     try:
-        received = _event(case, "received", opened.policy_id)
-        seen = audit.entry(
+        session.add(case)
+        session.flush()  # the rows below refer to the case, which no relationship tells SQLAlchemy
+        audit.record(
+            session,
             actor_kind="clinic",
             actor_id=clinic_id,
             action="case.received",
             case_id=case.id,
             images=len(images),
         )
-        rows = [case, *images, *_pending(case), request.row(case.id), received, seen]
-        with idempotency.refusing_repeated():
-            insert_rows(session, rows)
+        session.add_all([*_pending(case), request.row(case.id)])
+        session.add(_event(case, "received", opened.policy_id))
         if replaced is not None and replaced.state is CaseState.AWAITING_RETAKE:
             replaced.state, replaced.changed_at = CaseState.DECIDED, now
             session.add(
                 _event(replaced, "replaced", opened.policy_id, from_state=CaseState.AWAITING_RETAKE)
             )
-        session.flush()  # a refused row must show while the originals can still be removed
+        with idempotency.refusing_repeated():
+            session.flush()  # a refused row must show while the originals can still be removed
     except BaseException:
         _remove(store, [image.id for image in images])
         raise
@@ -183,11 +184,8 @@ def _new_case(
 ) -> Case:
     statuses = [ImageStatus(image.scoring) for image in images]
     place = place_new(statuses, fields["priority"], now, policy)
-    case_id = new_id()
-    for image in images:
-        image.case_id = case_id
     return Case(
-        id=case_id,
+        id=new_id(),
         clinic_id=clinic_id,
         received_at=now,
         changed_at=now,

@@ -203,9 +203,9 @@ def test_a_clinic_s_key_is_no_session_and_the_other_way_round(session: Session) 
 def test_a_clinician_needs_a_name_and_a_long_password(
     session: Session, changes: dict[str, str], field: str
 ) -> None:
-    asked = {"username": "m.okafor", "display_name": "Dr", "password": PASSWORD}
+    valid = {"username": "m.okafor", "display_name": "Dr", "password": PASSWORD}
     with pytest.raises(RequestRejected) as rejected:
-        add_clinician(session, **asked | changes)
+        clinician_accounts.add_clinician(session, **valid | changes)
     assert rejected.value.field == field
     assert clinician_accounts.list_clinicians(session) == []
 
