@@ -23,6 +23,7 @@ from dermtriage.intake.idempotency import Request, fingerprint
 from dermtriage.intake.receipts import Receipt
 from dermtriage.intake.referral import CaseMetadata
 from dermtriage.models import Case, Image, PendingImage, TriageEvent
+from dermtriage.releases.queries import active_policy
 from dermtriage.storage.image_store import ImageStore
 from dermtriage.triage.case_severity import ImageStatus
 from dermtriage.triage.lanes import retake_priority
@@ -53,7 +54,9 @@ def receive_case(
     Conflict
         If the same request is being handled at this moment.
     IdempotencyMismatch
-        If the key came before, with other content.
+        If the key was used before with other content.
+    ConfigurationError
+        If no policy is active.
     Unavailable
         If the store is out of reach.
     """
@@ -66,15 +69,12 @@ def receive_case(
         )
     digests = [hashlib.sha256(data).digest() for data in files]
     request = Request(clinic_id, idempotency_key, fingerprint(metadata, digests))
-    opened = idempotency.begin(session, request)
-    known = opened.known
-    if known is None and metadata.replaces_case_id is not None:
-        # The case that asked would no longer await what the same request has brought.
-        known = idempotency.known_case(session, request)
-    if known is not None:
-        case = session.get_one(Case, known, options=[selectinload(Case.images)])
+    earlier_id = idempotency.begin(session, request)
+    if earlier_id is not None:
+        case = session.get_one(Case, earlier_id, options=[selectinload(Case.images)])
         return Receipt.of(case, created=False)
 
+    policy_id, policy = active_policy(session)
     images = [
         _inspect(position, data, digest, metadata)
         for position, (data, digest) in enumerate(zip(files, digests, strict=True))
@@ -85,7 +85,7 @@ def receive_case(
         fields["priority"] = retake_priority(
             metadata.priority, replaced.priority, replaced.severity
         )
-    case = _new_case(opened.policy, clinic_id, fields, images, now)
+    case = _new_case(policy, clinic_id, fields, images, now)
     _store_all(store, images, files)
     try:
         session.add(case)
@@ -99,14 +99,13 @@ def receive_case(
             images=len(images),
         )
         session.add_all([*_pending(case), request.row(case.id)])
-        session.add(_event(case, "received", opened.policy_id))
+        session.add(_event(case, "received", policy_id))
         if replaced is not None and replaced.state is CaseState.AWAITING_RETAKE:
             replaced.state, replaced.changed_at = CaseState.DECIDED, now
             session.add(
-                _event(replaced, "replaced", opened.policy_id, from_state=CaseState.AWAITING_RETAKE)
+                _event(replaced, "replaced", policy_id, from_state=CaseState.AWAITING_RETAKE)
             )
-        with idempotency.refusing_repeated():
-            session.flush()  # a refused row must show while the originals can still be removed
+        session.flush()  # a refused row must show while the originals can still be removed
     except BaseException:
         _remove(store, [image.id for image in images])
         raise

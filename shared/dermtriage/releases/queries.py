@@ -48,13 +48,8 @@ def active_policy(session: Session) -> tuple[int, Policy]:
     """
     version = session.execute(_ACTIVE_POLICY).one_or_none()
     if version is None:
-        raise no_policy()
+        raise ConfigurationError("There is no policy.", remedy="Run `dermtriage db upgrade`.")
     return version.id, Policy.model_validate(version.body)
-
-
-def no_policy() -> ConfigurationError:
-    """Return the error to raise where there is no active policy."""
-    return ConfigurationError("There is no policy.", remedy="Run `dermtriage db upgrade`.")
 
 
 def _policy_of() -> Select[PolicyVersion]:
