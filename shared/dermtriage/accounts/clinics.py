@@ -3,7 +3,7 @@
 import secrets
 from uuid import UUID
 
-from sqlalchemy import bindparam, select, update
+from sqlalchemy import select, update
 from sqlalchemy.orm import Session, selectinload
 
 from dermtriage.accounts.credentials import CLINIC_KEY, checked_name, keyed_hash
@@ -64,22 +64,19 @@ def revoke_clinic(session: Session, *, name: str) -> int:
     return len(revoked.all())
 
 
-_CLINIC = (
-    select(Clinic.id, Clinic.name)
-    .join(ApiKey)
-    .where(ApiKey.key_hash == bindparam("key_hash"), ApiKey.revoked_at.is_(None))
-)
-
-
 def authenticate_clinic(session: Session, *, key: str, secret_key: str) -> tuple[UUID, str]:
     """Return id and name of the clinic whose valid key this is.
 
     Raises
     ------
     NotAuthenticated
-        If no valid key is like it.
+        If the key is unknown or revoked.
     """
-    clinic = session.execute(_CLINIC, {"key_hash": keyed_hash(key, secret_key)}).one_or_none()
+    clinic = session.execute(
+        select(Clinic.id, Clinic.name)
+        .join(ApiKey)
+        .where(ApiKey.key_hash == keyed_hash(key, secret_key), ApiKey.revoked_at.is_(None))
+    ).one_or_none()
     if clinic is None:
         raise NotAuthenticated(
             "The API key is not valid.",

@@ -1,44 +1,28 @@
 """The connection to PostgreSQL: engine, sessions, and what an outage is."""
 
-import math
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from sqlalchemy import (
-    Engine,
-    create_engine,
-    event,
-)
-from sqlalchemy.engine.interfaces import DBAPIConnection
-from sqlalchemy.exc import (
-    DBAPIError,
-    InterfaceError,
-    InternalError,
-    InvalidatePoolError,
-    OperationalError,
-)
+from sqlalchemy import Engine, create_engine
+from sqlalchemy.exc import DBAPIError, InterfaceError, InternalError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.orm import Session, sessionmaker
-from sqlalchemy.pool import ConnectionPoolEntry
 
 from dermtriage.core.errors import Unavailable
 from dermtriage.core.settings import Settings
-
-_RESTED = 1.0
-"""Seconds."""
 
 
 def make_engine(settings: Settings) -> Engine:
     """Build the pool of a process; connections are made when first needed."""
     settings.require("database_url")
-    engine = create_engine(
+    return create_engine(
         settings.database_url,
         pool_size=settings.database_pool_size,
         max_overflow=0,
         pool_timeout=settings.connect_timeout,
-        # The connection used last has its statements prepared and its pages warm.
+        # The connection used last has its statements prepared and its pages cached.
         pool_use_lifo=True,
+        pool_pre_ping=True,
         hide_parameters=True,  # they hold patient data, and errors are logged
         connect_args={
             "connect_timeout": int(settings.connect_timeout),
@@ -53,28 +37,6 @@ def make_engine(settings: Settings) -> Engine:
             " -c statement_timeout=60s -c synchronous_commit=on",
         },
     )
-    _ask_idle_connections(engine)
-    return engine
-
-
-def _ask_idle_connections(engine: Engine) -> None:
-    """Ask a connection that has rested whether it still lives, before somebody relies on it.
-
-    `pool_pre_ping` asks one that worked a moment ago too, which is every one in a rush.
-    """
-
-    def rest(_: object, record: ConnectionPoolEntry) -> None:
-        record.info["since"] = time.monotonic()
-
-    def ask(connection: DBAPIConnection, record: ConnectionPoolEntry, _: object) -> None:
-        if time.monotonic() - record.info.get("since", math.inf) > _RESTED:
-            try:
-                engine.dialect.do_ping(connection)
-            except engine.dialect.loaded_dbapi.Error as error:
-                raise InvalidatePoolError("The connection was lost while it rested.") from error
-
-    event.listen(engine, "checkin", rest)
-    event.listen(engine, "checkout", ask)
 
 
 def make_sessions(engine: Engine) -> sessionmaker[Session]:

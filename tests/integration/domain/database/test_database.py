@@ -8,7 +8,6 @@ from sqlalchemy.orm import Session, sessionmaker
 from dermtriage.core.errors import Unavailable
 from dermtriage.core.ids import new_id
 from dermtriage.core.settings import Settings
-from dermtriage.database import engine as engine_module
 from dermtriage.database.engine import make_engine, outage_as_unavailable
 
 
@@ -31,10 +30,9 @@ def test_a_lost_connection_is_an_outage_and_the_next_one_works(
         assert session.scalar(text("SELECT 1")) == 1
 
 
-def test_a_connection_that_was_lost_while_it_rested_is_replaced(
-    sessions: sessionmaker[Session], settings: Settings, monkeypatch: pytest.MonkeyPatch
+def test_a_connection_that_was_lost_while_idle_is_replaced(
+    sessions: sessionmaker[Session], settings: Settings
 ) -> None:
-    monkeypatch.setattr(engine_module, "_RESTED", 0.0)
     own = text("SELECT pg_backend_pid()")
     with sessions() as session:
         pid = session.scalar(own)
