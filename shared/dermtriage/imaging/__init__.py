@@ -1,4 +1,4 @@
-"""What is an acceptable photograph, its rendition, and advice on retaking it.
+"""Photographs: what is accepted, how it is decoded, its rendition, and advice on retaking it.
 
 No storage, no database.
 """

@@ -1,4 +1,4 @@
-"""What becomes of a decoded picture's colours: sRGB with 8 bits a channel, nothing transparent."""
+"""Conversion of a decoded picture to sRGB with 8 bits per channel, without transparency."""
 
 import io
 from functools import cache
@@ -7,9 +7,9 @@ from PIL import Image, ImageCms
 
 
 def opaque(image: Image.Image) -> Image.Image:
-    """Return the picture as L, RGB or CMYK with 8 bits a channel and nothing transparent."""
+    """Return the picture as L, RGB or CMYK with 8 bits per channel, on white if transparent."""
     if image.mode.startswith("I"):
-        # A plain conversion would cut 16-bit values off at 255 and leave a white picture.
+        # `convert("L")` would clip 16-bit values at 255 and leave a white picture.
         return image.convert("I").point(_sixteen_to_eight_bits(), "L")
     if image.has_transparency_data:
         white = Image.new("RGBA", image.size, "white")
@@ -23,7 +23,7 @@ def _sixteen_to_eight_bits() -> tuple[int, ...]:
 
 
 def to_srgb(picture: Image.Image, profile: bytes | None) -> Image.Image:
-    """Return the picture as RGB, its colours carried to sRGB through the embedded profile."""
+    """Return the picture as sRGB, converted from its embedded ICC profile if it has one."""
     if profile:
         try:
             transform = ImageCms.ImageCmsTransform(
@@ -36,12 +36,12 @@ def to_srgb(picture: Image.Image, profile: bytes | None) -> Image.Image:
             )
             return transform.apply(picture)
         except (OSError, TypeError, ValueError):
-            # A profile that is broken or made for another mode is worth less than none: without
-            # one, viewers take a picture as sRGB too.
+            # A profile that is broken or made for another mode is ignored: viewers treat a
+            # picture without a profile as sRGB too.
             pass
     return to_rgb(picture)
 
 
 def to_rgb(picture: Image.Image) -> Image.Image:
-    """Return the picture as RGB; one that is RGB already comes back itself, as no copy."""
+    """Return the picture as RGB; one that is RGB already is returned itself, not copied."""
     return picture if picture.mode == "RGB" else picture.convert("RGB")

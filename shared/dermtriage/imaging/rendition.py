@@ -1,4 +1,4 @@
-"""The rendition of a photograph, which everything downstream works from."""
+"""The rendition of a photograph: the JPEG that is scored and shown in place of the original."""
 
 import io
 
@@ -6,8 +6,9 @@ from PIL import Image, ImageFile
 from PIL.JpegImagePlugin import JpegImageFile
 
 from dermtriage.imaging.color import opaque, to_rgb, to_srgb
+from dermtriage.imaging.decode_limit import decode_slot
 from dermtriage.imaging.decoding import (
-    UPRIGHT,
+    ORIENTATION_TRANSPOSE,
     check_pixels,
     damage_rejected,
     open_photograph,
@@ -18,96 +19,95 @@ from dermtriage.imaging.jpeg_metadata import strip_metadata
 RENDITION_SIDE = 1024
 """The longest side of a rendition, in pixels. Smaller photographs keep their size."""
 
-
 RENDITION_QUALITY = 95
-
 
 RENDITION_MEDIA_TYPE = "image/jpeg"
 
 
 def make_rendition(data: bytes) -> bytes:
-    """Return what is scored and shown of a photograph; equal bytes give equal renditions.
+    """Return the rendition of a photograph; equal bytes give equal renditions.
 
-    The rendition is an upright sRGB JPEG, at most `RENDITION_SIDE` pixels long, without any
-    metadata. Transparent pixels show white. A photograph whose picture is that already keeps its
-    coded pixels: to encode them anew costs time and detail.
+    The rendition is an upright sRGB JPEG whose longest side is at most `RENDITION_SIDE` pixels,
+    without any metadata; transparent pixels become white. A photograph that is such a JPEG but
+    for its metadata keeps its coded pixels: encoding them again would cost time and detail.
 
     Raises
     ------
     ImageRejected
-        As `inspect` does, where the bytes cannot be decoded. Pixels that are kept are not decoded
-        here: `inspect` has seen them, and `open_rendition` will.
+        As `inspect` does, if the bytes cannot be decoded. Coded pixels that are kept are not
+        decoded here: `inspect` has decoded them before, and `open_rendition` does later.
     """
-    with damage_rejected(data):
+    with decode_slot(), damage_rejected(data):
         image = open_photograph(data)
         size = _bounded(image.size)
-        if image.size == size and (kept := _kept(image, data)):
-            return kept
+        if image.size == size and (stripped := _stripped(image, data)):
+            return stripped
         # A JPEG decodes several times faster at a half, a quarter or an eighth of its size;
-        # the scale taken never lies below the rendition's.
+        # `draft` never goes below the size that is given to it.
         drafted = image.draft(None, size)
         box = drafted[1] if drafted else None
         image.load()
-        turned = orientation(image)
+        transpose = ORIENTATION_TRANSPOSE.get(orientation(image))
         profile = image.info.get("icc_profile")
         picture = opaque(image)
         if picture.size != size:
             picture = picture.resize(size, Image.Resampling.LANCZOS, box=box, reducing_gap=3.0)
         picture = to_srgb(picture, profile)
-        if (turn := UPRIGHT.get(turned)) is not None:
-            picture = picture.transpose(turn)
-        # Encoders copy some of it (comments, resolution) into what they write.
+        if transpose is not None:
+            picture = picture.transpose(transpose)
+        # Encoders copy some of this (comments, resolution) into the file.
         picture.info.clear()
         out = io.BytesIO()
         picture.save(out, "JPEG", quality=RENDITION_QUALITY, subsampling=0)
     return out.getvalue()
 
 
-def _kept(image: ImageFile.ImageFile, data: bytes) -> bytes | None:
-    """Return the picture as it was coded, where nothing about it needs to change."""
+def _stripped(image: ImageFile.ImageFile, data: bytes) -> bytes | None:
+    """Return the file without its metadata, if its pixels can stay as they are coded."""
     if not isinstance(image, JpegImageFile) or "icc_profile" in image.info:
         return None
     return strip_metadata(data) if orientation(image) == 1 else None
 
 
-def open_rendition(data: bytes, *, least: int | None = None) -> Image.Image:
+def open_rendition(data: bytes, *, min_side: int | None = None) -> Image.Image:
     """Decode a rendition into a loaded RGB image.
 
     Parameters
     ----------
-    least
-        Pixels that the shorter side must keep: where a half, a quarter or an eighth of the size
-        will do, a JPEG decodes faster. By default it keeps its size.
+    min_side
+        The fewest pixels that the shorter side may have in the result. If a half, a quarter or an
+        eighth of the size suffices, the JPEG is decoded at that size, which is faster. By default
+        it is decoded at its full size.
 
     Raises
     ------
     ImageRejected
-        Where the bytes cannot be decoded.
+        If the bytes cannot be decoded.
     """
     with damage_rejected(data):
         image = JpegImageFile(io.BytesIO(data))
-        # No lower limit here: the rendition of a long strip may be narrower than what intake takes.
+        # No lower limit: the rendition of a long strip may be narrower than what intake accepts.
         check_pixels(*image.size)
-        if least is not None:
-            image.draft(None, (least, least))
+        if min_side is not None:
+            image.draft(None, (min_side, min_side))
         image.load()
         return to_rgb(image)
 
 
 def rendition_size(data: bytes) -> tuple[int, int]:
-    """Return width and height of a rendition in pixels, by its header alone.
+    """Return width and height of a rendition in pixels, read from its header.
 
     Raises
     ------
     ImageRejected
-        Where there is no such header.
+        If the header cannot be read.
     """
     with damage_rejected(data):
         return JpegImageFile(io.BytesIO(data)).size
 
 
 def _bounded(size: tuple[int, int]) -> tuple[int, int]:
-    """Return the size of the rendition, in the stored orientation; never larger."""
+    """Return the rendition's size for an original of this size; it is never larger."""
     scale = min(1.0, RENDITION_SIDE / max(size))
     width, height = size
     return max(1, round(width * scale)), max(1, round(height * scale))

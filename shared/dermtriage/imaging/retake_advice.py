@@ -1,11 +1,11 @@
-"""From figures of a photograph's quality to advice for the clinic. Pure: no I/O.
+"""Advice to retake a photograph, from the figures of its quality. Pure: no I/O.
 
-It is advice alone: no reason changes, delays or silences a score. The reasons bear the names of
+It is advice only: no reason changes, delays or suppresses a score. The reasons have the names of
 ImageQX (Jalaboi and others 2023).
 
-Every threshold but that of the resolution is set so that few of HAM10000's photographs, which
-readers could judge, are advised against: of a random sample of 1,000 at 200x150 pixels, at most
-1.3 % for one reason.
+Every threshold but that of the resolution is set so that few of HAM10000's photographs, all of
+which experts could read, get advice: of a random sample of 1,000 at 200x150 pixels, at most 1.3 %
+for any one reason.
 """
 
 from collections.abc import Mapping
@@ -32,11 +32,11 @@ ADVICE: Mapping[QualityReason, str] = {
 """What to do about each reason, for the person with the camera."""
 
 MIN_SHARPNESS = 0.22
-"""Below it lie 0.7 % of the sample, and all of it once blurred by 2 of the square's 150 pixels
-(then 95 % measure 0.15 or less)."""
+"""Below it are 0.7 % of the sample, and all of the sample once blurred by 2 of the square's 150
+pixels (then 95 % measure 0.15 or less)."""
 
 BRIGHTNESS = (0.38, 0.85)
-"""Outside lie 0.6 % of the sample, and 98 % of it at half the exposure."""
+"""Outside are 0.6 % of the sample, and 98 % of the sample at half the exposure."""
 
 MAX_CLIPPED = 0.10
 """Share of black, or of white, pixels without detail: more in 0.2 % of the sample."""
@@ -53,28 +53,28 @@ MAX_EDGE_SHARE = 0.45
 MIN_LESION_SHARE = 0.013
 """Less in 0.8 % of the sample; a lesion whose width is an eighth of the picture's covers 0.012."""
 
-MIN_SIDE = 200
-"""Pixels of the shorter side: with fewer, the 150 that the networks see are most of what there
-is, and a clinician who looks closer finds nothing more. The copies of HAM10000 at 200x150 are
-below it, and are scored like any others."""
+LOW_RESOLUTION_SIDE = 200
+"""Pixels of the shorter side below which a photograph counts as low resolution: it holds little
+more than the 150 pixels that the networks get, and zooming in shows a clinician nothing new. The
+copies of HAM10000 at 200x150 are below it, and are scored like any others."""
 
 
 def quality_reasons(
     figures: Mapping[str, float], *, width: int, height: int
 ) -> tuple[QualityReason, ...]:
-    """Say why a photograph should be taken again, if it should.
+    """Return why a photograph should be taken again.
 
     Parameters
     ----------
     figures
-        As an assessment keeps them. One that its release did not measure gives no reason.
+        As an assessment stores them. A figure that the release did not measure gives no reason.
     width, height
         Of the photograph, in pixels.
 
     Returns
     -------
     tuple
-        In the order of `QualityReason`; empty if the photograph will do.
+        In the order of `QualityReason`; empty if the photograph is good enough.
     """
 
     def below(name: str, bound: float) -> bool:
@@ -92,7 +92,7 @@ def quality_reasons(
         or above("dark_share", MAX_CLIPPED)
         or above("bright_share", MAX_CLIPPED),
         QualityReason.BLURRY: below("sharpness", MIN_SHARPNESS),
-        QualityReason.LOW_RESOLUTION: min(width, height) < MIN_SIDE,
+        QualityReason.LOW_RESOLUTION: min(width, height) < LOW_RESOLUTION_SIDE,
         QualityReason.DISTANCE: below("lesion_share", MIN_LESION_SHARE),
     }
     return tuple(reason for reason, holds in found.items() if holds)

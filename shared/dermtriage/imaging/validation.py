@@ -1,15 +1,16 @@
-"""What is an acceptable photograph."""
+"""Whether a file is an acceptable photograph."""
 
 from dataclasses import dataclass
 
 from PIL.JpegImagePlugin import JpegImageFile
 
+from dermtriage.imaging.decode_limit import decode_slot
 from dermtriage.imaging.decoding import damage_rejected, open_photograph, orientation
 
 
 @dataclass(frozen=True, slots=True)
 class ImageFacts:
-    """What intake learned about one accepted photograph.
+    """The properties of one accepted photograph.
 
     Attributes
     ----------
@@ -25,9 +26,9 @@ class ImageFacts:
 
 
 def inspect(data: bytes) -> ImageFacts:
-    """Check that the bytes are an acceptable photograph and arrived whole.
+    """Check that the bytes are an acceptable photograph and complete.
 
-    Bytes after the end of the picture are tolerated, as phones append clips and second frames
+    Bytes after the end of the picture are accepted, since phones append clips and second frames
     there; they are never decoded and never served.
 
     Raises
@@ -36,14 +37,14 @@ def inspect(data: bytes) -> ImageFacts:
         With the code ``empty_image``, ``unsupported_media_type``, ``truncated_image``,
         ``corrupt_image``, ``animated_image``, ``image_too_small`` or ``image_too_large``.
     """
-    with damage_rejected(data):
+    with decode_slot(), damage_rejected(data):
         image = open_photograph(data)
         width, height = image.size
-        # The smallest scale and brightness alone are cheapest, and still take the decoder
-        # through the whole stream, so that a missing end does not pass.
+        # The smallest scale in grayscale is cheapest, and the decoder still reads the whole file,
+        # so that a missing end is noticed.
         image.draft("L", (1, 1))
         image.load()
-        if orientation(image) >= 5:
+        if orientation(image) >= 5:  # the picture lies on its side
             width, height = height, width
     media_type = "image/jpeg" if isinstance(image, JpegImageFile) else "image/png"
     return ImageFacts(media_type, width, height)

@@ -16,7 +16,6 @@ from dermtriage.cases.placement import place_new
 from dermtriage.core.enums import CaseState, ImageType, Outcome, Priority, Scoring
 from dermtriage.core.errors import ImageRejected, RequestRejected, Unavailable
 from dermtriage.core.ids import new_id
-from dermtriage.imaging.decode_limit import DECODERS
 from dermtriage.imaging.validation import inspect
 from dermtriage.intake import idempotency
 from dermtriage.intake.idempotency import Request, fingerprint
@@ -131,8 +130,7 @@ def _inspect(position: int, data: bytes, digest: bytes, metadata: CaseMetadata) 
                 remedy="Send the photograph again; it changed or broke on its way.",
                 code="checksum_mismatch",
             )
-        with DECODERS:
-            facts = inspect(data)
+        facts = inspect(data)
     except ImageRejected as error:
         error.field = f"images[{position}]"
         raise

@@ -3,7 +3,6 @@
 from uuid import UUID
 
 from dermtriage.core.errors import ImageRejected, NotFound
-from dermtriage.imaging.decode_limit import DECODERS
 from dermtriage.imaging.rendition import make_rendition
 from dermtriage.storage.image_store import ImageStore
 
@@ -26,8 +25,7 @@ def rendition_of(store: ImageStore, image_id: UUID) -> bytes:
     except NotFound:
         original = store.get_original(image_id)
     try:
-        with DECODERS:
-            rendition = make_rendition(original)
+        rendition = make_rendition(original)
     except ImageRejected as error:
         raise NotFound(
             f"This photograph cannot be shown. {error.detail}",

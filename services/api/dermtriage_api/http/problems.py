@@ -21,7 +21,7 @@ from dermtriage.core.errors import (
     RequestRejected,
     Unavailable,
 )
-from dermtriage.imaging.decoding import ACCEPTED_MEDIA_TYPES
+from dermtriage.imaging.limits import ACCEPTED_MEDIA_TYPES
 
 MEDIA_TYPE = "application/problem+json"
 RETRY_AFTER = "5"

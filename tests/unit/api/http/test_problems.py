@@ -9,7 +9,7 @@ from pydantic import BaseModel, ValidationError
 from starlette.exceptions import HTTPException
 
 from dermtriage.core import errors
-from dermtriage.imaging.decoding import ACCEPTED_MEDIA_TYPES
+from dermtriage.imaging.limits import ACCEPTED_MEDIA_TYPES
 from dermtriage_api.http.problems import FORESEEN, Problem, invalid, problem_response
 
 

@@ -32,9 +32,9 @@ def pixels(data: bytes) -> bytes:
 PLAIN = encode(photograph())
 
 
-def told(exif: dict[int, Any]) -> Image.Exif:
+def exif(tags: dict[int, Any]) -> Image.Exif:
     made = Image.Exif()
-    made.update(exif)
+    made.update(tags)
     return made
 
 
@@ -47,14 +47,14 @@ def told(exif: dict[int, Any]) -> Image.Exif:
         {"subsampling": 1},
         {"restart_marker_blocks": 3},
         {"optimize": True},
-        {"exif": told({ExifTags.Base.Artist: "Dr Secret", ExifTags.Base.Orientation: 1})},
+        {"exif": exif({ExifTags.Base.Artist: "Dr Secret", ExifTags.Base.Orientation: 1})},
         {"comment": "Jane Secret", "xmp": b"<x:xmpmeta>Secret</x:xmpmeta>", "dpi": (301, 301)},
     ],
-    ids=["default", "coarse", "444", "422", "restarts", "optimised", "exif", "told"],
+    ids=["default", "coarse", "444", "422", "restarts", "optimised", "exif", "comment"],
 )
-def test_pixels_stay_and_all_else_goes(options: dict[str, Any]) -> None:
+def test_pixels_stay_and_metadata_goes(options: dict[str, Any]) -> None:
     data = encode(photograph(), **options)
-    rendition = make_rendition(data + b"Secret behind the end")
+    rendition = make_rendition(data + b"Secret after the end")
     assert pixels(rendition) == pixels(data)
     assert rendition == strip_metadata(data)
     for trace in (b"Secret", b"Exif", b"xmpmeta", b"\xff\xfe"):
@@ -64,7 +64,7 @@ def test_pixels_stay_and_all_else_goes(options: dict[str, Any]) -> None:
         assert image.info["jfif_density"] == (1, 1)
 
 
-def test_what_is_bare_stays_as_it_is() -> None:
+def test_a_stripped_file_is_its_own_rendition() -> None:
     rendition = make_rendition(PLAIN)
     assert make_rendition(rendition) == rendition
 
@@ -77,19 +77,19 @@ def test_what_is_bare_stays_as_it_is() -> None:
         encode(photograph("CMYK")),
         encode(photograph(), keep_rgb=True),
         encode(photograph(size=(1100, 300))),
-        encode(photograph(), exif=told({ExifTags.Base.Orientation: 6})),
+        encode(photograph(), exif=exif({ExifTags.Base.Orientation: 6})),
         encode(
             photograph(),
             icc_profile=ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes(),
         ),
     ],
-    ids=["progressive", "gray", "cmyk", "rgb", "large", "lying", "profile"],
+    ids=["progressive", "gray", "cmyk", "rgb", "large", "rotated", "profile"],
 )
-def test_what_needs_a_change_is_encoded_anew(data: bytes) -> None:
+def test_a_photograph_that_must_change_is_encoded_again(data: bytes) -> None:
     with Image.open(io.BytesIO(make_rendition(data))) as image:
         assert image.mode == "RGB"
         assert not image.info.get("progressive")
-        # Only what was encoded here has its colours at full resolution.
+        # Only what was encoded by us has its chroma at full resolution.
         assert [(across, down) for _, across, down, _ in image.layer] == [(1, 1)] * 3
 
 
@@ -109,7 +109,7 @@ def test_colours_are_what_the_file_says(transform: int, plain: bool) -> None:
     ),
     tail=st.binary(max_size=40),
 )
-def test_no_told_segment_comes_through(segments: list[tuple[int, bytes]], tail: bytes) -> None:
+def test_metadata_segments_are_removed(segments: list[tuple[int, bytes]], tail: bytes) -> None:
     added = b"".join(
         struct.pack(">BBH", 0xFF, marker, 2 + len(content)) + content
         for marker, content in segments
@@ -118,7 +118,7 @@ def test_no_told_segment_comes_through(segments: list[tuple[int, bytes]], tail: 
 
 
 @given(kept=st.integers(2, len(PLAIN) - 1))
-def test_half_a_picture_is_none(kept: int) -> None:
+def test_an_incomplete_file_is_not_stripped(kept: int) -> None:
     assert strip_metadata(PLAIN[:kept]) is None
 
 

@@ -2,7 +2,12 @@
 
 import pytest
 
-from dermtriage.imaging.retake_advice import ADVICE, MIN_SIDE, QualityReason, quality_reasons
+from dermtriage.imaging.retake_advice import (
+    ADVICE,
+    LOW_RESOLUTION_SIDE,
+    QualityReason,
+    quality_reasons,
+)
 
 FINE = {
     "sharpness": 0.43,
@@ -44,9 +49,9 @@ def test_each_figure_has_its_reason(changes: dict[str, float], expected: str) ->
 
 
 def test_the_shorter_side_counts() -> None:
-    assert reasons(width=2000, height=MIN_SIDE) == []
-    assert reasons(width=2000, height=MIN_SIDE - 1) == ["low_resolution"]
-    assert reasons(width=MIN_SIDE - 1, height=2000) == ["low_resolution"]
+    assert reasons(width=2000, height=LOW_RESOLUTION_SIDE) == []
+    assert reasons(width=2000, height=LOW_RESOLUTION_SIDE - 1) == ["low_resolution"]
+    assert reasons(width=LOW_RESOLUTION_SIDE - 1, height=2000) == ["low_resolution"]
 
 
 def test_several_reasons_come_in_their_order() -> None:
@@ -58,7 +63,7 @@ def test_several_reasons_come_in_their_order() -> None:
     ]
 
 
-def test_what_an_older_release_did_not_measure_gives_no_reason() -> None:
+def test_a_figure_that_was_not_measured_gives_no_reason() -> None:
     assert quality_reasons({"sharpness": 0.4}, width=600, height=450) == ()
     assert quality_reasons({}, width=600, height=450) == ()
 

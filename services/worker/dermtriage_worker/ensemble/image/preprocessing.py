@@ -88,7 +88,7 @@ def open_for(rendition: bytes, size: int = CANONICAL_SIZE) -> Image.Image:
     ImageRejected
         If the bytes cannot be decoded.
     """
-    return open_rendition(rendition, least=size * 3 // 2)
+    return open_rendition(rendition, min_side=size * 3 // 2)
 
 
 def normalise(batch: Tensor, size: int, mean: Sequence[float], std: Sequence[float]) -> Tensor:
