@@ -98,7 +98,7 @@ def login(client: httpx.Client, username: str, password: str) -> None:
     Raises
     ------
     NotAuthenticated
-        If username and password do not belong together.
+        If username or password is wrong.
     """
     body = {"username": username, "password": password}
     session = ask(client, "POST", "/v1/sessions", json=body)

@@ -1,1 +1,4 @@
-"""Clinics, clinicians, their keys and sessions, and the audit trail."""
+"""Clinics, clinicians, their keys and sessions, and the audit log.
+
+Knows nothing of cases and photographs.
+"""

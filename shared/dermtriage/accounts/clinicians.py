@@ -1,15 +1,17 @@
-"""Clinicians: who may read the worklist and decide."""
+"""Clinicians: the accounts that may read the worklist and decide cases."""
 
 from sqlalchemy import select, update
 from sqlalchemy.orm import Session
 
-from dermtriage.accounts.credentials import checked_name, password_hasher
+from dermtriage.accounts.credentials import password_hasher
 from dermtriage.core.clock import utcnow
 from dermtriage.core.enums import Role
 from dermtriage.core.errors import Conflict, NotFound, RequestRejected
+from dermtriage.core.validation import checked_name
 from dermtriage.models import Clinician, ClinicianSession
 
 MIN_PASSWORD = 12
+"""Characters."""
 
 
 def add_clinician(
@@ -20,12 +22,12 @@ def add_clinician(
     password: str,
     role: Role = Role.CLINICIAN,
 ) -> Clinician:
-    """Add somebody who may read and decide.
+    """Add a clinician.
 
     Raises
     ------
     RequestRejected
-        If the password is too short, or a name empty or too long.
+        If the password is too short, or a name is empty, too long or not printable.
     Conflict
         If the username is taken.
     """
@@ -57,7 +59,13 @@ def list_clinicians(session: Session) -> list[Clinician]:
 
 
 def disable_clinician(session: Session, *, username: str) -> None:
-    """Keep a clinician from logging in, and end what sessions there are."""
+    """Disable a clinician's account and end all its sessions.
+
+    Raises
+    ------
+    NotFound
+        If there is no such clinician.
+    """
     clinician = session.scalar(select(Clinician).where(Clinician.username == username))
     if clinician is None:
         raise NotFound(

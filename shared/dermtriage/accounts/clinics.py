@@ -6,27 +6,28 @@ from uuid import UUID
 from sqlalchemy import select, update
 from sqlalchemy.orm import Session, selectinload
 
-from dermtriage.accounts.credentials import CLINIC_KEY, checked_name, keyed_hash
+from dermtriage.accounts.credentials import CLINIC_KEY_PREFIX, keyed_hash
 from dermtriage.core.clock import utcnow
 from dermtriage.core.errors import NotAuthenticated, NotFound
+from dermtriage.core.validation import checked_name
 from dermtriage.models import ApiKey, Clinic
 
 
 def add_clinic(session: Session, *, name: str, secret_key: str) -> tuple[Clinic, str]:
-    """Add a key to the clinic `name`, which is made if it is new.
+    """Add a key to the clinic `name`, and the clinic itself if it is new.
 
     Returns
     -------
     tuple
-        The clinic, and the key in clear, which nobody can read again.
+        The clinic, and the key in clear text, which is not stored.
     """
     name = checked_name(name, "name", 200)
     clinic = session.scalar(select(Clinic).where(Clinic.name == name)) or Clinic(name=name)
     session.add(clinic)
     prefix = secrets.token_hex(4)
-    key = f"{CLINIC_KEY}{prefix}_{secrets.token_urlsafe(32)}"
+    key = f"{CLINIC_KEY_PREFIX}{prefix}_{secrets.token_urlsafe(32)}"
     session.add(ApiKey(clinic=clinic, prefix=prefix, key_hash=keyed_hash(key, secret_key)))
-    session.flush()  # so that a name taken at the same moment shows here
+    session.flush()  # so that a name added at the same moment raises here
     return clinic, key
 
 
@@ -42,7 +43,7 @@ def find_clinic(session: Session, *, name: str) -> Clinic:
     Raises
     ------
     NotFound
-        If there is none.
+        If there is no such clinic.
     """
     clinic = session.scalar(select(Clinic).where(Clinic.name == name))
     if clinic is None:
@@ -65,7 +66,7 @@ def revoke_clinic(session: Session, *, name: str) -> int:
 
 
 def authenticate_clinic(session: Session, *, key: str, secret_key: str) -> tuple[UUID, str]:
-    """Return id and name of the clinic whose valid key this is.
+    """Return id and name of the clinic that a key belongs to.
 
     Raises
     ------

@@ -1,4 +1,4 @@
-"""Sessions of clinicians: log in, log out, authenticate."""
+"""Clinicians' sessions: log in, log out, authenticate."""
 
 import secrets
 from datetime import timedelta
@@ -8,8 +8,8 @@ from sqlalchemy import select, update
 from sqlalchemy.orm import Session, contains_eager
 
 from dermtriage.accounts.credentials import (
-    CLINICIAN_TOKEN,
-    hash_of_nobody,
+    CLINICIAN_TOKEN_PREFIX,
+    dummy_hash,
     keyed_hash,
     password_hasher,
 )
@@ -26,28 +26,28 @@ def login(
     Returns
     -------
     tuple
-        The session, and the bearer token in clear, which nobody can read again.
+        The session, and its bearer token in clear text, which is not stored.
 
     Raises
     ------
     NotAuthenticated
-        If username and password do not belong together, or the account is disabled.
+        If the username is unknown, the password is wrong, or the account is disabled.
     """
     clinician = session.scalar(select(Clinician).where(Clinician.username == username))
     try:
-        # An unknown username costs as much as a known one, so time does not tell who exists.
-        known = clinician is not None and clinician.disabled_at is None
-        stored = clinician.password_hash if clinician and known else hash_of_nobody()
+        # Verifying takes as long for an unknown username, so timing does not reveal who exists.
+        enabled = clinician is not None and clinician.disabled_at is None
+        stored = clinician.password_hash if clinician and enabled else dummy_hash()
         password_hasher().verify(stored, password)
     except (VerificationError, InvalidHashError):
         clinician = None
     if clinician is None or clinician.disabled_at is not None:
         raise NotAuthenticated(
-            "Username and password do not belong together.",
+            "Username or password is wrong.",
             remedy="Check both; ask an administrator if the account was disabled.",
             code="invalid_login",
         )
-    token = f"{CLINICIAN_TOKEN}{secrets.token_urlsafe(32)}"
+    token = f"{CLINICIAN_TOKEN_PREFIX}{secrets.token_urlsafe(32)}"
     opened = ClinicianSession(
         clinician=clinician,
         token_hash=keyed_hash(token, secret_key),
@@ -70,12 +70,12 @@ def logout(session: Session, *, token: str, secret_key: str) -> None:
 
 
 def authenticate_clinician(session: Session, *, token: str, secret_key: str) -> Clinician:
-    """Return the clinician whose running session this token belongs to.
+    """Return the clinician whose session this token belongs to.
 
     Raises
     ------
     NotAuthenticated
-        If the session has ended or never was.
+        If the token is unknown, or its session has ended or expired.
     """
     found = session.scalar(
         select(ClinicianSession)

@@ -1,4 +1,4 @@
-"""What a referral may say, under the names of the ISIC archive's metadata."""
+"""The metadata of a referral; field names follow the ISIC archive."""
 
 from datetime import date
 from typing import Annotated, Literal
@@ -7,30 +7,28 @@ from uuid import UUID
 from pydantic import BaseModel, ConfigDict, Field, FiniteFloat, StringConstraints
 
 from dermtriage.core.enums import ImageType, Priority
+from dermtriage.core.validation import STORABLE_TEXT
 
 MAX_IMAGES = 12
 MAX_HISTORY_FIELDS = 50
 
-# PostgreSQL's text holds no NUL character.
-STORABLE = r"^[^\x00]*$"
-
 Text = Annotated[
-    str, StringConstraints(strip_whitespace=True, min_length=1, max_length=100, pattern=STORABLE)
+    str, StringConstraints(strip_whitespace=True, min_length=1, max_length=100, pattern=STORABLE_TEXT)
 ]
-LongText = Annotated[str, StringConstraints(max_length=2000, pattern=STORABLE)]
+LongText = Annotated[str, StringConstraints(max_length=2000, pattern=STORABLE_TEXT)]
 HistoryValue = bool | int | FiniteFloat | LongText
 
 
 class ImageMetadata(BaseModel):
-    """What the clinic says of one photograph."""
+    """The clinic's description of one photograph."""
 
     model_config = ConfigDict(extra="forbid")
 
     image_type: ImageType = Field(
-        default=ImageType.DERMOSCOPIC, description="An overview locates the lesion only."
+        default=ImageType.DERMOSCOPIC, description="An overview only locates the lesion and is not scored."
     )
     sha256: str = Field(
-        pattern=r"^[0-9a-f]{64}$", description="Of the file's bytes, in lower-case hexadecimal."
+        pattern=r"^[0-9a-f]{64}$", description="SHA-256 of the file's bytes, in lower-case hexadecimal."
     )
 
 
@@ -64,5 +62,5 @@ class CaseMetadata(BaseModel):
         description="The rest of the referral: changes, symptoms, medication, consent.",
     )
     replaces_case_id: UUID | None = Field(
-        default=None, description="The case that awaited this retake."
+        default=None, description="The case that awaits this retake."
     )

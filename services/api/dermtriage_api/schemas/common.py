@@ -2,7 +2,9 @@
 
 from typing import Annotated, Any
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints
+
+from dermtriage.core.validation import STORABLE_TEXT
 
 CASE_ID = "019a1f0e-5c3b-7d2a-9e44-2f1b6c8d7e10"
 IMAGE_ID = "019a1f0e-5c3b-7f01-8a6d-94c2b7e5d3f2"
@@ -12,14 +14,7 @@ DECISION_ID = "019a1f2b-1f6e-7b90-a7c3-5e8d1f3b6a27"
 SHA256 = "8d969eef6ecad3c29a3a629280e686cf0c3f5d5a86aff3ca12020c923adc6c92"
 
 
-def _storable(text: str) -> str:
-    # PostgreSQL text holds no NUL; refused here, it names the field.
-    if "\x00" in text:
-        raise ValueError("holds a NUL character")
-    return text
-
-
-Text = Annotated[str, StringConstraints(strip_whitespace=True), AfterValidator(_storable)]
+Text = Annotated[str, StringConstraints(strip_whitespace=True, pattern=STORABLE_TEXT)]
 """A text that the database can hold."""
 
 FencingToken = Annotated[

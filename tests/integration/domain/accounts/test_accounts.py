@@ -151,7 +151,7 @@ def test_a_wrong_login_does_not_tell_what_was_wrong(
     with pytest.raises(NotAuthenticated) as rejected:
         log_in(session, username, password)
     assert rejected.value.code == "invalid_login"
-    assert str(rejected.value).startswith("Username and password do not belong together.")
+    assert str(rejected.value).startswith("Username or password is wrong.")
     assert session.scalars(select(ClinicianSession)).all() == []
 
 
