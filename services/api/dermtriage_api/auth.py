@@ -8,7 +8,7 @@ from fastapi import Depends, Request, Security
 from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 
 from dermtriage.accounts.clinics import authenticate_clinic
-from dermtriage.accounts.credentials import CLINIC_KEY
+from dermtriage.accounts.credentials import CLINIC_KEY_PREFIX
 from dermtriage.accounts.sessions import authenticate_clinician
 from dermtriage.core.errors import NotAllowed, NotAuthenticated
 from dermtriage.database.engine import autocommit_session
@@ -52,7 +52,7 @@ def authenticate(services: Services, authorization: str | None) -> Principal:
         )
     secret_key = services.settings.secret_key.get_secret_value()
     with autocommit_session(services.sessions) as session:
-        if token.startswith(CLINIC_KEY):
+        if token.startswith(CLINIC_KEY_PREFIX):
             clinic_id, name = authenticate_clinic(session, key=token, secret_key=secret_key)
             return Principal("clinic", clinic_id, name, token)
         clinician = authenticate_clinician(session, token=token, secret_key=secret_key)

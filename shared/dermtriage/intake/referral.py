@@ -13,7 +13,8 @@ MAX_IMAGES = 12
 MAX_HISTORY_FIELDS = 50
 
 Text = Annotated[
-    str, StringConstraints(strip_whitespace=True, min_length=1, max_length=100, pattern=STORABLE_TEXT)
+    str,
+    StringConstraints(strip_whitespace=True, min_length=1, max_length=100, pattern=STORABLE_TEXT),
 ]
 LongText = Annotated[str, StringConstraints(max_length=2000, pattern=STORABLE_TEXT)]
 HistoryValue = bool | int | FiniteFloat | LongText
@@ -25,10 +26,12 @@ class ImageMetadata(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
     image_type: ImageType = Field(
-        default=ImageType.DERMOSCOPIC, description="An overview only locates the lesion and is not scored."
+        default=ImageType.DERMOSCOPIC,
+        description="An overview only locates the lesion and is not scored.",
     )
     sha256: str = Field(
-        pattern=r"^[0-9a-f]{64}$", description="SHA-256 of the file's bytes, in lower-case hexadecimal."
+        pattern=r"^[0-9a-f]{64}$",
+        description="SHA-256 of the file's bytes, in lower-case hexadecimal.",
     )
 
 
