@@ -2,7 +2,7 @@
 # make help     everything else
 
 .DEFAULT_GOAL := help
-.PHONY: help demo up test lint bench clean
+.PHONY: help demo up dev test test-fast coverage lint format migration architecture bench clean
 .DELETE_ON_ERROR:
 
 # The first supported Python that can make virtual environments.
@@ -19,7 +19,7 @@ RUNTIME := $(VENV)/.runtime
 DEVELOPMENT := $(VENV)/.development
 
 help: ## Show the targets.
-	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 16
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 20
 
 demo: $(RUNTIME) ## Show the whole way of photographs; ONCE=1 stops afterwards, IMAGES=folder takes yours.
 	@$(BIN)/dermtriage demo $(if $(ONCE),--once) $(if $(IMAGES),"$(IMAGES)")
@@ -27,9 +27,23 @@ demo: $(RUNTIME) ## Show the whole way of photographs; ONCE=1 stops afterwards, 
 up: $(RUNTIME) ## Run the system and keep its data in ./data, or in DATA=folder.
 	@$(BIN)/dermtriage up $(if $(DATA),--data-dir "$(DATA)") $(if $(PORT),--port $(PORT))
 
+dev: $(DEVELOPMENT) ## Run the system with samples and accounts; API and worker restart when code changes.
+	@$(BIN)/dermtriage dev
+
 test: $(DEVELOPMENT) ## Run all tests; ARGS='-k name' chooses. Installs a browser if none is found.
 	@$(BIN)/python -m tests.browser.chromium
 	@$(BIN)/pytest --numprocesses 2 --dist loadscope $(ARGS)
+
+test-fast: $(DEVELOPMENT) ## Run the unit tests that need no server and train nothing; ARGS as above.
+	@$(BIN)/pytest --numprocesses 2 tests/unit -m 'not slow' $(ARGS)
+
+coverage: $(DEVELOPMENT) ## Measure branch coverage of the domain; below 90 % it fails. Reports: build/coverage.
+	@mkdir -p build/coverage
+	@$(BIN)/coverage erase
+	@$(BIN)/pytest --numprocesses 2 --dist loadscope tests/unit tests/integration -m 'not slow' \
+		--cov --cov-report=html
+	@$(BIN)/coverage report --fail-under=90 >build/coverage/report.txt; \
+		status=$$?; cat build/coverage/report.txt; exit $$status
 
 lint: $(DEVELOPMENT) ## Check style, types and the walls between the packages.
 	@$(BIN)/ruff check
@@ -37,11 +51,22 @@ lint: $(DEVELOPMENT) ## Check style, types and the walls between the packages.
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports
 
+format: $(DEVELOPMENT) ## Format the code and mend what ruff can mend safely.
+	@$(BIN)/ruff check --fix
+	@$(BIN)/ruff format
+
+migration: $(DEVELOPMENT) ## Write a migration from the models: NAME='add phone to clinics'.
+	@$(BIN)/python -m scripts.new_migration "$(NAME)"
+	@$(BIN)/ruff format --quiet migrations/versions
+
+architecture: $(DEVELOPMENT) ## Draw the module diagram of docs/architecture.md from the imports.
+	@$(BIN)/python -m scripts.module_diagram
+
 bench: $(DEVELOPMENT) ## Measure everything, print tables and write bench/RESULTS.md.
 	@$(BIN)/python -m bench
 
 clean: ## Remove the virtual environment and caches; data stays.
-	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	rm -rf $(VENV) .mypy_cache .ruff_cache .import_linter_cache .pytest_cache .hypothesis build
 
 $(BIN)/python:
 	@$(if $(PYTHON),,$(error No usable Python was found: install Python 3.11, 3.12 or 3.13 with venv))

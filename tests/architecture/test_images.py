@@ -89,7 +89,7 @@ def test_the_build_context_is_a_list_of_what_may_enter() -> None:
     assert all((ROOT / path).exists() for path in admitted)
 
 
-def test_the_wheel_carries_all_packages_and_the_migrations(tmp_path: Path) -> None:
+def test_the_wheel_carries_all_packages_with_types_and_the_migrations(tmp_path: Path) -> None:
     builder = pytest.importorskip("hatchling.builders.wheel").WheelBuilder(str(ROOT))
     (wheel,) = builder.build(directory=str(tmp_path))
     packed = set(zipfile.ZipFile(wheel).namelist())
@@ -102,10 +102,11 @@ def test_the_wheel_carries_all_packages_and_the_migrations(tmp_path: Path) -> No
         for package in packages
         for path in package.rglob("*.py")
     }
+    typed = {f"{package.name}/py.typed" for package in packages}
     migrations = {
         f"dermtriage/_migrations/{path.relative_to(ROOT / 'migrations')}"
         for path in (ROOT / "migrations").rglob("*.py")
     }
     assert len(packages) == 4
     assert len(migrations) > 1
-    assert sources | migrations <= packed
+    assert sources | typed | migrations <= packed

@@ -1,4 +1,4 @@
-"""A whole release of tiny networks, for all tests without servers."""
+"""A whole release of tiny networks, and which unit tests are slow."""
 
 from pathlib import Path
 
@@ -6,6 +6,25 @@ import pytest
 
 from dermtriage_worker.ensemble.inference import Ensemble
 from dermtriage_worker.ensemble.tiny import build_tiny_release
+
+HERE = Path(__file__).parent
+SLOW = {
+    HERE / "worker" / "training": "fits networks",
+    HERE / "worker" / "evaluation": "scores whole sets of photographs, and draws plots",
+    HERE / "worker" / "ensemble" / "test_shipped_release.py": "loads the shipped release",
+    HERE / "worker" / "ensemble" / "test_shipped_ood.py": "loads the shipped release",
+}
+"""Folders and files that `make test-fast` leaves out, and why; tests on servers are, too."""
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for item in items:
+        places = {item.path, *item.path.parents}
+        if HERE in places:
+            for place in places & SLOW.keys():
+                item.add_marker(pytest.mark.slow(reason=SLOW[place]))
+            if "servers" in getattr(item, "fixturenames", ()):
+                item.add_marker(pytest.mark.slow(reason="starts PostgreSQL and Redis"))
 
 
 @pytest.fixture(scope="session")

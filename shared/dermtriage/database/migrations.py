@@ -19,7 +19,8 @@ def migrations_folder() -> Path:
     return packaged if packaged.is_dir() else ROOT / "migrations"
 
 
-def _alembic(settings: Settings) -> Config:
+def alembic_config(settings: Settings) -> Config:
+    """Return Alembic's configuration for the database of the settings."""
     config = Config()
     config.set_main_option("script_location", str(migrations_folder()))
     # Alembic expands % in its options, and a password may hold one.
@@ -30,17 +31,17 @@ def _alembic(settings: Settings) -> Config:
 def upgrade(settings: Settings, revision: str = "head") -> None:
     """Migrate the database up to `revision`."""
     settings.require("database_url")
-    command.upgrade(_alembic(settings), revision)
+    command.upgrade(alembic_config(settings), revision)
 
 
 def downgrade(settings: Settings, revision: str = "base") -> None:
     """Migrate the database down to `revision`."""
     settings.require("database_url")
-    command.downgrade(_alembic(settings), revision)
+    command.downgrade(alembic_config(settings), revision)
 
 
 def is_current(engine: Engine, settings: Settings) -> bool:
     """Whether the database stands at the newest migration."""
-    head = ScriptDirectory.from_config(_alembic(settings)).get_current_head()
+    head = ScriptDirectory.from_config(alembic_config(settings)).get_current_head()
     with engine.connect() as connection:
         return MigrationContext.configure(connection).get_current_revision() == head
