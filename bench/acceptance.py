@@ -40,10 +40,11 @@ from dermtriage.accounts.clinics import add_clinic
 from dermtriage.core.settings import get_settings
 from dermtriage.database.engine import make_engine, make_sessions
 from dermtriage.messaging.sender import MAX_WAITING_MESSAGES
-from dermtriage_cli.embedded.processes import Child, tail
-from dermtriage_cli.embedded.servers import EmbeddedPostgres, EmbeddedRedis
+from dermtriage_cli.database.upgrade import upgrade_database
+from dermtriage_cli.embedded.child_process import ChildProcess, tail
+from dermtriage_cli.embedded.postgres import EmbeddedPostgres
+from dermtriage_cli.embedded.redis import EmbeddedRedis
 from dermtriage_cli.embedded.stack import HOST
-from dermtriage_cli.migration import prepare_database
 
 REQUESTS = 1000
 """In each of the rounds."""
@@ -164,7 +165,7 @@ def _ours(stack: ExitStack, folder: Path) -> _Target:
             "secret_key": SecretStr("a secret of the bench, long enough"),
         }
     )
-    prepare_database(settings)
+    upgrade_database(settings)
     engine = make_engine(settings)
     with make_sessions(engine).begin() as session:
         secret = settings.secret_key.get_secret_value()
@@ -188,7 +189,7 @@ def _serve(stack: ExitStack, app: str, log: Path, env: dict[str, str]) -> tuple[
     """Start one process of uvicorn, with the options that the stack starts the API with."""
     listener = stack.enter_context(socket.create_server((HOST, 0)))
     options = ["--no-access-log", "--log-level", "warning", "--timeout-graceful-shutdown", "3"]
-    child = Child(
+    child = ChildProcess(
         [
             *(sys.executable, "-m", "uvicorn", "--factory", app),
             *("--fd", str(listener.fileno())),

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import trustme
 
-from dermtriage_cli.embedded.processes import Child, tail
+from dermtriage_cli.embedded.child_process import ChildProcess, tail
 
 BUCKET = "photographs"
 _HOST = "127.0.0.1"
@@ -42,7 +42,7 @@ def object_store(folder: Path) -> Iterator[Mapping[str, str]]:
         "SSL_CERT_FILE": str(trusted),
     }
     log = folder / "server.log"
-    server = Child(
+    server = ChildProcess(
         [
             _binary(),
             *("serve", "s3", folder / "buckets", "--addr", f"{_HOST}:{port}"),

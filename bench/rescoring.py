@@ -19,7 +19,7 @@ from dermtriage.releases.activation import activate_release
 from dermtriage.releases.queries import active_release
 from dermtriage.rescoring import planning
 from dermtriage.rescoring.scope import Scope
-from dermtriage_cli.release_folders import introduce_release
+from dermtriage_cli.releases.folders import register_release
 
 Sessions = sessionmaker[Session]
 
@@ -99,7 +99,7 @@ def _load(
 ) -> None:
     """Activate a twin, and have the workers load it, which takes seconds once a night."""
     with sessions.begin() as session:
-        introduce_release(session, settings.releases_dir / twin)
+        register_release(session, settings.releases_dir / twin)
         activate_release(
             session, name=twin, minimum_sensitivity=0.0, actor="bench", override_reason="bench"
         )

@@ -27,8 +27,8 @@ from dermtriage.rescoring import chunks, planning, recording
 from dermtriage.rescoring.scope import OPEN
 from dermtriage.scoring.leases import Lease
 from dermtriage.scoring.recording import ScoredImage
-from dermtriage_cli.embedded.servers import EmbeddedPostgres
-from dermtriage_cli.migration import prepare_database
+from dermtriage_cli.database.upgrade import upgrade_database
+from dermtriage_cli.embedded.postgres import EmbeddedPostgres
 from dermtriage_worker.scoring.bulk_loop import BATCHES_AT_ONCE
 
 LEASE = 3600.0
@@ -47,7 +47,7 @@ def database(folder: Path) -> Iterator[Engine]:
     postgres = EmbeddedPostgres(folder / "postgres")
     settings = get_settings().model_copy(update={"database_url": postgres.start()})
     try:
-        prepare_database(settings)
+        upgrade_database(settings)
         engine = make_engine(settings)
         yield engine
         engine.dispose()

@@ -27,7 +27,7 @@ from dermtriage.database.engine import make_engine
 from dermtriage.database.migrations import upgrade
 from dermtriage.models import Clinic, Clinician
 from dermtriage.review import claims, worklist
-from dermtriage_cli.embedded.servers import EmbeddedPostgres
+from dermtriage_cli.embedded.postgres import EmbeddedPostgres
 
 SMALL, LARGE = 10_000, 1_000_000
 PAGE = 50

@@ -17,7 +17,7 @@ from bench.peers import settings
 from bench.peers.archive import write_photograph
 from bench.peers.http_load import PATH
 from bench.peers.scoring import RecordingScorer
-from dermtriage_cli.embedded.hosting import redis_binary
+from dermtriage_cli.embedded.server_binaries import redis_binary
 
 _settings = settings.read()
 _socket = _settings.scratch / "redis.sock"

@@ -19,8 +19,8 @@ from dermtriage.core.enums import Scoring
 from dermtriage.core.settings import Settings
 from dermtriage.models import Assessment, Image
 from dermtriage.operations import invariants
-from dermtriage_cli.embedded.processes import Child
-from dermtriage_cli.embedded.servers import EmbeddedRedis
+from dermtriage_cli.embedded.child_process import ChildProcess
+from dermtriage_cli.embedded.redis import EmbeddedRedis
 
 SHORT_TIMES = {
     "lease_seconds": 4,
@@ -55,7 +55,7 @@ class System:
     folder: Path
     port: int
     key: str
-    children: dict[str, Child] = field(default_factory=dict)
+    children: dict[str, ChildProcess] = field(default_factory=dict)
 
     @property
     def url(self) -> str:
@@ -70,7 +70,7 @@ class System:
         token = httpx.post(f"{self.url}/v1/sessions", json=login, timeout=30).json()["token"]
         return self.client(token)
 
-    def start(self, name: str, *argv: str) -> Child:
+    def start(self, name: str, *argv: str) -> ChildProcess:
         secrets = {"redis_url", "secret_key"}
         env = {f"DERMTRIAGE_{k.upper()}": str(v) for k, v in self.settings.model_dump().items()}
         env |= {
@@ -78,7 +78,9 @@ class System:
             for name in secrets
         }
         env["PATH"] = str(Path(sys.executable).parent)
-        child = Child([sys.executable, "-m", *argv], log=self.folder / f"{name}.log", env=env)
+        child = ChildProcess(
+            [sys.executable, "-m", *argv], log=self.folder / f"{name}.log", env=env
+        )
         self.children[name] = child
         return child
 
@@ -90,7 +92,7 @@ class System:
         )
         wait_for(self._ready, "the API")
 
-    def start_worker(self, name: str = "worker") -> Child:
+    def start_worker(self, name: str = "worker") -> ChildProcess:
         return self.start(name, "dermtriage_worker.scoring")
 
     def start_upkeep(self) -> None:

@@ -13,7 +13,7 @@ from dermtriage.releases.activation import activate_release
 from dermtriage.releases.queries import active_release
 from dermtriage.rescoring import planning, runs
 from dermtriage.rescoring.scope import OPEN
-from dermtriage_cli.release_folders import introduce_release
+from dermtriage_cli.releases.folders import register_release
 from dermtriage_worker.ensemble.tiny import build_tiny_release
 
 SECOND = "acceptance-second"
@@ -25,7 +25,7 @@ def _plan(system: System) -> UUID:
     if not folder.exists():
         build_tiny_release(folder, seed=5)
     with system.sessions.begin() as session:
-        introduce_release(session, folder)
+        register_release(session, folder)
         activate_release(
             session, name=SECOND, minimum_sensitivity=0.0, actor="tests", override_reason="a test"
         )
@@ -109,7 +109,7 @@ def test_the_night_is_planned_and_worked_off_by_itself(system: System) -> None:
         folder = system.settings.releases_dir / SECOND
         if not folder.exists():
             build_tiny_release(folder, seed=5)
-        introduce_release(session, folder)
+        register_release(session, folder)
         activate_release(
             session, name=SECOND, minimum_sensitivity=0.0, actor="tests", override_reason="a test"
         )

@@ -115,7 +115,7 @@ def test_a_worker_told_to_stop_ends_its_batch_and_leaves_the_list(system: System
         images = upload_many(client, 40)
     worker = system.start_worker()
     wait_for(lambda: _leased(system) > 0, "a batch under way")
-    worker.ask()
+    worker.terminate()
     wait_for(lambda: worker.poll() is not None, "the end of the worker")
     assert worker.poll() == 0
     assert _leased(system) == 0, "an orderly end leaves no image leased"

@@ -21,7 +21,7 @@ from tests.conftest import Servers
 
 from dermtriage.core.settings import Settings
 from dermtriage.scoring import workers
-from dermtriage_cli.embedded.hosting import redis_binary
+from dermtriage_cli.embedded.server_binaries import redis_binary
 
 COMPOSE = Path(__file__).parents[2] / "docker-compose.yml"
 SERVICES: dict[str, dict[str, Any]] = yaml.safe_load(COMPOSE.read_text())["services"]

@@ -133,7 +133,7 @@ def test_the_worker_runs_with_what_its_image_holds() -> None:
 
 def test_the_demonstration_runs_without_the_tools_of_development() -> None:
     code = f"""{SETTINGS}{TRANSPORT}
-import dermtriage_cli.demo.demonstration
+import dermtriage_cli.demo.run
 import dermtriage_cli.embedded.stack
 """
     asked_for(code, absent_with("api", "worker", "embedded"))
@@ -176,9 +176,9 @@ def test_the_api_image_migrates_with_manifests_alone(servers: Servers, tmp_path:
     code = """
 from pathlib import Path
 from dermtriage.core.settings import Settings
-from dermtriage_cli.migration import prepare_database
+from dermtriage_cli.database.upgrade import upgrade_database
 url, releases, release = sys.argv[2:]
-prepare_database(
+upgrade_database(
     Settings(database_url=url, releases_dir=Path(releases), default_release=release)
 )
 """

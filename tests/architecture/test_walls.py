@@ -57,7 +57,7 @@ def test_all_walls_stand(contracts: list[Contract], graph: ImportGraph) -> None:
         # 1: the domain imports no service, no web framework, no torch.
         ("dermtriage.intake.service", "dermtriage_api.app"),
         ("dermtriage.operations.recovery", "dermtriage_worker.scoring.upload_loop"),
-        ("dermtriage.database.engine", "dermtriage_cli.migration"),
+        ("dermtriage.database.engine", "dermtriage_cli.database.upgrade"),
         ("dermtriage.intake.service", "fastapi"),
         ("dermtriage.core.errors", "starlette"),
         ("dermtriage.imaging.decoding", "torch"),

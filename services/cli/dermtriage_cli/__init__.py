@@ -1,1 +1,1 @@
-"""The `dermtriage` command, the embedded servers, and the clinic's sender."""
+"""The `dermtriage` command: commands and what only they need. No other package imports it."""

@@ -1,1 +1,1 @@
-"""The commands, a module a group. Each imports what it needs only when it runs."""
+"""One module per command or group of commands; each imports what it needs when it runs."""

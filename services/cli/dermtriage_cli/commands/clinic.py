@@ -1,72 +1,70 @@
-"""`submit`: what a clinic does."""
+"""`clinic`: add, list and revoke clinics."""
 
 from typing import Annotated
 
 import typer
+from rich.markup import escape
 
-from dermtriage_cli.commands.options import SERVER, Json, Photographs, Server, Table
-from dermtriage_cli.output import complain, err, out, print_json, progress
+from dermtriage_cli.database.sessions import open_session
+from dermtriage_cli.terminal.options import DATA_DIR, DataDir, Json
+from dermtriage_cli.terminal.output import out, print_json
+from dermtriage_cli.views.accounts import show_accounts
+
+clinic = typer.Typer(help="Add, list and revoke clinics.", no_args_is_help=True)
+
+Name = Annotated[str, typer.Argument(help="The clinic's name.")]
 
 
-def submit(
-    photographs: Photographs,
-    api_key: Annotated[
-        str,
-        typer.Option(
-            envvar="DERMTRIAGE_API_KEY",
-            help="The clinic's key. Better set in the environment: others see command lines.",
-        ),
-    ],
-    server: Server = SERVER,
-    metadata: Table = None,
-    concurrency: Annotated[
-        int, typer.Option(min=1, max=16, help="Cases that are sent side by side.")
-    ] = 4,
-    as_json: Json = False,
-) -> None:
-    """Send photographs: one case each, or as the CSV file groups them.
+@clinic.command("add")
+def add_clinic(name: Name, data_dir: DataDir = DATA_DIR, as_json: Json = False) -> None:
+    """Add a clinic, or a further API key for an existing one. The key is shown only once.
 
-    A bad line is met with patience: what fails is sent again, up to eight times, with growing
-    pauses. The same photographs with the same metadata are the same case, however often they
-    are sent. Exits 1 if any case was not taken.
-
-    Columns of the CSV file: image, case, image_type, and those of a referral (priority,
-    clinic_reference, patient_id, lesion_id, age_approx, sex, anatom_site,
-    fitzpatrick_skin_type, clin_size_long_diam_mm, personal_hx_mm, family_hx_mm, onset_date,
-    replaces_case_id). Rows with the same `case` are one case; the file names are not sent.
-
-    Example: dermtriage submit photos/ --metadata photos.csv --server https://triage.example
+    Example: dermtriage clinic add 'Aldea Norte'
     """
-    from dermtriage_cli.client import open_client
-    from dermtriage_cli.referrals import referrals_of
-    from dermtriage_cli.sender import send_all
-    from dermtriage_cli.views import receipts_table
+    from dermtriage.accounts import clinics as clinic_accounts
 
-    referrals = referrals_of(photographs, metadata)
-    receipts, failures = [], []
-    with open_client(server, api_key) as client, progress() as bars:
-        sending = bars.add_task("Sending cases", total=len(referrals))
-        for one in send_all(client, referrals, concurrency=concurrency):
-            if one.receipt:
-                receipts.append((one.referral.name, one.receipt))
-            else:
-                failures.append((one.referral.name, one.error))
-            bars.advance(sending)
-    if as_json:
-        print_json(
-            {
-                "receipts": [{"sent": name, **receipt} for name, receipt in receipts],
-                "failures": [
-                    {"sent": name, "code": error.code, "error": str(error)}
-                    for name, error in failures
-                    if error
-                ],
-            }
+    with open_session(data_dir) as (session, settings):
+        settings.require("secret_key")
+        added, key = clinic_accounts.add_clinic(
+            session, name=name, secret_key=settings.secret_key.get_secret_value()
         )
-    elif receipts:
-        out.print(receipts_table(receipts))
-    for name, error in failures:
-        complain(f"{name}: {error}")
-    if failures:
-        err.print(f"{len(failures)} of {len(referrals)} cases were not taken.")
-        raise typer.Exit(1)
+    if as_json:
+        print_json({"id": added.id, "name": added.name, "api_key": key})
+        return
+    out.print(f"Clinic {escape(added.name)}. Its API key, which will not be shown again:")
+    typer.echo(key)
+
+
+@clinic.command("list")
+def list_clinics(data_dir: DataDir = DATA_DIR, as_json: Json = False) -> None:
+    """List the clinics with the first characters of their keys.
+
+    Example: dermtriage clinic list --json
+    """
+    from dermtriage.accounts import clinics as clinic_accounts
+
+    with open_session(data_dir) as (session, _):
+        rows = [
+            {
+                "id": one.id,
+                "name": one.name,
+                "since": one.created_at,
+                "valid_keys": [key.prefix for key in one.keys if key.revoked_at is None],
+                "revoked_keys": [key.prefix for key in one.keys if key.revoked_at],
+            }
+            for one in clinic_accounts.list_clinics(session)
+        ]
+    show_accounts(rows, as_json=as_json)
+
+
+@clinic.command("revoke")
+def revoke_clinic(name: Name, data_dir: DataDir = DATA_DIR) -> None:
+    """Revoke all keys of a clinic. Its cases stay.
+
+    Example: dermtriage clinic revoke 'Aldea Norte'
+    """
+    from dermtriage.accounts import clinics as clinic_accounts
+
+    with open_session(data_dir) as (session, _):
+        count = clinic_accounts.revoke_clinic(session, name=name)
+    out.print(f"{count} keys of {escape(name)} revoked.")

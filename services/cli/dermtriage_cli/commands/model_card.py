@@ -1,4 +1,4 @@
-"""`model-card`: what everyone should know of a release before they rely on it."""
+"""`model-card`: write the model card of a release."""
 
 from pathlib import Path
 from typing import Annotated
@@ -6,28 +6,27 @@ from typing import Annotated
 import typer
 from rich.markup import escape
 
-from dermtriage_cli.output import out as output
+from dermtriage_cli.terminal.options import Release
+from dermtriage_cli.terminal.output import out as output
 
 
 def model_card(
     report: Annotated[
         Path,
-        typer.Option(help="Folder that `evaluate` has written.", exists=True, file_okay=False),
+        typer.Option(help="Folder written by `evaluate`.", exists=True, file_okay=False),
     ],
     explanations: Annotated[
         Path,
         typer.Option(
-            help="File that `evaluate-explanations --json` has written.",
+            help="File written by `evaluate-explanations --json`.",
             exists=True,
             dir_okay=False,
         ),
     ],
-    release: Annotated[
-        str | None,
-        typer.Option(help="Name or folder of a release; the shipped one by default."),
-    ] = None,
+    release: Release = None,
     out: Annotated[
-        Path, typer.Option(help="The document; plots go to a folder beside it.", dir_okay=False)
+        Path,
+        typer.Option(help="The document to write; plots go to a folder beside it.", dir_okay=False),
     ] = Path("docs/model-card.md"),
 ) -> None:
     """Write the model card of a release from its measurements.
@@ -35,7 +34,7 @@ def model_card(
     Example: dermtriage model-card --report runs/report --explanations runs/explanations.json
     """
     from dermtriage.core.settings import get_settings
-    from dermtriage_cli.offline import release_folder
+    from dermtriage_cli.releases.folders import release_folder
     from dermtriage_worker.ensemble.manifest import read_manifest
     from dermtriage_worker.evaluation.model_card import write_model_card
 

@@ -1,17 +1,18 @@
-"""`worklist`: what clinicians read."""
+"""`worklist`: show the clinicians' review queue."""
 
 from itertools import islice
 from typing import Annotated
 
 import typer
 
-from dermtriage_cli.commands.options import SERVER, Json, Server
-from dermtriage_cli.output import err, out, print_json
+from dermtriage_cli.terminal.options import SERVER, Json, Server
+from dermtriage_cli.terminal.output import err, out, print_json
 
 
 def worklist(
     username: Annotated[
-        str, typer.Option(envvar="DERMTRIAGE_USERNAME", prompt=True, help="The clinician's name.")
+        str,
+        typer.Option(envvar="DERMTRIAGE_USERNAME", prompt=True, help="The clinician's username."),
     ],
     password: Annotated[
         str,
@@ -19,19 +20,19 @@ def worklist(
             envvar="DERMTRIAGE_PASSWORD",
             prompt=True,
             hide_input=True,
-            help="Better set in the environment or typed: others see command lines.",
+            help="Type it, or set it in the environment: others can see command lines.",
         ),
     ],
     server: Server = SERVER,
-    limit: Annotated[int, typer.Option(min=1, help="How many cases to show at most.")] = 50,
+    limit: Annotated[int, typer.Option(min=1, help="Show at most this many cases.")] = 50,
     as_json: Json = False,
 ) -> None:
     """Show the worklist as clinicians see it, the most urgent case first.
 
     Example: DERMTRIAGE_PASSWORD=… dermtriage worklist --username m.okafor --json
     """
-    from dermtriage_cli import client as api
-    from dermtriage_cli.views import worklist_table
+    from dermtriage_cli import api_client as api
+    from dermtriage_cli.views.worklist import worklist_table
 
     with api.open_client(server) as client:
         api.login(client, username, password)
@@ -42,4 +43,4 @@ def worklist(
     else:
         out.print(worklist_table(lines[:limit]))
     if more:
-        err.print(f"There are more than these {limit}; see --limit.")
+        err.print(f"Only the first {limit} cases are shown; see --limit.")

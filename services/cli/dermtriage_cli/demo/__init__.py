@@ -1,1 +1,1 @@
-"""The demonstration and its drawn samples."""
+"""The demonstration: its accounts, referrals, course and checks, and the drawn samples."""

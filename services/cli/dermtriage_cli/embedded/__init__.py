@@ -1,1 +1,4 @@
-"""The embedded stack: PostgreSQL, Redis and our services as child processes."""
+"""A whole system on one machine: PostgreSQL, Redis and our services as child processes.
+
+What the services do is not known here, only how they are started, watched and stopped.
+"""

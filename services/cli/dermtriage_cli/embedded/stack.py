@@ -1,8 +1,7 @@
-"""The whole system on one machine: servers, API, worker and upkeep as children of one process."""
+"""The whole system on one machine: servers, API, worker and upkeep as child processes."""
 
 import os
 import socket
-import sys
 import time
 from collections.abc import Callable
 from contextlib import ExitStack
@@ -16,37 +15,41 @@ from dermtriage.core.errors import ConfigurationError
 from dermtriage.core.settings import get_settings
 from dermtriage.database.engine import make_engine, make_sessions
 from dermtriage.scoring import workers
-from dermtriage_cli.embedded.installation import Installation, Running
-from dermtriage_cli.embedded.servers import EmbeddedPostgres, EmbeddedRedis
-from dermtriage_cli.embedded.supervision import Service, Supervisor
-from dermtriage_cli.migration import prepare_database
+from dermtriage_cli.database.upgrade import upgrade_database
+from dermtriage_cli.embedded.data_dir import DataDirectory, RunningStack
+from dermtriage_cli.embedded.postgres import EmbeddedPostgres
+from dermtriage_cli.embedded.redis import EmbeddedRedis
+from dermtriage_cli.embedded.services import make_services
+from dermtriage_cli.embedded.supervisor import Supervisor
 
 HOST = "127.0.0.1"
 DEFAULT_PORT = 8000
 READY_TIMEOUT = 180.0
-"""Seconds for API and worker to come up; loading the ensemble takes most of it."""
+"""Seconds for API and worker to start; loading the ensemble takes most of them."""
 
 
 class Stack:
-    """A running system in a data folder; a context manager that stops whatever it started.
+    """A running system in a data folder; a context manager that stops everything it started.
 
-    Servers that the settings name are used as they are, the others are started.
+    Servers that the settings name are used, the others are started.
 
     Parameters
     ----------
     data_dir
         Where everything is kept.
     port
-        For the API; None takes the default, or a free one where that is in use.
+        Port of the API; None takes the default port, or a free one if that is in use.
+    reload
+        Whether services restart when their Python files change.
     on_step
-        Told in words what is being done.
+        Called with the step that begins, in words.
 
     Attributes
     ----------
     settings
-        Those of the environment; once started, complete.
+        The settings of the environment; complete once the stack has started.
     url
-        Where the API is, once started.
+        URL of the API, once the stack has started.
     """
 
     def __init__(
@@ -54,10 +57,12 @@ class Stack:
         data_dir: Path,
         *,
         port: int | None = None,
+        reload: bool = False,
         on_step: Callable[[str], None] = lambda _: None,
     ) -> None:
-        self._installation = Installation(data_dir)
+        self._directory = DataDirectory(data_dir)
         self._port = port
+        self._reload = reload
         self._on_step = on_step
         self._exit = ExitStack()
         self._supervisor: Supervisor | None = None
@@ -66,27 +71,27 @@ class Stack:
 
     @property
     def logs(self) -> Path:
-        """The folder with a log a service."""
-        return self._installation.logs
+        """The folder with one log per service."""
+        return self._directory.logs
 
     def check(self) -> None:
-        """Complain about a service that keeps ending.
+        """Check that no service keeps dying.
 
         Raises
         ------
         ConfigurationError
-            If one does, with the last words of its log.
+            If one does, with the last lines of its log.
         """
         if self._supervisor:
             self._supervisor.check()
 
     def __enter__(self) -> Self:
-        """Start everything and wait until it serves.
+        """Start everything and wait until API and worker are ready.
 
         Raises
         ------
         ConfigurationError
-            If something does not come up; nothing is left running then.
+            If a server or service does not start; nothing is left running then.
         """
         try:
             self._start()
@@ -96,23 +101,25 @@ class Stack:
         return self
 
     def __exit__(self, *_: object) -> None:
-        """Stop the services, then the servers they use, and give the folder back."""
+        """Stop the services, then the servers that they use, and release the folder."""
         self._exit.close()
 
     def _start(self) -> None:
-        self._exit.enter_context(self._installation)
+        self._exit.enter_context(self._directory)
         listener = self._exit.enter_context(_listen(self._port))
         self.url = f"http://{HOST}:{listener.getsockname()[1]}"
         self._start_servers()
         self._on_step("Migrating the database")
-        prepare_database(self.settings)
+        upgrade_database(self.settings)
         self._on_step("Starting API, worker and upkeep")
-        self._supervisor = Supervisor(self._services(listener))
+        self._supervisor = Supervisor(
+            make_services(self.settings, listener, self.logs, reload=self._reload)
+        )
         self._exit.callback(self._supervisor.stop)
         self._supervisor.start()
         self._wait_until_ready()
-        self._installation.announce(
-            Running(
+        self._directory.announce(
+            RunningStack(
                 pid=os.getpid(),
                 server_url=self.url,
                 database_url=self.settings.database_url,
@@ -122,7 +129,7 @@ class Stack:
         )
 
     def _start_servers(self) -> None:
-        settings, folder = self.settings, self._installation.data_dir
+        settings, folder = self.settings, self._directory.data_dir
         update: dict[str, object] = {}
         if not settings.database_url:
             self._on_step("Starting PostgreSQL")
@@ -139,29 +146,8 @@ class Stack:
             store.mkdir(mode=0o700, exist_ok=True)
             update["store_url"] = store.as_uri()
         if not settings.secret_key.get_secret_value():
-            update["secret_key"] = self._installation.secret_key()
+            update["secret_key"] = self._directory.secret_key()
         self.settings = settings.model_copy(update=update)
-
-    def _services(self, listener: socket.socket) -> list[Service]:
-        env = os.environ | {
-            "DERMTRIAGE_DATABASE_URL": self.settings.database_url,
-            "DERMTRIAGE_REDIS_URL": self.settings.redis_url.get_secret_value(),
-            "DERMTRIAGE_STORE_URL": self.settings.store_url,
-            "DERMTRIAGE_SECRET_KEY": self.settings.secret_key.get_secret_value(),
-        }
-        python = [sys.executable, "-m"]
-        # While the API starts again, connections wait in the queue of its socket.
-        api = [
-            *("uvicorn", "--factory", "dermtriage_api.app:create_app"),
-            *("--fd", str(listener.fileno()), "--no-access-log"),
-            *("--log-level", "warning", "--timeout-graceful-shutdown", "3"),
-        ]
-        logs = self.logs
-        return [
-            Service("api", [*python, *api], logs / "api.log", env, [listener.fileno()]),
-            Service("worker", [*python, "dermtriage_worker.scoring"], logs / "worker.log", env),
-            Service("upkeep", [*python, "dermtriage_worker.upkeep"], logs / "upkeep.log", env),
-        ]
 
     def _wait_until_ready(self) -> None:
         engine = make_engine(self.settings)
@@ -185,7 +171,7 @@ class Stack:
                     self.check()
                     if time.monotonic() > deadline:
                         raise ConfigurationError(
-                            f"The {what} did not come up in {READY_TIMEOUT:g} seconds.",
+                            f"The {what} did not start in {READY_TIMEOUT:g} seconds.",
                             remedy=f"See its log in {self.logs}.",
                         )
                     time.sleep(0.1)
@@ -194,7 +180,7 @@ class Stack:
 
 
 def _listen(wanted: int | None) -> socket.socket:
-    """Take a port; the API inherits it, so that no other process can come in between."""
+    """Listen on a port; the API inherits the socket, so that no other process can take the port."""
     try:
         return socket.create_server((HOST, DEFAULT_PORT if wanted is None else wanted))
     except OSError as error:

@@ -4,29 +4,22 @@ import json
 import re
 import threading
 from collections.abc import Iterator
-from io import StringIO
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 from uuid import UUID, uuid4
 
 import pytest
-from rich.console import Console
-from rich.progress import Progress
 from sqlalchemy.orm import Session, sessionmaker
 from tests import factories
-from tests.factories import LOW, SEVERE, photograph
-from tests.runs import activate, plan, say, scored, take
+from tests.factories import photograph
 from typer.testing import CliRunner
 
 from dermtriage.core.settings import Settings, get_settings
 from dermtriage.releases.activation import activate_release
 from dermtriage.releases.queries import list_releases
-from dermtriage.rescoring import chunks, reports
 from dermtriage.storage.image_store import ImageStore
 from dermtriage_cli.main import app
-from dermtriage_cli.release_folders import introduce_release
-from dermtriage_cli.rescore_views import watch
+from dermtriage_cli.releases.folders import register_release
 from dermtriage_worker.ensemble.tiny import build_tiny_release
 from dermtriage_worker.scoring.bulk_loop import rescore
 from dermtriage_worker.scoring.runtime import Runtime
@@ -64,7 +57,7 @@ def runtime(
     if not folder.exists():
         build_tiny_release(folder, seed=3)
     with sessions.begin() as session:
-        introduce_release(session, folder)
+        register_release(session, folder)
         activate_release(
             session, name=SECOND, minimum_sensitivity=0.0, actor="tests", override_reason="a test"
         )
@@ -125,65 +118,12 @@ def test_a_run_is_watched_to_its_end(runtime: Runtime) -> None:
     assert f"Run with release {SECOND}: finished" in text
     (row,) = listed()
     assert (row["state"], row["scored"], row["failed"]) == ("finished", PHOTOGRAPHS, 0)
-    assert "p(severe) moved by" in text
+    assert "Change of p(severe)" in text
     report = json.loads(succeed("report", run_id, "--json"))
     assert (report["run"], report["scored"]) == (run_id, PHOTOGRAPHS)
     assert report["drift"]["photographs"] == PHOTOGRAPHS
     again = succeed("--wait")
     assert "0 photographs" in again
-
-
-def test_the_bars_tell_pace_time_left_and_upgrades(
-    sessions: sessionmaker[Session], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    with sessions.begin() as session:
-        clinic_id = factories.clinic(session)
-        for _ in range(10):
-            scored(session, clinic_id, LOW)
-        activate(session)
-        run_id = plan(session, size=2).id
-        taken = [take(session) for _ in range(5)]
-    seconds, screen = 0.0, StringIO()
-    console = Console(file=screen, width=160, get_time=lambda: seconds)
-
-    class Bars(Progress):
-        def update(self, *arguments: Any, **fields: Any) -> None:
-            super().update(*arguments, **fields)
-            console.print(self.get_renderable())
-
-    def work(_: float) -> None:
-        """Let two seconds pass, in which a chunk is done."""
-        nonlocal seconds
-        seconds += 2
-        with sessions.begin() as session:
-            for chunk in taken[:1]:
-                say(session, chunk, SEVERE if chunk.number == 0 else LOW)
-                chunks.close(session, chunk)
-        del taken[:1]
-
-    write, waits = reports.write_report, [2, 1]
-
-    def take_long(session: Session, run_id: UUID) -> None:
-        if waits:
-            waits.pop()
-        else:
-            write(session, run_id)
-
-    monkeypatch.setattr(reports, "write_report", take_long)
-    monkeypatch.setattr(watch, "err", console)
-    monkeypatch.setattr(watch, "Progress", Bars)
-    monkeypatch.setattr(watch, "time", SimpleNamespace(sleep=work, monotonic=lambda: seconds))
-    succeed("watch", str(run_id))
-    lines = [" ".join(line.replace("━", "").split()) for line in screen.getvalue().splitlines()]
-    # Done, pace, changes, time so far and time left; there is no pace to count on at first.
-    assert lines[:3] == [
-        "Rescoring 0/10 0.0 a second 0 upgrades, 0 recalls 0:00:00",
-        "Rescoring 2/10 1.0 a second 2 upgrades, 0 recalls 0:00:02 -:--:--",
-        "Rescoring 4/10 1.0 a second 2 upgrades, 0 recalls 0:00:04 0:00:06",
-    ]
-    # The time that the report takes is no part of the pace.
-    writing = "Writing the report 10/10 1.0 a second 2 upgrades, 0 recalls 0:00:10 0:00:00"
-    assert [line for line in lines if line.startswith("Writing")] == [writing] * 3
 
 
 def test_a_report_is_a_page_as_well(runtime: Runtime, tmp_path: Path) -> None:
@@ -232,7 +172,7 @@ def test_a_release_that_the_database_does_not_know_is_made_known(
         build_tiny_release(settings.releases_dir / third, seed=9)
     run_id = planned("--release", third)
     assert rescore(runtime) == PHOTOGRAPHS
-    assert "not the active one" in succeed("watch", run_id)
+    assert "not active" in succeed("watch", run_id)
     report = json.loads(succeed("report", run_id, "--json"))
     assert (report["release"], report["triaged"]) == (third, False)
 

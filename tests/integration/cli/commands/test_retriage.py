@@ -15,12 +15,10 @@ from typer.testing import CliRunner
 
 from dermtriage.core.clock import utcnow
 from dermtriage.core.enums import Severity
-from dermtriage.core.errors import Conflict
 from dermtriage.core.settings import Settings, get_settings
 from dermtriage.models import AuditEntry, Case, PolicyVersion, TriageEvent
 from dermtriage.releases.queries import active_policy
-from dermtriage.retriage import service as retriage
-from dermtriage.retriage.service import Batch, retriage_cases
+from dermtriage.retriage.service import adopt_policy, retriage_cases
 from dermtriage_cli.main import app
 
 run = CliRunner().invoke
@@ -95,12 +93,12 @@ def test_a_dry_run_shows_the_matrix_and_changes_nothing(
     }
     words = " ".join(shown)
     assert "6 open cases" in words
-    assert "5 of 7 cases would change. Decided, and recalled: 1. Open, and lowered: 0." in words
+    assert "5 of 7 cases would change. Decided cases recalled: 1. Open cases lowered: 0." in words
     assert "Nothing was changed." in words
     assert "--allow-down" not in words
     words = " ".join(succeed(policy, LAXER, "--dry-run").split())
-    assert "Open, and lowered: 4." in words
-    assert "--allow-down and a --reason" in words
+    assert "Open cases lowered: 4." in words
+    assert "--allow-down and --reason" in words
     assert severities(sessions) == before
     with sessions() as session:
         assert session.scalar(select(func.count()).select_from(PolicyVersion)) == 1
@@ -134,8 +132,8 @@ def test_a_run_does_what_the_dry_run_shows(sessions: sessionmaker[Session], poli
     assert done["transitions"]["indeterminate"]["severe"] == 2
 
     again = " ".join(succeed(policy, STRICTER).split())
-    assert f"Policy {policy_id} was the active one already." in again
-    assert "0 of 7 cases changed. Decided, and recalled: 0. Open, and lowered: 0." in again
+    assert f"Policy {policy_id} was active already." in again
+    assert "0 of 7 cases changed. Decided cases recalled: 0. Open cases lowered: 0." in again
 
 
 def test_lowering_needs_leave_and_a_reason(sessions: sessionmaker[Session], policy: Path) -> None:
@@ -155,21 +153,31 @@ def test_lowering_needs_leave_and_a_reason(sessions: sessionmaker[Session], poli
 
 
 def test_an_interrupted_run_is_finished_by_the_same_command(
-    sessions: sessionmaker[Session], policy: Path, monkeypatch: pytest.MonkeyPatch
+    sessions: sessionmaker[Session], policy: Path
 ) -> None:
-    whole = retriage_cases
-
-    def in_pieces(session: Session, **asked: Any) -> Batch:
-        if asked["after"] is not None:
-            raise Conflict("Cut off.")
-        return whole(session, **asked, limit=3)
-
-    words = ("--allow-down", "--reason", "too many alarms")
-    with monkeypatch.context() as patch:
-        patch.setattr(retriage, "retriage_cases", in_pieces)
-        assert "Cut off." in refuse(policy, LAXER, *words)
+    reason = "too many alarms"
+    with sessions.begin() as session:
+        adopted = adopt_policy(
+            session,
+            LAXER,
+            actor="tests",
+            reason=reason,
+            allow_down=True,
+            now=utcnow(),
+            seen=lambda _: None,
+        )
+    # The command wrote one batch before it was interrupted.
+    with sessions.begin() as session:
+        retriage_cases(
+            session,
+            policy_id=adopted.policy_id,
+            after=None,
+            allow_down=True,
+            now=utcnow(),
+            limit=3,
+        )
     assert severities(sessions) == {"severe": 1, "indeterminate": 3, "low": 3}
-    rest = report(policy, LAXER, *words)
+    rest = report(policy, LAXER, "--allow-down", "--reason", reason)
     assert (rest["cases"], rest["changed"]) == (7, 2)
     assert severities(sessions) == {"indeterminate": 3, "low": 4}
     with sessions() as session:
@@ -179,8 +187,8 @@ def test_an_interrupted_run_is_finished_by_the_same_command(
 @pytest.mark.parametrize(
     ("written", "complaint"),
     [
-        ("{", "is no JSON"),
-        ("[0.5]", "holds no JSON object"),
+        ("{", "is not JSON"),
+        ("[0.5]", "does not contain a JSON object"),
         ('{"uper": 0.7}', "it has no field uper"),
         ('{"upper": 7}', "upper: Input should be less than or equal to 1"),
         ('{"lower": 0.9}', "the lower threshold lies above the upper one"),

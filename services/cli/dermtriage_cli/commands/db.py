@@ -1,0 +1,26 @@
+"""`db`: bring the database to the newest schema."""
+
+import typer
+from rich.markup import escape
+
+from dermtriage_cli.terminal.options import DATA_DIR, DataDir
+from dermtriage_cli.terminal.output import out
+
+db = typer.Typer(help="Maintain the database.", no_args_is_help=True)
+
+
+@db.command()
+def upgrade(data_dir: DataDir = DATA_DIR) -> None:
+    """Migrate the database to the newest schema. A new one gets the shipped release and policy.
+
+    It is safe to repeat this, and to run it on several machines at once.
+
+    Example: DERMTRIAGE_DATABASE_URL=… dermtriage db upgrade
+    """
+    from dermtriage_cli.database.upgrade import upgrade_database
+    from dermtriage_cli.embedded.data_dir import resolve_settings
+
+    installed = upgrade_database(resolve_settings(data_dir))
+    out.print("The database has the newest schema.")
+    if installed:
+        out.print(f"Release {escape(installed)} is active, with the policy that it proposes.")

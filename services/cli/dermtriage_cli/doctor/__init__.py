@@ -1,0 +1,1 @@
+"""Checks of everything that the system needs; no commands."""

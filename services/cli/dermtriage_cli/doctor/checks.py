@@ -1,0 +1,122 @@
+"""Checks of what the system needs, each with a remedy."""
+
+import platform
+import sys
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from dermtriage.core.errors import ConfigurationError, DermtriageError
+from dermtriage.core.settings import Settings
+from dermtriage.database.engine import make_engine, make_sessions, outage_as_unavailable
+from dermtriage.database.migrations import is_current
+from dermtriage.messaging.redis_client import check_queue
+from dermtriage.scoring import workers
+from dermtriage.storage.image_store import ImageStore
+from dermtriage_cli.embedded.data_dir import resolve_settings
+from dermtriage_cli.releases.folders import release_folder
+from dermtriage_worker.ensemble.device import choose_compute
+from dermtriage_worker.ensemble.inference import Ensemble
+
+OLDEST, NEWEST = (3, 11), (3, 13)
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """The result of one check."""
+
+    name: str
+    ok: bool
+    detail: str
+    remedy: str = ""
+
+
+def check_all(data_dir: Path, settings: Settings) -> Iterator[Check]:
+    """Run all checks; those that need no server come first.
+
+    Parameters
+    ----------
+    data_dir
+        Folder of an embedded stack; used if no database is set.
+    settings
+        The settings of the environment.
+    """
+    yield _check("Python", _python)
+    yield _check("device", lambda: _device(settings))
+    yield _check("release", lambda: _release(settings))
+    try:
+        settings = resolve_settings(data_dir)
+    except ConfigurationError as error:
+        yield Check("servers", ok=False, detail=error.detail, remedy=error.remedy)
+        return
+    database = _check("database", lambda: _database(settings))
+    yield database
+    yield _check("Redis", lambda: _redis(settings))
+    yield _check("image store", lambda: _store(settings))
+    if database.ok:
+        yield _check("worker", lambda: _worker(settings))
+
+
+def _check(name: str, check: Callable[[], str]) -> Check:
+    try:
+        return Check(name, ok=True, detail=check())
+    except DermtriageError as error:
+        return Check(name, ok=False, detail=error.detail, remedy=error.remedy)
+
+
+def _python() -> str:
+    if not OLDEST <= sys.version_info[:2] <= NEWEST:
+        raise ConfigurationError(
+            f"Python {platform.python_version()} is not supported.",
+            remedy="Use Python 3.11, 3.12 or 3.13.",
+        )
+    return platform.python_version()
+
+
+def _device(settings: Settings) -> str:
+    compute = choose_compute(settings.device)
+    return f"{compute.device} with {str(compute.dtype).removeprefix('torch.')}"
+
+
+def _release(settings: Settings) -> str:
+    manifest = Ensemble.load(release_folder(settings, None), "cpu").manifest
+    return f"{manifest.name}, {len(manifest.members)} members, every file verified"
+
+
+def _database(settings: Settings) -> str:
+    engine = make_engine(settings)
+    try:
+        with outage_as_unavailable():
+            if not is_current(engine, settings):
+                raise ConfigurationError(
+                    "The database does not have the newest schema.",
+                    remedy="Run `dermtriage db upgrade`.",
+                )
+    finally:
+        engine.dispose()
+    return "reachable, migrated"
+
+
+def _redis(settings: Settings) -> str:
+    check_queue(settings)
+    return "reachable"
+
+
+def _store(settings: Settings) -> str:
+    ImageStore.from_settings(settings).check()
+    return "writable"
+
+
+def _worker(settings: Settings) -> str:
+    engine = make_engine(settings)
+    try:
+        with outage_as_unavailable(), make_sessions(engine)() as session:
+            slots = workers.live_slots(session, slow_after=settings.slow_after)
+    finally:
+        engine.dispose()
+    if not slots:
+        raise ConfigurationError(
+            f"No scoring worker has sent a heartbeat for {settings.slow_after:g} seconds.",
+            remedy="Start one with `python -m dermtriage_worker.scoring`, or see its log.",
+        )
+    return f"{slots} scoring threads alive"

@@ -1,0 +1,1 @@
+"""Scoring without a server or a database, with the worker's own code."""

@@ -1,1 +1,0 @@
-"""A rescore run for people: progress, tables, page."""

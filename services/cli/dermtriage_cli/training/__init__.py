@@ -1,0 +1,1 @@
+"""What a user configures for a training run; training itself is the worker's."""

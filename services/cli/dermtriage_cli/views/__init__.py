@@ -1,0 +1,1 @@
+"""Tables, progress and pages for people; each gets its data and reads no database."""
