@@ -5,7 +5,6 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import pytest
-from dermtriage_cli.embedded.postgres import EmbeddedPostgres
 from sqlalchemy import text
 from tests import factories
 from tests.conftest import RELEASE, Servers, install
@@ -13,6 +12,7 @@ from tests.conftest import RELEASE, Servers, install
 from dermtriage.core.settings import Settings
 from dermtriage.database.engine import make_engine, make_sessions
 from dermtriage.database.migrations import upgrade
+from dermtriage_cli.embedded.postgres import EmbeddedPostgres
 from dermtriage_worker.scoring.runtime import Runtime
 
 
