@@ -22,7 +22,7 @@ from bench.peers import http_load, processes
 from bench.peers.archive import create_table, read_results
 from bench.peers.scoring import Scorer
 from bench.peers.settings import Layout, Settings, photographs, read_seconds, warm_up
-from dermtriage_cli.embedded.servers import EmbeddedPostgres
+from dermtriage_cli.embedded.postgres import EmbeddedPostgres
 
 CORES = os.cpu_count() or 1
 LAYOUTS = [Layout(processes=CORES, threads=1, batch=batch) for batch in (4, 16)]
