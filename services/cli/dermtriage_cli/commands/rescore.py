@@ -14,9 +14,7 @@ from dermtriage_cli.terminal.output import out, print_json
 if TYPE_CHECKING:
     from dermtriage.models import RescoreRun
 
-rescore = typer.Typer(
-    help="Score stored photographs again with a release.", invoke_without_command=True
-)
+rescore = typer.Typer(invoke_without_command=True)
 
 
 @rescore.callback()

@@ -5,7 +5,6 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from dermtriage.database.engine import make_engine, make_sessions, outage_as_unavailable
 from dermtriage_cli.embedded.data_dir import resolve_settings
 
 if TYPE_CHECKING:
@@ -25,6 +24,13 @@ def open_sessions(data_dir: Path) -> "Iterator[tuple[sessionmaker[Session], Sett
     Unavailable
         If the database cannot be reached.
     """
+    # Commands import this module, and their --help needs no SQLAlchemy.
+    from dermtriage.database.engine import (  # noqa: PLC0415
+        make_engine,
+        make_sessions,
+        outage_as_unavailable,
+    )
+
     settings = resolve_settings(data_dir)
     engine = make_engine(settings)
     try:

@@ -40,7 +40,7 @@ def test_the_bar_shows_pace_upgrades_and_the_time_left() -> None:
         seconds += 2
     # Done, pace, changes, time so far and time left; the pace is unknown at first.
     assert lines[:3] == [
-        "Rescoring 0/10 0.0 per second 0 upgrades, 0 recalls 0:00:00",
+        "Rescoring 0/10 0.0 per second 0 upgrades, 0 recalls 0:00:00 -:--:--",
         "Rescoring 2/10 1.0 per second 2 upgrades, 0 recalls 0:00:02 -:--:--",
         "Rescoring 4/10 1.0 per second 2 upgrades, 0 recalls 0:00:04 0:00:06",
     ]
