@@ -14,7 +14,7 @@ from alembic.script import ScriptDirectory
 
 from dermtriage.core.settings import Settings
 from dermtriage.database.migrations import alembic_config, migrations_folder, upgrade
-from dermtriage_cli.embedded.servers import EmbeddedPostgres
+from dermtriage_cli.embedded.postgres import EmbeddedPostgres
 
 
 def new_migration(name: str) -> Path:
