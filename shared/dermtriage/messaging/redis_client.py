@@ -1,4 +1,4 @@
-"""A plain connection to Redis, beside Celery's own."""
+"""A direct connection to Redis, apart from Celery's own."""
 
 from redis import Redis
 from redis.exceptions import RedisError
@@ -8,7 +8,7 @@ from dermtriage.core.settings import Settings
 
 
 def connect_redis(settings: Settings) -> Redis:
-    """Return a client of Redis that waits for no answer longer than the settings say."""
+    """Return a Redis client with the timeouts of the settings."""
     return Redis.from_url(
         settings.redis_url.get_secret_value(),
         socket_timeout=settings.redis_timeout,
@@ -16,13 +16,15 @@ def connect_redis(settings: Settings) -> Redis:
     )
 
 
-def check_queue(settings: Settings) -> None:
-    """Ask Redis for a sign of life.
+def check_redis(settings: Settings) -> None:
+    """Check that Redis answers a PING.
 
     Raises
     ------
+    ConfigurationError
+        If the URL of Redis is not set.
     Unavailable
-        If there is none.
+        If Redis does not answer.
     """
     settings.require("redis_url")
     client = connect_redis(settings)

@@ -1,7 +1,7 @@
-"""Sending messages.
+"""Sending messages to workers.
 
-A message is a hint that there is work; PostgreSQL knows the work itself. So sending may fail
-without harm, and no request waits for Redis.
+A message is a hint that there is work; the work itself is in PostgreSQL. So a lost message does no
+harm, and no request waits for Redis.
 """
 
 import logging
@@ -24,17 +24,17 @@ logger = logging.getLogger(__name__)
 
 
 MAX_WAITING_MESSAGES = 32
-"""Messages that wait while every thread is at work already: whoever is free takes one at once,
-and whoever is at work looks for more by itself. So that many are left for those that start anew."""
+"""The length of the queue from which no more messages are sent. An idle worker takes a message at
+once, and a busy one looks for further pending images itself, so that longer queues gain nothing."""
 
 
 def send_scores(app: Celery, image_ids: Iterable[UUID]) -> None:
-    """Say that these images wait for their scores.
+    """Send a message for each of these images, which are pending.
 
     Raises
     ------
     Unavailable
-        If Redis does not take the messages; recovery sends them again later.
+        If Redis cannot be reached; recovery sends the messages again later.
     """
     with _outage_as_unavailable():
         for image_id in image_ids:
@@ -42,12 +42,12 @@ def send_scores(app: Celery, image_ids: Iterable[UUID]) -> None:
 
 
 def send_rescores(app: Celery, count: int) -> None:
-    """Say to so many threads that chunks of rescore runs wait.
+    """Send `count` messages that chunks of rescore runs are waiting, one for each idle thread.
 
     Raises
     ------
     Unavailable
-        If Redis does not take the messages; recovery sends them again later.
+        If Redis cannot be reached; recovery sends the messages again later.
     """
     with _outage_as_unavailable():
         for _ in range(count):
@@ -55,12 +55,12 @@ def send_rescores(app: Celery, count: int) -> None:
 
 
 def send_end_runs(app: Celery) -> None:
-    """Say to upkeep that a rescore run may have ended.
+    """Send upkeep the message that a rescore run may have ended.
 
     Raises
     ------
     Unavailable
-        If Redis does not take the message; upkeep looks by itself later.
+        If Redis cannot be reached; upkeep checks the runs later anyway.
     """
     with _outage_as_unavailable():
         app.send_task(END_RUNS, retry=False)
@@ -70,18 +70,31 @@ def send_end_runs(app: Celery) -> None:
 def _outage_as_unavailable() -> Iterator[None]:
     try:
         yield
-    except Exception as error:  # kombu raises whatever its transport does, OSError among it
+    except Exception as error:  # kombu raises whatever its transport raises, such as OSError
         raise Unavailable("Redis cannot be reached.", code="queue_unavailable") from error
 
 
 class ScoreSender:
-    """Sends off the request's way: callers hand over and go on.
+    """Sends messages from a thread of its own, so that no request waits for Redis.
 
-    What cannot be sent is dropped, since recovery finds it in the database. Where enough messages
-    wait already, no more are needed: whoever takes one goes on until nothing is pending.
+    A message that cannot be sent is dropped: recovery finds the pending image in the database.
+
+    Parameters
+    ----------
+    capacity
+        How many messages may wait in this process; further ones are dropped.
+    max_waiting
+        The length of the queue in Redis from which no more messages are sent.
     """
 
-    def __init__(self, settings: Settings, capacity: int = 10_000) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        *,
+        capacity: int = 10_000,
+        max_waiting: int = MAX_WAITING_MESSAGES,
+    ) -> None:
+        self._max_waiting = max_waiting
         self._app = make_celery(settings)
         self._redis = connect_redis(settings)
         self._waiting: queue.Queue[UUID | None] = queue.Queue(capacity)
@@ -92,14 +105,14 @@ class ScoreSender:
         self._thread.start()
 
     def send_score(self, image_id: UUID) -> None:
-        """Hand over one image; never waits, never raises."""
+        """Enqueue the message for one image; never waits, never raises."""
         try:
             self._waiting.put_nowait(image_id)
         except queue.Full:
             logger.warning("message dropped", extra={"image_id": image_id, "reason": "full"})
 
     def stop(self, timeout: float) -> None:
-        """Send what was handed over, but for `timeout` seconds at most."""
+        """Send what is still enqueued, for at most `timeout` seconds, and end the thread."""
         try:
             self._waiting.put(None, timeout=timeout)
         except queue.Full:
@@ -109,7 +122,7 @@ class ScoreSender:
     def _run(self) -> None:
         while (image_id := self._waiting.get()) is not None:
             try:
-                if self._redis.llen(UPLOADS) < MAX_WAITING_MESSAGES:
+                if self._redis.llen(UPLOADS) < self._max_waiting:
                     send_scores(self._app, [image_id])
             except (Unavailable, RedisError, OSError) as error:
                 logger.warning(

@@ -7,7 +7,7 @@ from fastapi import APIRouter, Response
 from dermtriage.core.errors import Unavailable
 from dermtriage.database.engine import outage_as_unavailable
 from dermtriage.database.migrations import is_current
-from dermtriage.messaging.redis_client import check_queue
+from dermtriage.messaging.redis_client import check_redis
 from dermtriage_api.schemas.health import Alive, Check, Readiness
 from dermtriage_api.services import Services, ServicesDep
 
@@ -30,7 +30,7 @@ def readyz(response: Response, services: ServicesDep) -> Readiness:
     checks: dict[str, Check] = {
         "database": _database(services),
         "store": _reachable(services.store.check),
-        "queue": _reachable(lambda: check_queue(services.settings)),
+        "queue": _reachable(lambda: check_redis(services.settings)),
     }
     ready = checks["database"] == checks["store"] == "ok"
     response.status_code = 200 if ready else 503
