@@ -1,4 +1,4 @@
-"""Settings, errors, enumerations, logging, pagination: what every room may use.
+"""Settings, errors, enumerations, logging, pagination, validation: the base of every other package.
 
-Imports no other room.
+Imports no other package of the domain, and does no I/O but logging.
 """

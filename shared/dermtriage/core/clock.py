@@ -1,8 +1,8 @@
-"""The present moment."""
+"""The current time."""
 
 from datetime import UTC, datetime
 
 
 def utcnow() -> datetime:
-    """Return the present moment, aware."""
+    """Return the current time in UTC, as an aware datetime."""
     return datetime.now(UTC)

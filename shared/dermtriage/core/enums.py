@@ -1,12 +1,12 @@
-"""The words of the domain: states, severities, lanes, and what may follow what. No I/O."""
+"""Enumerations of the domain: states, severities, lanes, priorities, and allowed transitions."""
 
 from enum import IntEnum, StrEnum
 
 CLASSES = ("akiec", "bcc", "bkl", "df", "mel", "nv", "vasc")
-"""The HAM10000 diagnoses in the order in which every figure lists them."""
+"""The HAM10000 diagnoses in the order of every list of probabilities."""
 
 SEVERE_CLASSES = ("akiec", "bcc", "mel")
-"""Actinic keratosis counts as severe here, although ISIC files it under indeterminate."""
+"""Actinic keratosis is severe here, although the ISIC archive calls it indeterminate."""
 
 
 class ImageType(StrEnum):
@@ -18,7 +18,7 @@ class ImageType(StrEnum):
 
 
 class Scoring(StrEnum):
-    """How far the scoring of one image has come."""
+    """The state of the scoring of one image."""
 
     PENDING = "pending"
     SCORED = "scored"
@@ -27,7 +27,7 @@ class Scoring(StrEnum):
 
 
 class Severity(StrEnum):
-    """What triage thinks of an image or a case."""
+    """The severity that triage gives to an image or a case."""
 
     SEVERE = "severe"
     UNSCORED = "unscored"
@@ -45,7 +45,7 @@ class Lane(IntEnum):
 
 
 class Priority(StrEnum):
-    """What the referrer asked for (FHIR ``request-priority``)."""
+    """The priority that the referrer chose (FHIR ``request-priority``)."""
 
     STAT = "stat"
     ASAP = "asap"
@@ -54,7 +54,7 @@ class Priority(StrEnum):
 
 
 class CaseState(StrEnum):
-    """Where a case stands. A claim is no state: it only lends the case to a clinician."""
+    """The state of a case. A clinician's claim does not change it."""
 
     OPEN = "open"
     AWAITING_RETAKE = "awaiting_retake"
@@ -63,7 +63,7 @@ class CaseState(StrEnum):
 
 
 class Outcome(StrEnum):
-    """What a clinician decided."""
+    """The outcome of a clinician's decision."""
 
     REFER_URGENT = "refer_urgent"
     REFER_ROUTINE = "refer_routine"
@@ -72,7 +72,7 @@ class Outcome(StrEnum):
 
 
 class RunState(StrEnum):
-    """Where a rescore run stands."""
+    """The state of a rescore run."""
 
     PLANNED = "planned"
     RUNNING = "running"
@@ -83,11 +83,11 @@ class RunState(StrEnum):
 
 
 ACTIVE = (RunState.PLANNED, RunState.RUNNING)
-"""States of a run in which workers take its chunks."""
+"""States of a run in which workers lease its chunks."""
 
 
 class Role(StrEnum):
-    """What a clinician may do beyond reading and deciding."""
+    """The role of a clinician's account."""
 
     CLINICIAN = "clinician"
     LEAD = "lead"
@@ -114,9 +114,10 @@ TRANSITIONS = {
     CaseState.DECIDED: {CaseState.OPEN, CaseState.AWAITING_RETAKE},
     CaseState.WITHDRAWN: set[CaseState](),
 }
-"""A decided case opens again on a recall; a superseding decision may ask for a retake."""
+"""From each state the states that may follow. A recall opens a decided case again; a decision that
+supersedes another may request a retake."""
 
 
 def may_become(old: CaseState, new: CaseState) -> bool:
-    """Whether a case in state `old` may be put into state `new`."""
+    """Whether a case may change from state `old` to state `new`."""
     return new in TRANSITIONS[old]

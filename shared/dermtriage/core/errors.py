@@ -1,7 +1,7 @@
-"""What can go wrong, in one tree.
+"""The exceptions of dermtriage, in one hierarchy.
 
-Every exception says what happened and what to do about it: its text is what a person reads.
-``code`` is stable, so that programs may act on it; the API maps the class to a status.
+The text of an exception is written for people: what happened, and what to do about it. Its `code`
+is stable, so that programs can act on it. The API maps each class to an HTTP status.
 """
 
 
@@ -11,11 +11,11 @@ class DermtriageError(Exception):
     Parameters
     ----------
     detail
-        What happened, in a sentence that a person understands.
+        What happened, in a sentence for people.
     remedy
-        What to do about it.
+        What to do about it; by default the text of the class.
     code
-        A stable word for programs; the class's own by default.
+        A stable identifier for programs; by default that of the class.
     """
 
     code = "error"
@@ -32,15 +32,15 @@ class DermtriageError(Exception):
 
 
 class ImageRejected(DermtriageError):
-    """The bytes are not a photograph that can be accepted."""
+    """The file is not an acceptable photograph."""
 
     code = "image_rejected"
     field: str | None = None
-    """Which of the request's files, where the request is known."""
+    """The file within the request, such as ``images[0]``, if it came by one."""
 
 
 class RequestRejected(DermtriageError):
-    """A referral that contradicts itself or names what does not exist."""
+    """The request contradicts itself or refers to something that does not exist."""
 
     code = "invalid_request"
 
@@ -57,56 +57,56 @@ class RequestRejected(DermtriageError):
 
 
 class NotAuthenticated(DermtriageError):
-    """Nobody that is known asked."""
+    """Authentication failed."""
 
     code = "not_authenticated"
 
 
 class NotAllowed(DermtriageError):
-    """Somebody known asked for what their role may not do."""
+    """The caller is authenticated but not permitted to do this."""
 
     code = "not_allowed"
 
 
 class NotFound(DermtriageError):
-    """There is no such thing, or none that the asker may know of."""
+    """The object does not exist, or the caller may not see it."""
 
     code = "not_found"
 
 
 class Conflict(DermtriageError):
-    """The thing is in another state than the asker believed."""
+    """The object is in another state than the caller expected."""
 
     code = "conflict"
 
 
 class IdempotencyMismatch(DermtriageError):
-    """The same Idempotency-Key came with other content."""
+    """The same Idempotency-Key was used before with other content."""
 
     code = "idempotency_key_reused"
     remedy = "Use a new Idempotency-Key for a new referral; repeat a referral unchanged."
 
 
 class Unavailable(DermtriageError):
-    """A database, store or device is out of reach for now; the same again later may succeed."""
+    """A database, store or device cannot be reached now; a retry may succeed."""
 
     code = "unavailable"
     remedy = "Try again in a few seconds."
 
 
 class ConfigurationError(DermtriageError):
-    """A setting is missing or cannot be right."""
+    """A setting is missing or invalid."""
 
     code = "configuration"
 
 
 class ReleaseInvalid(DermtriageError):
-    """A release folder is not what its manifest says; nothing of it was loaded."""
+    """A release folder does not match its manifest; nothing was loaded from it."""
 
     code = "release_invalid"
 
 
 class ReleaseRefused(DermtriageError):
-    """A release is not known to be good enough to triage."""
+    """A release was not measured as good enough to triage."""
 
     code = "release_refused"

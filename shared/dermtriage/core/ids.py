@@ -6,5 +6,5 @@ import uuid_utils.compat
 
 
 def new_id() -> UUID:
-    """Return an identifier that sorts by the time it was made (UUID version 7)."""
+    """Return a new identifier; identifiers sort by creation time (UUID version 7)."""
     return uuid_utils.compat.uuid7()

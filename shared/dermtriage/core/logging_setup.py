@@ -1,4 +1,4 @@
-"""One way to log: a line of JSON an event, with identifiers and counts, never patient data."""
+"""Logging as JSON, one line per event, with identifiers and counts, never patient data."""
 
 import json
 import logging
@@ -14,10 +14,10 @@ _STANDARD = frozenset(vars(logging.makeLogRecord({})))
 
 
 class JsonFormatter(logging.Formatter):
-    """Formats a record as one JSON object; what was passed as ``extra`` stands beside the text."""
+    """Formats a record as one JSON object; each key of ``extra`` becomes a field of it."""
 
     def format(self, record: logging.LogRecord) -> str:
-        """Return the line of one record."""
+        """Return the record as one line of JSON."""
         entry: dict[str, Any] = {
             "at": datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds"),
             "level": record.levelname.lower(),
@@ -31,30 +31,30 @@ class JsonFormatter(logging.Formatter):
 
 
 def trace(error: BaseException | None) -> Iterator[str]:
-    """Yield the kinds of an error and its causes, and the lines they came through.
+    """Yield the types of an error and its causes, and the source lines of their tracebacks.
 
-    Of strangers' errors the message is left out: a database quotes the row that it refused, and
-    a row holds patient data.
+    Only our own errors are logged with their messages: a database quotes the row that it refused
+    in its message, and a row holds patient data.
     """
     while error is not None:
-        known = isinstance(error, DermtriageError)
-        yield f"{type(error).__qualname__}: {error}" if known else type(error).__qualname__
+        ours = isinstance(error, DermtriageError)
+        yield f"{type(error).__qualname__}: {error}" if ours else type(error).__qualname__
         for frame in traceback.extract_tb(error.__traceback__):
             yield f"{frame.filename}:{frame.lineno} in {frame.name}"
         error = error.__cause__ or error.__context__
 
 
 def setup_logging(level: str) -> None:
-    """Send every logger of the process to standard error as JSON, from `level` upwards."""
+    """Log everything from `level` upwards to standard error as JSON."""
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(JsonFormatter())
     root = logging.getLogger()
     root.handlers[:] = [handler]
     root.setLevel(level.upper())
-    # The server has set up handlers of its own before our code runs.
+    # uvicorn installs handlers of its own before our code runs.
     for server in ("uvicorn", "uvicorn.error"):
         logging.getLogger(server).handlers.clear()
         logging.getLogger(server).propagate = True
-    # Both name the request or the object in every line: that is access logging, not ours.
+    # Both log a line per request with its URL: an access log, which is not kept here.
     for noisy in ("httpx", "uvicorn.access"):
         logging.getLogger(noisy).setLevel(logging.WARNING)

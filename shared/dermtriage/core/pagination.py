@@ -1,4 +1,4 @@
-"""Keyset cursors: where a page ended, as an opaque word that may stand in a URL."""
+"""Keyset cursors: the position where a page ended, as an opaque URL-safe string."""
 
 import base64
 import binascii
@@ -11,18 +11,23 @@ from dermtriage.core.errors import RequestRejected
 
 
 def encode(*parts: int | datetime | UUID) -> str:
-    """Return the cursor that stands for these values of a sort key."""
+    """Return the cursor of a row whose sort key has these values."""
     plain = json.dumps([p if isinstance(p, int) else str(p) for p in parts])
     return base64.urlsafe_b64encode(plain.encode()).decode().rstrip("=")
 
 
 def decode(cursor: str, *kinds: type) -> list[Any]:
-    """Return the values of these kinds that `encode` was given.
+    """Return the values of a cursor that `encode` made.
+
+    Parameters
+    ----------
+    kinds
+        The types of the values, `int`, `datetime` or `UUID`, in their order.
 
     Raises
     ------
     RequestRejected
-        If the word is no cursor of these kinds.
+        If the string is not a cursor of these types.
     """
     try:
         plain = base64.b64decode(cursor + "=" * (-len(cursor) % 4), altchars=b"-_", validate=True)
@@ -32,7 +37,7 @@ def decode(cursor: str, *kinds: type) -> list[Any]:
         raise RequestRejected(
             "The cursor cannot be read.",
             field="cursor",
-            remedy="Use next_cursor of an earlier answer as it is, or leave it out to begin.",
+            remedy="Use next_cursor of an earlier response, or leave it out to start again.",
             code="invalid_cursor",
         ) from error
 
@@ -43,11 +48,11 @@ def _value(part: object, kind: type) -> int | datetime | UUID:
             raise ValueError("not a small number")
         return part
     if not isinstance(part, str):
-        raise TypeError("not a text")
+        raise TypeError("not a string")
     if kind is UUID:
         return UUID(part)
     moment = datetime.fromisoformat(part)
     if moment.tzinfo is None:
         raise ValueError("no time zone")
-    # PostgreSQL does not read every offset that Python does.
+    # Python accepts UTC offsets that PostgreSQL does not.
     return moment.astimezone(UTC)

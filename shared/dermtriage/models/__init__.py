@@ -1,4 +1,7 @@
-"""The tables, one file a family."""
+"""The tables as SQLAlchemy models, one file per family.
+
+No queries and no rules of triage.
+"""
 
 from dermtriage.models._columns import MAX_ACTOR, MAX_REASON
 from dermtriage.models.accounts import ApiKey, Clinic, Clinician, ClinicianSession

@@ -1,4 +1,4 @@
-"""Column habits that every table family shares."""
+"""Column types and constraints that several table families use."""
 
 from datetime import datetime
 from enum import StrEnum
@@ -11,17 +11,17 @@ from sqlalchemy.orm import mapped_column
 from dermtriage.core.ids import new_id
 
 MAX_ACTOR, MAX_REASON = 100, 500
-"""Characters of who did something, and why."""
+"""The longest name of an actor, and the longest reason, in characters."""
 
 Id = Annotated[UUID, mapped_column(primary_key=True, default=new_id)]
 CreatedAt = Annotated[datetime, mapped_column(server_default=func.now())]
 
 
-def word(enum: type[StrEnum]) -> Enum:
+def enum_type(enum: type[StrEnum]) -> Enum:
     """Return a text column type that holds the values of `enum`.
 
-    A native PostgreSQL enum could only be changed under a lock on its type; the permitted words
-    are held by a CHECK constraint beside the column instead.
+    Not a native PostgreSQL enum, which is harder to change in a migration: the permitted values
+    are enforced by a CHECK constraint instead, see `one_of`.
     """
     return Enum(
         enum,
@@ -33,6 +33,6 @@ def word(enum: type[StrEnum]) -> Enum:
 
 
 def one_of(column: str, enum: type[StrEnum]) -> CheckConstraint:
-    """Return the constraint that holds `column` to the values of `enum`."""
-    words = ", ".join(f"'{member.value}'" for member in enum)
-    return CheckConstraint(f"{column} IN ({words})", name=column)
+    """Return the CHECK constraint that `column` holds a value of `enum`."""
+    values = ", ".join(f"'{member.value}'" for member in enum)
+    return CheckConstraint(f"{column} IN ({values})", name=column)

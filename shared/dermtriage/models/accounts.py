@@ -1,4 +1,4 @@
-"""Who may send and who may read: clinics with their keys, clinicians with their sessions."""
+"""Clinics with their API keys, and clinicians with their sessions."""
 
 from datetime import datetime
 from uuid import UUID
@@ -8,7 +8,7 @@ from sqlalchemy.orm import Mapped, mapped_column, relationship
 
 from dermtriage.core.enums import Role
 from dermtriage.database.base import Base
-from dermtriage.models._columns import CreatedAt, Id, one_of, word
+from dermtriage.models._columns import CreatedAt, Id, enum_type, one_of
 
 
 class Clinic(Base):
@@ -23,7 +23,7 @@ class Clinic(Base):
 
 
 class ApiKey(Base):
-    """One key of a clinic: its prefix is shown, only a keyed hash of the whole is kept."""
+    """An API key of a clinic: its prefix, to recognise it by, and a keyed hash of the whole key."""
 
     __tablename__ = "api_keys"
 
@@ -37,7 +37,7 @@ class ApiKey(Base):
 
 
 class Clinician(Base):
-    """Somebody who reads the worklist and decides."""
+    """A person who reads the worklist and decides cases."""
 
     __tablename__ = "clinicians"
     __table_args__ = (one_of("role", Role),)
@@ -45,14 +45,14 @@ class Clinician(Base):
     id: Mapped[Id]
     username: Mapped[str] = mapped_column(String(100), unique=True)
     display_name: Mapped[str] = mapped_column(String(200))
-    role: Mapped[Role] = mapped_column(word(Role))
+    role: Mapped[Role] = mapped_column(enum_type(Role))
     password_hash: Mapped[str] = mapped_column(String(200))
     created_at: Mapped[CreatedAt]
     disabled_at: Mapped[datetime | None]
 
 
 class ClinicianSession(Base):
-    """A login of a clinician; the bearer token itself is never kept."""
+    """A login of a clinician; only a keyed hash of its bearer token is stored."""
 
     __tablename__ = "clinician_sessions"
 

@@ -1,4 +1,4 @@
-"""Who saw and did what."""
+"""The audit log: who saw and did what."""
 
 from typing import Any
 from uuid import UUID
@@ -12,7 +12,7 @@ from dermtriage.models._columns import CreatedAt
 
 
 class AuditEntry(Base):
-    """One act of one actor; append-only, and free of patient data."""
+    """One action of one actor; append-only, without patient data."""
 
     __tablename__ = "audit_log"
     __table_args__ = (

@@ -1,4 +1,4 @@
-"""What a clinic sent: cases, their images, and the requests that brought them."""
+"""Cases, their images, and the intake requests that made them."""
 
 from datetime import date, datetime
 from typing import Any
@@ -20,14 +20,14 @@ from sqlalchemy.orm import Mapped, mapped_column, relationship
 
 from dermtriage.core.enums import CaseState, ImageType, Priority, Scoring, Severity
 from dermtriage.database.base import Base
-from dermtriage.models._columns import CreatedAt, Id, one_of, word
+from dermtriage.models._columns import CreatedAt, Id, enum_type, one_of
 
 
 class Case(Base):
     """One lesion of one patient, one referral.
 
-    The clinic's fields never change after intake. The lower block is what triage made of them,
-    written only together with a row in ``triage_events``.
+    The clinic's fields, down to `replaces_case_id`, never change after intake. The fields from
+    `state` on are set by triage, and only together with a row in ``triage_events``.
     """
 
     __tablename__ = "cases"
@@ -37,7 +37,7 @@ class Case(Base):
         one_of("latest_severity", Severity),
         one_of("priority", Priority),
         CheckConstraint("lane BETWEEN 0 AND 3", name="lane"),
-        # A severe case, or one asked for at once, may never stand behind lane 0.
+        # A severe case, and one with priority stat or asap, is always in lane 0.
         CheckConstraint(
             "lane = 0 OR (severity <> 'severe' AND priority NOT IN ('stat', 'asap'))",
             name="lane_0_kept",
@@ -53,7 +53,7 @@ class Case(Base):
             "age_approx BETWEEN 0 AND 85 AND mod(age_approx, 5) = 0", name="age_approx"
         ),
         CheckConstraint("replaces_case_id <> id", name="replaces_another"),
-        # The worklist is this index, read from its start.
+        # The worklist reads this index from its start.
         Index("ix_cases_worklist", "lane", "due_at", "id", postgresql_where=text("state = 'open'")),
         Index(
             "ix_cases_awaiting_retake",
@@ -73,7 +73,7 @@ class Case(Base):
     id: Mapped[Id]
     clinic_id: Mapped[UUID] = mapped_column(ForeignKey("clinics.id"))
     received_at: Mapped[datetime]
-    priority: Mapped[Priority] = mapped_column(word(Priority))
+    priority: Mapped[Priority] = mapped_column(enum_type(Priority))
     clinic_reference: Mapped[str | None] = mapped_column(String(100))
     patient_id: Mapped[str | None] = mapped_column(String(100))
     lesion_id: Mapped[str | None] = mapped_column(String(100))
@@ -86,26 +86,26 @@ class Case(Base):
     family_hx_mm: Mapped[bool | None]
     onset_date: Mapped[date | None]
     history: Mapped[dict[str, Any]] = mapped_column(JSONB, default=dict)
-    """The rest of the referral: changes, symptoms, free text; never read by triage."""
+    """The rest of the referral: changes, symptoms, free text; triage never reads it."""
     replaces_case_id: Mapped[UUID | None] = mapped_column(ForeignKey("cases.id"), unique=True)
 
-    state: Mapped[CaseState] = mapped_column(word(CaseState))
-    severity: Mapped[Severity] = mapped_column(word(Severity))
-    latest_severity: Mapped[Severity] = mapped_column(word(Severity))
+    state: Mapped[CaseState] = mapped_column(enum_type(CaseState))
+    severity: Mapped[Severity] = mapped_column(enum_type(Severity))
+    latest_severity: Mapped[Severity] = mapped_column(enum_type(Severity))
     lane: Mapped[int] = mapped_column(SmallInteger)
     due_at: Mapped[datetime]
     ages_at: Mapped[datetime | None]
-    """When waiting raises the case's lane next."""
+    """When ageing raises the case by a lane next; empty if it does not."""
     triage_version: Mapped[int] = mapped_column(default=0)
-    """Counts the rises of severity, so that a decision can tell whether it saw the last one."""
+    """Counts the rises of severity: a decision that was based on an earlier version is refused."""
     recalled_at: Mapped[datetime | None]
     changed_at: Mapped[datetime]
-    """When the clinic would see something new; the clinic's cursor runs over it."""
+    """When something last changed that the clinic can see; the clinic's feed is ordered by it."""
 
     images: Mapped[list["Image"]] = relationship(back_populates="case", order_by="Image.position")
 
 
-# A parameter in their place would hide from the planner that a partial index fits.
+# Literals, not parameters: the planner then sees that the partial indexes above match.
 IS_OPEN = Case.state == literal_column("'open'")
 AWAITS_RETAKE = Case.state == literal_column("'awaiting_retake'")
 
@@ -128,25 +128,25 @@ class Image(Base):
     id: Mapped[Id]
     case_id: Mapped[UUID] = mapped_column(ForeignKey("cases.id"))
     position: Mapped[int] = mapped_column(SmallInteger)
-    image_type: Mapped[ImageType] = mapped_column(word(ImageType))
+    image_type: Mapped[ImageType] = mapped_column(enum_type(ImageType))
     media_type: Mapped[str] = mapped_column(String(32))
     sha256: Mapped[bytes] = mapped_column(LargeBinary(32))
     byte_size: Mapped[int]
     width: Mapped[int]
     height: Mapped[int]
     created_at: Mapped[CreatedAt]
-    scoring: Mapped[Scoring] = mapped_column(word(Scoring))
-    severity: Mapped[Severity | None] = mapped_column(word(Severity))
-    """By the assessment that triaged last."""
+    scoring: Mapped[Scoring] = mapped_column(enum_type(Scoring))
+    severity: Mapped[Severity | None] = mapped_column(enum_type(Severity))
+    """By the assessment that triage used last."""
     release_id: Mapped[int | None] = mapped_column(ForeignKey("releases.id"))
-    """Whose assessment that is; what other releases said, a shadow among them, did not triage."""
+    """The release of that assessment; triage uses none of other releases, such as a shadow."""
     failure: Mapped[str | None] = mapped_column(String(500))
 
     case: Mapped[Case] = relationship(back_populates="images")
 
 
 class IntakeRequest(Base):
-    """A referral as it was asked for, so that the same request sent twice makes one case."""
+    """The key of an intake request and the case it made, so that a repeat makes no second one."""
 
     __tablename__ = "intake_requests"
     __table_args__ = (CheckConstraint("octet_length(fingerprint) = 32", name="fingerprint"),)

@@ -1,4 +1,4 @@
-"""Rescoring in bulk: runs, their chunks with leases, and what could not be scored."""
+"""Rescoring in bulk: runs, their chunks with leases, and images that could not be scored."""
 
 from datetime import date, datetime
 from typing import Any
@@ -18,11 +18,11 @@ from sqlalchemy.orm import Mapped, mapped_column
 
 from dermtriage.core.enums import RunState
 from dermtriage.database.base import Base
-from dermtriage.models._columns import MAX_ACTOR, MAX_REASON, CreatedAt, Id, one_of, word
+from dermtriage.models._columns import MAX_ACTOR, MAX_REASON, CreatedAt, Id, enum_type, one_of
 
 
 class RescoreRun(Base):
-    """One nightly (or asked-for) rescoring of many images with one release."""
+    """One rescoring of many images with one release, nightly or requested by an operator."""
 
     __tablename__ = "rescore_runs"
     __table_args__ = (
@@ -37,28 +37,28 @@ class RescoreRun(Base):
 
     id: Mapped[Id]
     release_id: Mapped[int] = mapped_column(ForeignKey("releases.id"))
-    state: Mapped[RunState] = mapped_column(word(RunState), default=RunState.PLANNED)
+    state: Mapped[RunState] = mapped_column(enum_type(RunState), default=RunState.PLANNED)
     scope: Mapped[dict[str, Any]] = mapped_column(JSONB)
-    """Which images; see ``dermtriage.rescoring.Scope``."""
+    """The filter that selects the images; see ``dermtriage.rescoring.scope.Scope``."""
     night: Mapped[date | None] = mapped_column(unique=True)
-    """The local date of the morning of the night whose run this is; one a night, whoever plans."""
+    """For a nightly run the local date of that morning; unique, so that each night has one run."""
     actor: Mapped[str] = mapped_column(String(MAX_ACTOR))
     images: Mapped[int] = mapped_column(BigInteger)
-    """In scope when the run was planned."""
+    """The number of images in scope when the run was planned."""
     recalls: Mapped[int] = mapped_column(default=0)
     recalls_confirmed: Mapped[bool | None]
-    """Whether someone has let the run go on in spite of its many recalls; empty: none was asked."""
+    """Whether an operator let the run continue despite its many recalls; empty if never asked."""
     reason: Mapped[str | None] = mapped_column(String(MAX_REASON))
-    """Why it stands still or has failed."""
+    """Why it is paused or has failed."""
     created_at: Mapped[CreatedAt]
     started_at: Mapped[datetime | None]
     ended_at: Mapped[datetime | None]
     report: Mapped[dict[str, Any] | None] = mapped_column(JSONB(none_as_null=True))
-    """Empty until it is written, some time after the end."""
+    """Empty until it is written, which is some time after the run ended."""
 
 
 class RescoreChunk(Base):
-    """Bounds of some images of a run, lent to one worker at a time."""
+    """The first and last image id of a part of a run, leased to one worker at a time."""
 
     __tablename__ = "rescore_chunks"
     __table_args__ = (
@@ -77,13 +77,13 @@ class RescoreChunk(Base):
     first_image_id: Mapped[UUID]
     last_image_id: Mapped[UUID]
     images: Mapped[int]
-    """In scope between the bounds when the run was planned."""
+    """The number of images in scope between the two when the run was planned."""
     scored: Mapped[int] = mapped_column(server_default="0")
-    """Images whose case was triaged, or whose assessment was kept for comparison."""
+    """Images whose case was triaged, or whose assessment was stored for comparison only."""
     upgrades: Mapped[int] = mapped_column(server_default="0")
     recalls: Mapped[int] = mapped_column(server_default="0")
     attempts: Mapped[int] = mapped_column(SmallInteger, server_default="0")
-    """How often it was taken, but for outages."""
+    """How often it was leased; a lease returned because of an outage does not count."""
     not_before: Mapped[datetime | None]
     lease_token: Mapped[int | None] = mapped_column(BigInteger)
     lease_expires_at: Mapped[datetime | None]
@@ -92,7 +92,7 @@ class RescoreChunk(Base):
 
 
 class RescoreFailure(Base):
-    """An image that a run could not score; its earlier severity stands."""
+    """An image that a run could not score; it keeps its severity."""
 
     __tablename__ = "rescore_failures"
 

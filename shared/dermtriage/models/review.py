@@ -1,4 +1,4 @@
-"""What clinicians do with cases: claims, which lend them, and decisions, which stay."""
+"""What clinicians do with cases: claims, which expire, and decisions, which are permanent."""
 
 from datetime import datetime
 from uuid import UUID
@@ -8,13 +8,14 @@ from sqlalchemy.orm import Mapped, mapped_column
 
 from dermtriage.core.enums import Outcome, Severity
 from dermtriage.database.base import Base
-from dermtriage.models._columns import CreatedAt, Id, one_of, word
+from dermtriage.models._columns import CreatedAt, Id, enum_type, one_of
 
 claim_tokens = Sequence("claim_tokens", metadata=Base.metadata)
+"""Fencing tokens: a later claim always has the greater number."""
 
 
 class ReviewClaim(Base):
-    """A clinician's lease on a case; a row that has expired holds nobody."""
+    """A clinician's claim on a case; it has no effect once it has expired."""
 
     __tablename__ = "review_claims"
 
@@ -26,7 +27,7 @@ class ReviewClaim(Base):
 
 
 class Decision(Base):
-    """What a clinician decided; append-only, an error is superseded and stays readable."""
+    """A clinician's decision on a case; append-only: a wrong one is superseded, not removed."""
 
     __tablename__ = "decisions"
     __table_args__ = (
@@ -40,15 +41,15 @@ class Decision(Base):
     id: Mapped[Id]
     case_id: Mapped[UUID] = mapped_column(ForeignKey("cases.id"))
     clinician_id: Mapped[UUID] = mapped_column(ForeignKey("clinicians.id"))
-    outcome: Mapped[Outcome] = mapped_column(word(Outcome))
+    outcome: Mapped[Outcome] = mapped_column(enum_type(Outcome))
     advice: Mapped[str] = mapped_column(String(2000), default="")
-    """What the clinic reads."""
+    """The text that the clinic reads."""
     diagnosis: Mapped[str | None] = mapped_column(String(100))
     read_kind: Mapped[str] = mapped_column(String(16), default="first")
     supersedes_id: Mapped[UUID | None] = mapped_column(ForeignKey("decisions.id"), unique=True)
-    severity_at_decision: Mapped[Severity] = mapped_column(word(Severity))
+    severity_at_decision: Mapped[Severity] = mapped_column(enum_type(Severity))
     triage_version: Mapped[int]
     claim_token: Mapped[int] = mapped_column(BigInteger)
     decided_at: Mapped[CreatedAt]
     recalled_at: Mapped[datetime | None]
-    """When a later score reopened the case; it does so once a decision."""
+    """When a later score reopened the case, which happens at most once per decision."""

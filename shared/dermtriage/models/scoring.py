@@ -1,4 +1,4 @@
-"""Scoring: releases and policies, the pending work with its leases, assessments, workers."""
+"""Releases and policies, pending images with their leases, assessments, and workers."""
 
 from datetime import datetime
 from typing import Any
@@ -23,11 +23,11 @@ from dermtriage.database.base import Base
 from dermtriage.models._columns import MAX_ACTOR, MAX_REASON, CreatedAt, Id
 
 lease_tokens = Sequence("lease_tokens", metadata=Base.metadata)
-"""Fencing tokens: a later lease always carries the greater number."""
+"""Fencing tokens: a later lease always has the greater number."""
 
 
 class Release(Base):
-    """One version of the ensemble that this database knows."""
+    """One version of the ensemble that is registered in this database."""
 
     __tablename__ = "releases"
     __table_args__ = (
@@ -50,7 +50,7 @@ class Release(Base):
 
 
 class PolicyVersion(Base):
-    """A version of thresholds, lanes and due times; the newest active one triages."""
+    """A version of thresholds, lanes and due times; triage applies the active one."""
 
     __tablename__ = "policies"
     __table_args__ = (
@@ -65,7 +65,7 @@ class PolicyVersion(Base):
 
 
 class ReleaseActivation(Base):
-    """Who let a release triage from when on, and with which policy; append-only."""
+    """When a release was activated, by whom, and with which policy; append-only."""
 
     __tablename__ = "release_activations"
     __table_args__ = (
@@ -76,22 +76,22 @@ class ReleaseActivation(Base):
     id: Mapped[int] = mapped_column(Identity(), primary_key=True)
     release_id: Mapped[int] = mapped_column(ForeignKey("releases.id"))
     previous_release_id: Mapped[int | None] = mapped_column(ForeignKey("releases.id"))
-    """Empty for the first release of a database."""
+    """Empty for the first release of the database."""
     policy_id: Mapped[int] = mapped_column(ForeignKey("policies.id"), unique=True)
-    """The version that came with it."""
+    """The version of the policy that was activated with it."""
     actor: Mapped[str] = mapped_column(String(MAX_ACTOR))
     override_reason: Mapped[str | None] = mapped_column(String(MAX_REASON))
-    """Why a release triages in spite of its measured sensitivity."""
+    """Why a release was activated whose measured sensitivity is too low; else empty."""
     sensitivity_low: Mapped[float | None] = mapped_column(REAL)
-    """Lower bound of its sensitivity as its manifest had it; empty if nobody measured it."""
+    """Lower bound of its sensitivity, from its manifest; empty if it was not measured."""
     created_at: Mapped[CreatedAt]
 
 
 class PendingImage(Base):
-    """An image that waits for its score: the queue whose order counts.
+    """An image that waits for scoring: one row of the queue that leases are taken from.
 
-    A narrow row a pending image, gone once the image is scored or has failed, so that claims
-    stay fast however many photographs lie in the archive.
+    The row is narrow and is deleted once the image is scored or has failed, so that taking leases
+    stays fast, however many photographs are archived.
     """
 
     __tablename__ = "pending_images"
@@ -99,7 +99,8 @@ class PendingImage(Base):
         CheckConstraint("(lease_token IS NULL) = (lease_expires_at IS NULL)", name="whole_lease"),
         Index("ix_pending_images_order", "priority_rank", "due_at", "image_id"),
         Index("ix_pending_images_worker_id", "worker_id"),
-        # Rows are updated at each claim and deleted soon: vacuum must not wait for a fifth.
+        # Every row is updated at each lease and soon deleted, so vacuum must not wait until a fifth
+        # of the rows are dead (the default).
         {
             "postgresql_with": {
                 "fillfactor": 70,
@@ -112,7 +113,7 @@ class PendingImage(Base):
     image_id: Mapped[UUID] = mapped_column(ForeignKey("images.id"), primary_key=True)
     case_id: Mapped[UUID] = mapped_column(ForeignKey("cases.id"), index=True)
     priority_rank: Mapped[int] = mapped_column(SmallInteger)
-    """0 for ``stat`` to 3 for ``routine``: what is unscored has no other urgency yet."""
+    """0 for ``stat`` to 3 for ``routine``: until it is scored, only the priority is known."""
     due_at: Mapped[datetime]
     queued_at: Mapped[CreatedAt]
     attempts: Mapped[int] = mapped_column(SmallInteger, default=0)
@@ -124,7 +125,7 @@ class PendingImage(Base):
 
 
 class Assessment(Base):
-    """What one release said of one image; append-only."""
+    """What one release predicted for one image; append-only."""
 
     __tablename__ = "assessments"
     __table_args__ = (
@@ -139,20 +140,20 @@ class Assessment(Base):
     image_id: Mapped[UUID] = mapped_column(ForeignKey("images.id"), primary_key=True)
     p_severe: Mapped[float] = mapped_column(REAL)
     probabilities: Mapped[list[float]] = mapped_column(ARRAY(REAL))
-    """In the order of ``dermtriage.states.CLASSES``."""
+    """In the order of ``dermtriage.core.enums.CLASSES``."""
     disagreement: Mapped[float] = mapped_column(REAL)
     out_of_scope: Mapped[float | None] = mapped_column(REAL)
     members: Mapped[dict[str, Any]] = mapped_column(JSONB)
     """Every member's raw output."""
     quality: Mapped[dict[str, Any]] = mapped_column(JSONB)
     inputs: Mapped[dict[str, Any]] = mapped_column(JSONB)
-    """Which of the referral's fields the ensemble was given."""
+    """The metadata fields that the ensemble got."""
     device: Mapped[str] = mapped_column(String(100))
     created_at: Mapped[CreatedAt]
 
 
 class Worker(Base):
-    """A scoring process and its signs of life."""
+    """A scoring process and its heartbeat."""
 
     __tablename__ = "workers"
     __table_args__ = (CheckConstraint("slots > 0", name="slots"),)

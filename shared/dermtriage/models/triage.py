@@ -1,4 +1,4 @@
-"""The history of a case: each change of severity, lane or state is one row."""
+"""The history of cases: every change of severity, lane or state is one row."""
 
 from typing import Any
 from uuid import UUID
@@ -18,7 +18,7 @@ from sqlalchemy.orm import Mapped, mapped_column
 
 from dermtriage.core.enums import CaseState, Severity
 from dermtriage.database.base import Base
-from dermtriage.models._columns import CreatedAt, one_of, word
+from dermtriage.models._columns import CreatedAt, enum_type, one_of
 
 KINDS = (
     "received",
@@ -33,7 +33,7 @@ KINDS = (
 
 
 class TriageEvent(Base):
-    """One change of a case; the ``from_`` columns are empty for its arrival."""
+    """One change of a case; the ``from_`` columns are empty if the case is new."""
 
     __tablename__ = "triage_events"
     __table_args__ = (
@@ -52,16 +52,16 @@ class TriageEvent(Base):
     case_id: Mapped[UUID] = mapped_column(ForeignKey("cases.id"))
     at: Mapped[CreatedAt]
     kind: Mapped[str] = mapped_column(String(16))
-    from_severity: Mapped[Severity | None] = mapped_column(word(Severity))
-    to_severity: Mapped[Severity] = mapped_column(word(Severity))
+    from_severity: Mapped[Severity | None] = mapped_column(enum_type(Severity))
+    to_severity: Mapped[Severity] = mapped_column(enum_type(Severity))
     from_lane: Mapped[int | None] = mapped_column(SmallInteger)
     to_lane: Mapped[int] = mapped_column(SmallInteger)
-    from_state: Mapped[CaseState | None] = mapped_column(word(CaseState))
-    to_state: Mapped[CaseState] = mapped_column(word(CaseState))
+    from_state: Mapped[CaseState | None] = mapped_column(enum_type(CaseState))
+    to_state: Mapped[CaseState] = mapped_column(enum_type(CaseState))
     policy_id: Mapped[int] = mapped_column(ForeignKey("policies.id"))
     release_id: Mapped[int | None] = mapped_column(ForeignKey("releases.id"))
-    """With the image ids below it names the assessments that made the change."""
+    """With the image ids below it identifies the assessments that caused the change."""
     image_ids: Mapped[list[str]] = mapped_column(JSONB, default=list)
     run_id: Mapped[UUID | None]
-    """The rescore run, where one made the change."""
+    """The rescore run that caused the change, if one did."""
     detail: Mapped[dict[str, Any]] = mapped_column(JSONB, default=dict)
