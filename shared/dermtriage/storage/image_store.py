@@ -1,7 +1,7 @@
 """The image store: a local folder or an object store, behind one interface.
 
-Keys are made of our own identifiers alone. The two last hexadecimal digits come first, because
-identifiers sort by time and a store wants its load spread over prefixes.
+Keys are made of our own identifiers only. They start with the last two hexadecimal digits of the
+id: ids sort by time, and an object store balances its load by prefix.
 """
 
 from collections.abc import Iterator
@@ -28,7 +28,7 @@ def _key(kind: Kind, image_id: UUID) -> str:
 
 
 def _image_id(path: str) -> UUID | None:
-    # What others have put beside our objects is none of ours to judge.
+    # Objects that are not ours are left alone.
     try:
         return UUID(path.rsplit("/", 1)[1])
     except ValueError:
@@ -46,10 +46,10 @@ def _outage_as_unavailable() -> Iterator[None]:
 
 
 class ImageStore:
-    """Originals as they arrived, and the renditions made of them.
+    """Originals as they arrived, their renditions, and heat maps.
 
-    Every method raises `Unavailable` while the store is out of reach, and a read raises
-    `NotFound` for an object that is not there, or of which a power cut left a part.
+    Every method raises `Unavailable` while the store cannot be reached. A read raises `NotFound`
+    for an object that does not exist, or that a power failure left incomplete.
     """
 
     def __init__(self, url: str, timeout: float) -> None:
@@ -66,8 +66,8 @@ class ImageStore:
                 )
 
     @property
-    def is_distant(self) -> bool:
-        """Whether each object travels over a network, which takes many times as long as a file."""
+    def is_remote(self) -> bool:
+        """Whether objects are read over a network, many times slower than from a local file."""
         return self._files is None
 
     @classmethod
@@ -77,15 +77,15 @@ class ImageStore:
         return cls(settings.store_url, 2 * settings.connect_timeout)
 
     def put_original(self, image_id: UUID, data: bytes) -> None:
-        """Keep the bytes of a photograph as they arrived; they have reached the disk on return."""
+        """Store a photograph as it arrived; it is on the disk when this returns."""
         self._put(_key("originals", image_id), data, durable=True)
 
     def get_original(self, image_id: UUID) -> bytes:
-        """Return the bytes of a photograph as they arrived."""
+        """Return a photograph as it arrived."""
         return self._get(_key("originals", image_id))
 
     def delete_original(self, image_id: UUID) -> None:
-        """Remove the bytes of a photograph; it is no error if there are none."""
+        """Remove the original of a photograph; does nothing if there is none."""
         try:
             with _outage_as_unavailable():
                 obstore.delete(self._store, _key("originals", image_id))
@@ -93,8 +93,8 @@ class ImageStore:
             return
 
     def put_rendition(self, image_id: UUID, data: bytes) -> None:
-        """Keep the rendition of a photograph, in place of any earlier one."""
-        # A rendition lost to a power cut, or cut short by it, is made again from its original.
+        """Store the rendition of a photograph, in place of any earlier one."""
+        # Not durable: a rendition that a power failure lost is made again from its original.
         self._put(_key("renditions", image_id), data)
 
     def get_rendition(self, image_id: UUID) -> bytes:
@@ -102,8 +102,8 @@ class ImageStore:
         return self._get_picture(_key("renditions", image_id))
 
     def put_heat_map(self, image_id: UUID, release: str, data: bytes) -> None:
-        """Keep the heat map by which a release explains a photograph's score."""
-        # The score stands without it.
+        """Store the heat map by which a release explains a photograph's score."""
+        # Not durable: a heat map that a power failure lost is missing, the score is not.
         self._put(f"{_key('heat_maps', image_id)}/{release}", data)
 
     def get_heat_map(self, image_id: UUID, release: str) -> bytes:
@@ -111,7 +111,7 @@ class ImageStore:
         return self._get_picture(f"{_key('heat_maps', image_id)}/{release}")
 
     def originals_before(self, moment: datetime) -> Iterator[list[UUID]]:
-        """Yield, a page at a time, the originals that were stored before `moment`."""
+        """Yield the ids of the originals that were stored before `moment`, a page at a time."""
         with _outage_as_unavailable():
             for page in obstore.list(self._store, "originals"):
                 old = (meta["path"] for meta in page if meta["last_modified"] < moment)
@@ -119,7 +119,7 @@ class ImageStore:
 
     def check(self) -> None:
         """Write, read and remove a small object."""
-        # Others may check at the same moment, so each uses an object of its own.
+        # Other processes may check at the same time, so each check uses an object of its own.
         key = f"checks/{uuid4()}"
         try:
             with _outage_as_unavailable():
@@ -136,7 +136,7 @@ class ImageStore:
             if self._files is not None:
                 self._files.write(key, data, durable=durable)
             else:
-                # An object store answers when the object is durable.
+                # An object store responds once the object is durable.
                 obstore.put(self._store, key, data)
 
     def _get(self, key: str) -> bytes:
@@ -150,14 +150,14 @@ class ImageStore:
                 raise
 
     def _get_picture(self, key: str) -> bytes:
-        """Return a picture that we made: what was written of it may not have reached the disk."""
+        """Return a JPEG that we wrote, unless a power failure left it incomplete."""
         picture = self._get(key)
         if not jpeg_metadata.has_end(picture):
-            raise NotFound("The store's object was cut short.", code="object_incomplete")
+            raise NotFound("The object in the store is incomplete.", code="object_incomplete")
         return picture
 
     def _require_originals(self) -> None:
-        # Objects are asked for that rows name. Where there is not one photograph, it is the store
-        # that is missing: a disk that is not mounted, or a bucket of another name.
+        # Only objects that rows refer to are read. If the store holds no original at all, it is the
+        # wrong store: a disk is not mounted, or the bucket's name is wrong.
         if not any(obstore.list(self._store, "originals")):
             raise Unavailable("The image store is empty.", code="store_unavailable")

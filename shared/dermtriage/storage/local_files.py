@@ -1,7 +1,7 @@
-"""Files of a local image store: each is there whole or not at all.
+"""Files of a local image store, written atomically and durably.
 
-Plain system calls: the library that speaks to object stores hands every file to threads of its
-own, and the way there and back takes several times as long as writing it.
+obstore's `LocalStore` is not used for this, because it does not call fsync: what it has written may
+be lost in a power failure.
 """
 
 import os
@@ -11,49 +11,49 @@ from secrets import randbits
 
 
 class LocalFiles:
-    """Files below one folder, named by keys with slashes.
+    """Files in one folder, named by keys with slashes.
 
-    Every method raises `OSError` as the system does, `FileNotFoundError` among it.
+    Every method raises `OSError`, and `FileNotFoundError` for a key that does not exist.
     """
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
-        self._durable: set[Path] = set()
+        self._synced_folders: set[Path] = set()
 
     def read(self, key: str) -> bytes:
         """Return the content of a file."""
         return (self._folder / key).read_bytes()
 
     def write(self, key: str, data: bytes, *, durable: bool) -> None:
-        """Put a file in place of any earlier one.
+        """Write a file, in place of any earlier one; readers see the old or the new one, complete.
 
         Parameters
         ----------
         durable
-            Whether it has reached the disk on return, and its name too.
+            Whether content and name are on the disk when this returns.
         """
         path = self._folder / key
-        # The object store's library takes names that end so for drafts, and never lists them.
-        draft = path.with_name(f"{path.name}#{randbits(64)}")
+        # obstore treats names with this suffix as temporary files and does not list them.
+        temporary = path.with_name(f"{path.name}#{randbits(64)}")
         try:
-            with _created(draft) as file:
+            with _created(temporary) as file:
                 file.write(data)
                 if durable:
                     file.flush()
                     os.fsync(file.fileno())
-            draft.replace(path)
+            temporary.replace(path)
         except BaseException:
-            draft.unlink(missing_ok=True)
+            temporary.unlink(missing_ok=True)
             raise
         if durable:
-            self._name_to_disk(path.parent)
+            self._sync_name(path.parent)
 
-    def _name_to_disk(self, folder: Path) -> None:
-        _to_disk(folder)
-        # The folder of a prefix may be new, so once its own parent is told too.
-        if folder not in self._durable:
-            _to_disk(folder.parent)
-            self._durable.add(folder)
+    def _sync_name(self, folder: Path) -> None:
+        _sync_folder(folder)
+        # The folder itself may be new: then its name is in its parent.
+        if folder not in self._synced_folders:
+            _sync_folder(folder.parent)
+            self._synced_folders.add(folder)
 
 
 def _created(path: Path) -> BufferedWriter:
@@ -64,7 +64,7 @@ def _created(path: Path) -> BufferedWriter:
         return path.open("xb")
 
 
-def _to_disk(folder: Path) -> None:
+def _sync_folder(folder: Path) -> None:
     descriptor = os.open(folder, os.O_RDONLY)
     try:
         os.fsync(descriptor)

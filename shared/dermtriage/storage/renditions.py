@@ -1,4 +1,4 @@
-"""The rendition of a photograph: what people may see, never the original."""
+"""Renditions for display; originals are never shown."""
 
 from uuid import UUID
 
@@ -8,17 +8,17 @@ from dermtriage.storage.image_store import ImageStore
 
 
 def rendition_of(store: ImageStore, image_id: UUID) -> bytes:
-    """Return the rendition of a photograph; make it if no worker has.
+    """Return the rendition of a photograph; make and store it if no worker has yet.
 
-    A clinician has to be able to look at what is not scored, be it an overview, an image whose
-    scoring failed, or one that no worker has come to.
+    Clinicians also look at images that are not scored: overviews, images whose scoring failed, and
+    images that are still pending.
 
     Raises
     ------
     NotFound
         If the photograph cannot be decoded.
     Unavailable
-        If the store is out of reach.
+        If the store cannot be reached.
     """
     try:
         return store.get_rendition(image_id)

@@ -139,7 +139,7 @@ class Runtime:
         # A device that cannot compute shall fail here, before any photograph is claimed.
         ensemble.predict([_blank(ensemble)])
         self.preparation = Preparation(
-            side_by_side=self.store.is_distant or ensemble.device.type != "cpu"
+            side_by_side=self.store.is_remote or ensemble.device.type != "cpu"
         )
         self._register = partial(
             workers.register_worker,
