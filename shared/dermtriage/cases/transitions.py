@@ -88,6 +88,32 @@ def place_case(
     return verdict.kind
 
 
+def record_event(
+    session: Session, case: Case, kind: str, policy_id: int, *, from_state: CaseState | None
+) -> None:
+    """Record an event that changed neither severity nor lane; call it with the new state set.
+
+    Parameters
+    ----------
+    from_state
+        The state before; None for a new case, which had no severity and no lane either.
+    """
+    is_new = from_state is None
+    session.add(
+        TriageEvent(
+            case_id=case.id,
+            kind=kind,
+            from_severity=None if is_new else case.severity,
+            to_severity=case.severity,
+            from_lane=None if is_new else case.lane,
+            to_lane=case.lane,
+            from_state=from_state,
+            to_state=case.state,
+            policy_id=policy_id,
+        )
+    )
+
+
 def event_values(
     case_id: UUID, standing: CaseStatus, verdict: Transition, cause: TriageCause
 ) -> dict[str, Any]:

@@ -1,1 +1,4 @@
-"""A referral on its way in: verified, stored, inserted once, and receipted."""
+"""Intake of referrals: checked, stored, inserted once per request, and acknowledged by a receipt.
+
+Does not score, and does not send messages.
+"""

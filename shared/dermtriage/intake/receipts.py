@@ -1,4 +1,4 @@
-"""The receipt of a case: what the clinic keeps of an upload."""
+"""The receipt of a case, which the clinic gets in response to its upload."""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -11,7 +11,7 @@ from dermtriage.models import Case
 
 @dataclass(frozen=True, slots=True)
 class ReceiptImage:
-    """One photograph as it was taken in."""
+    """One received photograph."""
 
     image_id: UUID
     image_type: ImageType
@@ -21,14 +21,14 @@ class ReceiptImage:
 
 @dataclass(frozen=True, slots=True)
 class Receipt:
-    """What the clinic keeps: its case and photographs are safe from here on."""
+    """The confirmation that a case and its photographs are stored."""
 
     case_id: UUID
     received_at: datetime
     priority: Priority
     images: tuple[ReceiptImage, ...]
     created: bool
-    """False when the same request had made the case before."""
+    """False if the same request made the case before."""
 
     @classmethod
     def of(cls, case: Case, *, created: bool) -> Self:
@@ -46,7 +46,7 @@ class Receipt:
 
     @property
     def pending_image_ids(self) -> list[UUID]:
-        """The images to send for scoring once the transaction has been committed."""
+        """The images to send messages for, once the transaction has been committed."""
         if not self.created:
             return []
         return [i.image_id for i in self.images if i.image_type is not ImageType.OVERVIEW]

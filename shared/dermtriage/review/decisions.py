@@ -7,9 +7,10 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from dermtriage.cases.decisions import current_decision
+from dermtriage.cases.transitions import record_event
 from dermtriage.core.enums import CaseState, Outcome, may_become
 from dermtriage.core.errors import Conflict
-from dermtriage.models import Case, Decision, TriageEvent
+from dermtriage.models import Case, Decision
 from dermtriage.releases.queries import active_policy
 from dermtriage.review.claims import lock_case, lock_claim, record_audit
 from dermtriage.triage.case_severity import most_urgent
@@ -88,8 +89,9 @@ def decide(
         decided_at=now,
     )
     session.add(decision)
-    _write_event(session, case, state)
-    case.state, case.changed_at = state, now
+    policy_id, _ = active_policy(session)
+    from_state, case.state, case.changed_at = case.state, state, now
+    record_event(session, case, "decided", policy_id, from_state=from_state)
     session.delete(claim)
     session.flush()
     record_audit(session, clinician_id, "case.decided", case_id, decision_id=decision.id)
@@ -105,20 +107,3 @@ def _refuse_second_retake(session: Session, case_id: UUID) -> None:
             remedy="Decide here by what there is, and ask for a further retake there.",
             code="retake_arrived",
         )
-
-
-def _write_event(session: Session, case: Case, state: CaseState) -> None:
-    policy_id, _ = active_policy(session)
-    session.add(
-        TriageEvent(
-            case_id=case.id,
-            kind="decided",
-            from_severity=case.severity,
-            to_severity=case.severity,
-            from_lane=case.lane,
-            to_lane=case.lane,
-            from_state=case.state,
-            to_state=state,
-            policy_id=policy_id,
-        )
-    )

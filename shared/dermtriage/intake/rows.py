@@ -1,0 +1,104 @@
+"""The rows of a new case: the case, its images, and the queue of pending images."""
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from dermtriage.cases.placement import place_new
+from dermtriage.core.enums import CaseState, ImageType, Priority, Scoring
+from dermtriage.core.errors import ImageRejected
+from dermtriage.core.ids import new_id
+from dermtriage.imaging.validation import inspect
+from dermtriage.intake.referral import ImageMetadata
+from dermtriage.models import Case, Image, PendingImage
+from dermtriage.triage.case_severity import ImageStatus
+from dermtriage.triage.policy import Policy
+
+
+def new_images(
+    described: Sequence[ImageMetadata], files: Sequence[bytes], digests: Sequence[bytes]
+) -> list[Image]:
+    """Check the files of a referral and return the rows of its images.
+
+    Raises
+    ------
+    ImageRejected
+        If a file is not an acceptable photograph; its ``field`` names the file.
+    """
+    images = []
+    for position, (metadata, data, digest) in enumerate(
+        zip(described, files, digests, strict=True)
+    ):
+        try:
+            images.append(_new_image(position, metadata, data, digest))
+        except ImageRejected as error:
+            error.field = f"images[{position}]"
+            raise
+    return images
+
+
+def _new_image(position: int, metadata: ImageMetadata, data: bytes, digest: bytes) -> Image:
+    if data and digest.hex() != metadata.sha256:
+        raise ImageRejected(
+            "The file that arrived does not have the SHA-256 in its metadata.",
+            remedy="Send the photograph again; the file changed on its way.",
+            code="checksum_mismatch",
+        )
+    facts = inspect(data)
+    is_overview = metadata.image_type is ImageType.OVERVIEW
+    return Image(
+        id=new_id(),
+        position=position,
+        image_type=metadata.image_type,
+        media_type=facts.media_type,
+        sha256=digest,
+        byte_size=len(data),
+        width=facts.width,
+        height=facts.height,
+        scoring=Scoring.NOT_SCORED if is_overview else Scoring.PENDING,
+    )
+
+
+def new_case(
+    policy: Policy, clinic_id: UUID, fields: dict[str, Any], images: list[Image], now: datetime
+) -> Case:
+    """Return the row of a new case, placed by the policy.
+
+    Parameters
+    ----------
+    fields
+        The columns that the referral sets, `priority` among them.
+    """
+    statuses = [ImageStatus(image.scoring) for image in images]
+    placement = place_new(statuses, fields["priority"], now, policy)
+    return Case(
+        id=new_id(),
+        clinic_id=clinic_id,
+        received_at=now,
+        changed_at=now,
+        state=CaseState.OPEN,
+        severity=placement.severity,
+        latest_severity=placement.severity,
+        lane=placement.lane,
+        due_at=placement.due_at,
+        ages_at=placement.ages_at,
+        images=images,
+        **fields,
+    )
+
+
+def pending_images(case: Case) -> list[PendingImage]:
+    """Return the rows that queue a case's images for scoring."""
+    return [
+        PendingImage(
+            image_id=image.id,
+            case_id=case.id,
+            # The rank of the priority itself, not of its lane: `stat` and `asap` share a lane, and
+            # any `stat` is scored before a backlog of `asap`.
+            priority_rank=list(Priority).index(case.priority),
+            due_at=case.due_at,
+        )
+        for image in case.images
+        if image.scoring is Scoring.PENDING
+    ]
