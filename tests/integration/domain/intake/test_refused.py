@@ -1,0 +1,159 @@
+"""A refused or failed request leaves nothing behind."""
+
+from collections.abc import Callable
+from typing import Any
+from uuid import UUID, uuid4
+
+import pytest
+from sqlalchemy.exc import IntegrityError
+from sqlalchemy.orm import Session, sessionmaker
+from tests import factories
+from tests.factories import MONDAY, photograph
+from tests.integration.domain.intake.contents import row_counts, stored_files
+
+from dermtriage.core.errors import (
+    ImageRejected,
+    RequestRejected,
+    Unavailable,
+)
+from dermtriage.core.settings import Settings
+from dermtriage.intake import service
+from dermtriage.storage.image_store import ImageStore
+
+
+def _cut(data: bytes) -> bytes:
+    return data[: len(data) // 2]
+
+
+Refusal = tuple[str, str, Callable[[], dict[str, Any]]]
+
+REFUSALS: dict[str, Refusal] = {
+    "too few files": (
+        "image_count_mismatch",
+        "images",
+        lambda: {"metadata": factories.metadata([photograph(1), photograph(2)])},
+    ),
+    "no file": (
+        "image_count_mismatch",
+        "images",
+        lambda: {"metadata": factories.metadata([photograph(1)]), "files": []},
+    ),
+    "other bytes": (
+        "checksum_mismatch",
+        "images[1]",
+        lambda: {
+            "metadata": factories.metadata([photograph(1), photograph(2)]),
+            "files": [photograph(1), photograph(3)],
+        },
+    ),
+    "files in another order": (
+        "checksum_mismatch",
+        "images[0]",
+        lambda: {
+            "metadata": factories.metadata([photograph(1), photograph(2)]),
+            "files": [photograph(2), photograph(1)],
+        },
+    ),
+    "empty": ("empty_image", "images[1]", lambda: _sent(photograph(1), b"")),
+    "truncated": ("truncated_image", "images[0]", lambda: _sent(_cut(photograph(1)))),
+    "no image": ("unsupported_media_type", "images[1]", lambda: _sent(photograph(1), b"%PDF-1.7")),
+    "too small": (
+        "image_too_small",
+        "images[0]",
+        lambda: _sent(factories.photographs.jpeg(0, (100, 63))),
+    ),
+    "replaces nothing": (
+        "replaces_unknown_case",
+        "metadata.replaces_case_id",
+        lambda: {"metadata": factories.metadata([photograph(1)], replaces_case_id=uuid4())},
+    ),
+}
+
+
+def _sent(*files: bytes) -> dict[str, Any]:
+    return {"metadata": factories.metadata(files), "files": files}
+
+
+@pytest.mark.parametrize("name", REFUSALS)
+def test_a_refused_referral_leaves_nothing(
+    sessions: sessionmaker[Session],
+    store: ImageStore,
+    settings: Settings,
+    clinic_id: UUID,
+    name: str,
+) -> None:
+    code, field, request = REFUSALS[name]
+    before = row_counts(sessions)
+    with pytest.raises((RequestRejected, ImageRejected)) as refused, sessions.begin() as session:
+        service.receive_case(
+            session,
+            store,
+            clinic_id=clinic_id,
+            idempotency_key="a key",
+            now=MONDAY,
+            **{"files": [photograph(1)]} | request(),
+        )
+    assert (refused.value.code, refused.value.field) == (code, field)
+    assert refused.value.remedy
+    assert row_counts(sessions) == before
+    assert stored_files(settings) == {}
+    with sessions.begin() as session:  # its key is free for the corrected one
+        assert factories.receive(session, clinic_id, key="a key").created
+
+
+class Failing(ImageStore):
+    """A store that becomes unavailable after a number of photographs."""
+
+    def __init__(self, settings: Settings, after: int) -> None:
+        super().__init__(settings.store_url, 1)
+        self._left = after
+
+    def put_original(self, image_id: UUID, data: bytes) -> None:
+        if self._left == 0:
+            raise Unavailable("The image store cannot be reached.", code="store_unavailable")
+        self._left -= 1
+        super().put_original(image_id, data)
+
+
+@pytest.mark.parametrize("after", [0, 2])
+def test_a_store_that_fails_midway_leaves_nothing(
+    sessions: sessionmaker[Session], settings: Settings, clinic_id: UUID, after: int
+) -> None:
+    before = row_counts(sessions)
+    with pytest.raises(Unavailable), sessions.begin() as session:
+        factories.receive(session, clinic_id, store=Failing(settings, after), images=3)
+    assert row_counts(sessions) == before
+    assert stored_files(settings) == {}
+
+
+def test_a_row_that_the_database_refuses_leaves_nothing(
+    sessions: sessionmaker[Session], store: ImageStore, settings: Settings
+) -> None:
+    before = row_counts(sessions)
+    with pytest.raises(IntegrityError), sessions.begin() as session:
+        factories.receive(session, uuid4(), store=store, images=2)
+    assert row_counts(sessions) == before
+    assert stored_files(settings) == {}
+
+
+def test_a_failed_commit_is_discarded(
+    sessions: sessionmaker[Session], store: ImageStore, settings: Settings, clinic_id: UUID
+) -> None:
+    before = row_counts(sessions)
+    with sessions() as session:
+        receipt = factories.receive(session, clinic_id, store=store, images=2)
+        assert len(stored_files(settings)) == 2
+        session.rollback()
+    service.discard(store, receipt)
+    assert row_counts(sessions) == before
+    assert stored_files(settings) == {}
+
+
+def test_discarding_a_repeat_keeps_the_case(
+    sessions: sessionmaker[Session], store: ImageStore, settings: Settings, clinic_id: UUID
+) -> None:
+    for _ in range(2):
+        with sessions.begin() as session:
+            receipt = factories.receive(session, clinic_id, store=store, key="a key")
+    service.discard(store, receipt)
+    assert len(stored_files(settings)) == 1
