@@ -1,1 +1,4 @@
-"""The connection to PostgreSQL, bulk statements and migrations. Knows no table by name."""
+"""The connection to PostgreSQL, conditions over many values, and migrations.
+
+Knows no table by name.
+"""

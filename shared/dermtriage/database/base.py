@@ -1,17 +1,14 @@
-"""The base of every model."""
+"""The base class of every model."""
 
 from datetime import datetime
 from typing import ClassVar
 
-from sqlalchemy import (
-    DateTime,
-    MetaData,
-)
+from sqlalchemy import DateTime, MetaData
 from sqlalchemy.orm import DeclarativeBase
 
 
 class Base(DeclarativeBase):
-    """The base of every model; constraints have names, so that migrations can speak of them."""
+    """The base of every model; constraints get names, so that migrations can refer to them."""
 
     metadata = MetaData(
         naming_convention={

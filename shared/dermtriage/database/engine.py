@@ -1,4 +1,4 @@
-"""The connection to PostgreSQL: engine, sessions, and what an outage is."""
+"""The connection to PostgreSQL: engine, sessions, and outages as `Unavailable`."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -13,7 +13,7 @@ from dermtriage.core.settings import Settings
 
 
 def make_engine(settings: Settings) -> Engine:
-    """Build the pool of a process; connections are made when first needed."""
+    """Build the engine and its pool; connections are opened when first needed."""
     settings.require("database_url")
     return create_engine(
         settings.database_url,
@@ -26,7 +26,7 @@ def make_engine(settings: Settings) -> Engine:
         hide_parameters=True,  # they hold patient data, and errors are logged
         connect_args={
             "connect_timeout": int(settings.connect_timeout),
-            # A server that went silent must not hold a thread for the kernel's two hours.
+            # Without these, a server that stops responding blocks a thread for two hours.
             "tcp_user_timeout": 30_000,
             "keepalives_idle": 10,
             "keepalives_interval": 5,
@@ -40,18 +40,18 @@ def make_engine(settings: Settings) -> Engine:
 
 
 def make_sessions(engine: Engine) -> sessionmaker[Session]:
-    """Return the factory of sessions; objects stay readable after a commit."""
+    """Return a session factory; objects stay readable after a commit."""
     return sessionmaker(engine, expire_on_commit=False)
 
 
 @contextmanager
 def autocommit_session(sessions: sessionmaker[Session]) -> Iterator[Session]:
-    """Yield a session for a single statement that reads: no transaction begins or ends.
+    """Yield a session in autocommit mode, for a single statement that only reads.
 
     Raises
     ------
     Unavailable
-        If the database is out of reach.
+        If the database cannot be reached.
     """
     with outage_as_unavailable(), sessions() as session:
         session.connection(execution_options={"isolation_level": "AUTOCOMMIT"})
@@ -60,7 +60,7 @@ def autocommit_session(sessions: sessionmaker[Session]) -> Iterator[Session]:
 
 @contextmanager
 def outage_as_unavailable() -> Iterator[None]:
-    """Turn a lost or refused connection into `Unavailable`; let every other error through."""
+    """Turn a lost or refused connection into `Unavailable`; other errors pass unchanged."""
     try:
         yield
     except (OperationalError, InterfaceError, InternalError, PoolTimeout) as error:

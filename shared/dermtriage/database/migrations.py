@@ -1,4 +1,4 @@
-"""Migrations of the schema, by Alembic."""
+"""Migrations of the schema with Alembic."""
 
 from pathlib import Path
 
@@ -6,15 +6,13 @@ from alembic import command
 from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
-from sqlalchemy import (
-    Engine,
-)
+from sqlalchemy import Engine
 
 from dermtriage.core.settings import ROOT, Settings
 
 
 def migrations_folder() -> Path:
-    """Return where the migrations lie: beside the package in a wheel, else in the checkout."""
+    """Return the folder of the migrations: inside the package in a wheel, else in the checkout."""
     packaged = Path(__file__).parents[1] / "_migrations"
     return packaged if packaged.is_dir() else ROOT / "migrations"
 
@@ -23,7 +21,7 @@ def alembic_config(settings: Settings) -> Config:
     """Return Alembic's configuration for the database of the settings."""
     config = Config()
     config.set_main_option("script_location", str(migrations_folder()))
-    # Alembic expands % in its options, and a password may hold one.
+    # Alembic interpolates % in its options, and a password may contain one.
     config.set_main_option("sqlalchemy.url", settings.database_url.replace("%", "%%"))
     return config
 
@@ -41,7 +39,7 @@ def downgrade(settings: Settings, revision: str = "base") -> None:
 
 
 def is_current(engine: Engine, settings: Settings) -> bool:
-    """Whether the database stands at the newest migration."""
+    """Whether the database is at the newest migration."""
     head = ScriptDirectory.from_config(alembic_config(settings)).get_current_head()
     with engine.connect() as connection:
         return MigrationContext.configure(connection).get_current_revision() == head

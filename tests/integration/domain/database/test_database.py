@@ -1,4 +1,4 @@
-"""What every user of the database may rely on."""
+"""Errors, lost connections and settings of the database's connections."""
 
 import pytest
 from sqlalchemy import text
@@ -11,7 +11,7 @@ from dermtriage.core.settings import Settings
 from dermtriage.database.engine import make_engine, outage_as_unavailable
 
 
-def test_errors_do_not_tell_what_was_to_be_stored(sessions: sessionmaker[Session]) -> None:
+def test_errors_do_not_contain_parameters(sessions: sessionmaker[Session]) -> None:
     with pytest.raises(DataError) as refused, sessions() as session:
         session.execute(text("SELECT 1 / 0 WHERE :name <> ''"), {"name": "Maria"})
     assert "Maria" not in str(refused.value)
@@ -49,7 +49,7 @@ def test_other_errors_are_no_outage(sessions: sessionmaker[Session]) -> None:
         session.execute(text("INSERT INTO clinics DEFAULT VALUES"))
 
 
-def test_the_clock_of_every_connection_is_utc(sessions: sessionmaker[Session]) -> None:
+def test_every_connection_uses_utc(sessions: sessionmaker[Session]) -> None:
     with sessions() as session:
         assert session.scalar(text("SHOW timezone")) == "UTC"
 

@@ -1,4 +1,4 @@
-"""The local store: what is put is there, what is not is told apart from an outage."""
+"""The local store: objects are stored durably, and a missing object differs from an outage."""
 
 import errno
 import os
@@ -26,7 +26,7 @@ def files(folder: Path) -> set[str]:
     return {str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file()}
 
 
-def test_what_is_put_is_there(store: ImageStore, folder: Path) -> None:
+def test_a_stored_object_can_be_read(store: ImageStore, folder: Path) -> None:
     image_id = UUID("01a20732-524f-7077-8f12-9c87b77180a6")
     store.put_original(image_id, b"original")
     store.put_rendition(image_id, b"first\xff\xd9")
@@ -39,10 +39,8 @@ def test_what_is_put_is_there(store: ImageStore, folder: Path) -> None:
 
 
 @pytest.mark.parametrize("left", [b"", b"\xff\xd8half", b"\xff\xd8all\x00\x00"])
-def test_what_a_power_cut_left_of_a_picture_is_none(
-    store: ImageStore, folder: Path, left: bytes
-) -> None:
-    """Nobody waits until renditions and heat maps have reached the disk; their names may first."""
+def test_an_incomplete_picture_is_not_found(store: ImageStore, folder: Path, left: bytes) -> None:
+    """Renditions and heat maps are not synced: a power failure may keep a name and lose bytes."""
     image_id = new_id()
     store.put_rendition(image_id, b"\xff\xd8all\xff\xd9")
     store.put_heat_map(image_id, "first", b"\xff\xd8all\xff\xd9")
@@ -69,7 +67,7 @@ def test_a_photograph_that_does_not_fit_leaves_nothing(
     assert files(folder) == before
 
 
-def test_what_a_dead_process_began_to_write_is_no_original(store: ImageStore, folder: Path) -> None:
+def test_a_temporary_file_is_not_listed(store: ImageStore, folder: Path) -> None:
     image_id = new_id()
     store.put_original(image_id, b"x")
     (path,) = (folder / name for name in files(folder))
@@ -78,16 +76,16 @@ def test_what_a_dead_process_began_to_write_is_no_original(store: ImageStore, fo
     assert listed == [image_id]
 
 
-def test_originals_have_reached_the_disk_before_they_are_known(
+def test_originals_are_synced_to_the_disk(
     store: ImageStore, folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The bytes, then the name in its folder, then the folder's name where it is new."""
-    told: list[tuple[str, bool]] = []
+    """First the content, then the folder with the name, then the parent of a new folder."""
+    synced: list[tuple[str, bool]] = []
     sync = os.fsync
 
     def spy(descriptor: int) -> None:
         path = Path(f"/proc/self/fd/{descriptor}").readlink()
-        told.append((str(path.relative_to(folder)).partition("#")[0], path.is_dir()))
+        synced.append((str(path.relative_to(folder)).partition("#")[0], path.is_dir()))
         sync(descriptor)
 
     monkeypatch.setattr(os, "fsync", spy)
@@ -95,7 +93,7 @@ def test_originals_have_reached_the_disk_before_they_are_known(
     for image_id in (first, second):
         store.put_original(image_id, b"x")
         store.put_rendition(image_id, b"x")
-    assert told == [
+    assert synced == [
         (f"originals/a6/{first}", False),
         ("originals/a6", True),
         ("originals", True),
@@ -104,7 +102,7 @@ def test_originals_have_reached_the_disk_before_they_are_known(
     ]
 
 
-def test_what_is_not_there_is_not_found(store: ImageStore) -> None:
+def test_a_missing_object_is_not_found(store: ImageStore) -> None:
     store.put_original(new_id(), b"another")
     for read in (store.get_original, store.get_rendition):
         with pytest.raises(NotFound) as missing:
@@ -113,8 +111,8 @@ def test_what_is_not_there_is_not_found(store: ImageStore) -> None:
     store.delete_original(new_id())
 
 
-def test_a_store_that_lost_everything_is_out_of_reach(store: ImageStore, folder: Path) -> None:
-    """Were it a missing object, a disk that is not mounted would cost every image its attempts."""
+def test_an_empty_store_is_an_outage(store: ImageStore, folder: Path) -> None:
+    """If its objects counted as missing, an unmounted disk would cost every image its attempts."""
     image_id = new_id()
     store.put_original(image_id, b"original")
     away = folder.rename(folder.with_name("away"))
@@ -129,7 +127,7 @@ def test_a_store_that_lost_everything_is_out_of_reach(store: ImageStore, folder:
     assert store.get_original(image_id) == b"original"
 
 
-def test_a_store_that_cannot_be_written_is_out_of_reach(store: ImageStore, folder: Path) -> None:
+def test_a_store_that_cannot_be_written_is_an_outage(store: ImageStore, folder: Path) -> None:
     folder.rmdir()
     folder.write_text("no folder")
     for act in (
@@ -142,7 +140,7 @@ def test_a_store_that_cannot_be_written_is_out_of_reach(store: ImageStore, folde
             act()
 
 
-def test_a_check_leaves_nothing(store: ImageStore, folder: Path) -> None:
+def test_a_check_leaves_no_object(store: ImageStore, folder: Path) -> None:
     store.check()
     assert files(folder) == set()
 
@@ -153,7 +151,7 @@ def test_old_originals_are_listed(store: ImageStore, folder: Path) -> None:
     store.put_original(young, b"x")
     store.put_rendition(rendered, b"x")
     foreign = folder / "originals" / "README.txt"
-    foreign.write_text("put there by somebody")
+    foreign.write_text("not ours")
     for path in (folder / "originals" / old.hex[-2:] / str(old), foreign):
         os.utime(path, (0, 0))
     hour_ago = utcnow() - HOUR

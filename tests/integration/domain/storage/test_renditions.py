@@ -1,4 +1,4 @@
-"""People see renditions and never originals, also of what nobody has scored."""
+"""People see renditions and never originals, also of images that are not scored."""
 
 import io
 
@@ -12,14 +12,14 @@ from dermtriage.storage.image_store import ImageStore
 from dermtriage.storage.renditions import rendition_of
 
 
-def test_what_a_worker_rendered_is_shown(store: ImageStore) -> None:
+def test_the_rendition_of_a_worker_is_shown(store: ImageStore) -> None:
     image_id = new_id()
     store.put_original(image_id, photograph(1))
     store.put_rendition(image_id, b"as it was scored\xff\xd9")
     assert rendition_of(store, image_id) == b"as it was scored\xff\xd9"
 
 
-def test_what_no_worker_rendered_is_rendered_and_kept(store: ImageStore) -> None:
+def test_a_missing_rendition_is_made_and_stored(store: ImageStore) -> None:
     image_id = new_id()
     store.put_original(image_id, photograph(1))
     rendition = rendition_of(store, image_id)
@@ -28,7 +28,7 @@ def test_what_no_worker_rendered_is_rendered_and_kept(store: ImageStore) -> None
     assert store.get_rendition(image_id) == rendition
 
 
-def test_what_a_power_cut_left_of_a_rendition_is_made_again(store: ImageStore) -> None:
+def test_an_incomplete_rendition_is_made_again(store: ImageStore) -> None:
     image_id = new_id()
     store.put_original(image_id, photograph(1))
     whole = rendition_of(store, image_id)
@@ -37,9 +37,9 @@ def test_what_a_power_cut_left_of_a_rendition_is_made_again(store: ImageStore) -
     assert store.get_rendition(image_id) == whole
 
 
-def test_what_cannot_be_decoded_is_not_shown(store: ImageStore) -> None:
+def test_an_original_that_cannot_be_decoded_is_not_shown(store: ImageStore) -> None:
     image_id = new_id()
-    store.put_original(image_id, b"GIF89a: not what intake took in")
+    store.put_original(image_id, b"GIF89a: no photograph")
     with pytest.raises(NotFound) as missing:
         rendition_of(store, image_id)
     assert missing.value.code == "rendition_impossible"
@@ -47,7 +47,7 @@ def test_what_cannot_be_decoded_is_not_shown(store: ImageStore) -> None:
         store.get_rendition(image_id)
 
 
-def test_a_missing_original_is_told_from_a_missing_store(store: ImageStore) -> None:
+def test_a_missing_original_differs_from_a_missing_store(store: ImageStore) -> None:
     with pytest.raises(Unavailable):
         rendition_of(store, new_id())
     store.put_original(new_id(), b"another")

@@ -1,4 +1,4 @@
-"""The words of the domain and what may follow what."""
+"""The enumerations of the domain and the allowed transitions."""
 
 import pytest
 
@@ -33,7 +33,7 @@ def test_transitions(old: CaseState, new: CaseState) -> None:
     assert may_become(old, new) == ((old.value, new.value) in PERMITTED)
 
 
-def test_every_word_has_its_place() -> None:
+def test_every_member_is_mapped() -> None:
     assert set(TRANSITIONS) == set(CaseState)
     assert set(SEVERITY_LANE) == set(Severity)
     assert set(SEVERITY_LANE.values()) == set(Lane)

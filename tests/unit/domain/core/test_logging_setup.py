@@ -1,4 +1,4 @@
-"""A line of the log is JSON and tells nothing of a patient."""
+"""A line of the log is JSON and holds no patient data."""
 
 import json
 import logging
@@ -17,7 +17,7 @@ def line(caplog: pytest.LogCaptureFixture) -> dict[str, Any]:
     return entry
 
 
-def test_what_was_passed_stands_beside_the_event(caplog: pytest.LogCaptureFixture) -> None:
+def test_extra_fields_are_logged_with_the_event(caplog: pytest.LogCaptureFixture) -> None:
     logging.getLogger("dermtriage.test").warning(
         "image %s", "failed", extra={"image_id": UUID(int=7), "attempts": 2}
     )
@@ -33,10 +33,10 @@ def test_what_was_passed_stands_beside_the_event(caplog: pytest.LogCaptureFixtur
     }
 
 
-def test_an_exception_is_told_by_its_kind_and_place_and_not_by_its_words(
+def test_an_exception_is_logged_by_type_and_traceback_without_its_message(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    """A database quotes the row that it refused, and a row holds patient data."""
+    """A database quotes the row that it refused in its message, and a row holds patient data."""
     try:
         try:
             raise ValueError("Failing row contains (Maria Muster)")

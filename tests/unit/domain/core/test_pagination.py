@@ -1,4 +1,4 @@
-"""Cursors come back whole, and whatever else comes is refused in words."""
+"""Cursors are decoded to what was encoded, and anything else is refused."""
 
 import base64
 import json
@@ -27,19 +27,19 @@ moments = st.datetimes(
 
 
 def word(value: object) -> str:
-    """Return anything JSON can hold in the clothes of a cursor."""
+    """Return anything JSON can hold encoded like a cursor."""
     return base64.urlsafe_b64encode(json.dumps(value).encode()).decode().rstrip("=")
 
 
 @given(st.integers(0, 2**15 - 1), moments, st.uuids())
-def test_a_cursor_comes_back_whole(lane: int, at: datetime, key: UUID) -> None:
+def test_a_cursor_is_decoded_to_what_was_encoded(lane: int, at: datetime, key: UUID) -> None:
     cursor = pagination.encode(lane, at, key)
     assert cursor == "".join(c for c in cursor if c.isalnum() or c in "-_")
     assert pagination.decode(cursor, *WORKLIST) == [lane, at, key]
 
 
 @given(moments)
-def test_moments_come_back_in_the_database_s_own_zone(at: datetime) -> None:
+def test_times_are_decoded_in_utc(at: datetime) -> None:
     # PostgreSQL does not read every offset that Python writes, such as one with microseconds.
     (read,) = pagination.decode(pagination.encode(at), datetime)
     assert isinstance(read, datetime)
@@ -47,7 +47,7 @@ def test_moments_come_back_in_the_database_s_own_zone(at: datetime) -> None:
 
 
 def _read_or_refuse(cursor: str) -> None:
-    """Nothing but RequestRejected may come out of a foreign cursor, or values of the kinds."""
+    """An untrusted cursor gives either values of the types or RequestRejected."""
     with suppress(RequestRejected):
         lane, at, key = pagination.decode(cursor, *WORKLIST)
         assert isinstance(lane, int)
@@ -114,7 +114,7 @@ MOMENT, KEY = "2026-03-02T09:00:00+00:00", str(UUID(int=7))
         base64.urlsafe_b64encode(b"\xff\xfe\x00").decode(),
     ],
 )
-def test_what_is_no_cursor_is_refused(cursor: str) -> None:
+def test_a_string_that_is_not_a_cursor_is_refused(cursor: str) -> None:
     with pytest.raises(RequestRejected) as refused:
         pagination.decode(cursor, *WORKLIST)
     assert (refused.value.code, refused.value.field) == ("invalid_cursor", "cursor")

@@ -1,4 +1,4 @@
-"""Settings that cannot be right are refused at the start, in words, without their values."""
+"""Invalid settings are refused at the start, by name and without their values."""
 
 import pytest
 from pydantic import SecretStr, ValidationError
@@ -29,7 +29,9 @@ def _fresh_settings() -> None:
         ("SECRET_KEY", "hunter2"),
     ],
 )
-def test_a_wrong_variable_is_named(monkeypatch: pytest.MonkeyPatch, name: str, value: str) -> None:
+def test_an_invalid_variable_is_named(
+    monkeypatch: pytest.MonkeyPatch, name: str, value: str
+) -> None:
     monkeypatch.setenv(f"DERMTRIAGE_{name}", value)
     with pytest.raises(ConfigurationError, match=f"DERMTRIAGE_{name}") as refused:
         get_settings()
@@ -50,7 +52,7 @@ def test_a_secret_is_never_shown(monkeypatch: pytest.MonkeyPatch) -> None:
     )
 
 
-def test_variables_are_read_once_a_process(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_variables_are_read_once_per_process(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("DERMTRIAGE_SCORING_BATCH", "7")
     monkeypatch.setenv("DERMTRIAGE_LOG_LEVEL", "WARNING")
     settings = get_settings()
@@ -59,7 +61,7 @@ def test_variables_are_read_once_a_process(monkeypatch: pytest.MonkeyPatch) -> N
     assert get_settings() is settings
 
 
-def test_what_is_required_and_missing_is_named() -> None:
+def test_missing_settings_are_named() -> None:
     settings = Settings(database_url="postgresql+psycopg://host/name")
     settings.require("database_url")
     with pytest.raises(ConfigurationError) as refused:
@@ -75,5 +77,5 @@ def test_a_secret_key_is_long_or_absent(length: int) -> None:
     assert len(Settings(secret_key=SecretStr("x" * 32)).secret_key) == 32
 
 
-def test_a_worker_is_slow_after_it_missed_three_beats() -> None:
+def test_a_worker_is_slow_after_three_missed_heartbeats() -> None:
     assert Settings(heartbeat_seconds=4).slow_after == 12

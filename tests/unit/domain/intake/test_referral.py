@@ -1,4 +1,4 @@
-"""What a referral may say."""
+"""Which metadata of a referral is accepted."""
 
 import json
 from typing import Any
@@ -17,7 +17,7 @@ def described(**fields: Any) -> CaseMetadata:
     return CaseMetadata.model_validate_json(json.dumps({"images": [IMAGE], **fields}))
 
 
-def test_a_photograph_and_nothing_else_is_a_referral() -> None:
+def test_one_photograph_suffices_for_a_referral() -> None:
     metadata = described()
     assert metadata.priority == "routine"
     assert metadata.history == {}
@@ -37,7 +37,7 @@ def test_a_photograph_and_nothing_else_is_a_referral() -> None:
     ],
     ids=str,
 )
-def test_what_may_be_said_comes_through_unchanged(fields: dict[str, Any]) -> None:
+def test_valid_fields_are_kept_unchanged(fields: dict[str, Any]) -> None:
     assert described(**fields).model_dump(mode="json", include=set(fields)) == fields
 
 
@@ -76,7 +76,7 @@ def test_what_may_be_said_comes_through_unchanged(fields: dict[str, Any]) -> Non
     ],
     ids=lambda fields: str(fields)[:60],
 )
-def test_what_cannot_be_meant_or_stored_is_refused(fields: dict[str, Any]) -> None:
+def test_invalid_fields_are_refused(fields: dict[str, Any]) -> None:
     with pytest.raises(ValidationError):
         described(**fields)
 
@@ -85,8 +85,8 @@ def test_what_cannot_be_meant_or_stored_is_refused(fields: dict[str, Any]) -> No
     st.text(),
     st.dictionaries(st.text(), st.floats() | st.integers() | st.text() | st.booleans()),
 )
-def test_what_is_taken_can_be_stored(reference: str, history: dict[str, Any]) -> None:
-    """PostgreSQL's text holds no NUL, its JSON no NaN, and neither half a surrogate pair."""
+def test_accepted_metadata_can_be_stored(reference: str, history: dict[str, Any]) -> None:
+    """PostgreSQL's text has no NUL, its JSON no NaN, and neither has lone surrogates."""
     try:
         metadata = CaseMetadata.model_validate(
             {"images": [IMAGE], "clinic_reference": reference, "history": history}
