@@ -42,8 +42,8 @@ def fingerprint(metadata: CaseMetadata, digests: Sequence[bytes]) -> bytes:
 def begin(session: Session, request: Request) -> UUID | None:
     """Lock a request until the transaction ends, and return the case that it made before, if any.
 
-    The lock is taken first and the earlier request is read by a second statement: whoever held
-    the lock before has committed by then, so that its case is seen.
+    The earlier request is read by a second statement, once the lock is held: a transaction that
+    held the lock before has committed by then, so that its case is seen.
 
     Raises
     ------

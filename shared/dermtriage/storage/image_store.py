@@ -128,7 +128,7 @@ class ImageStore:
                 obstore.delete(self._store, key)
         except NotFound as error:
             raise Unavailable(
-                "The image store loses what is written to it.", code="store_unavailable"
+                "The image store loses objects that are written to it.", code="store_unavailable"
             ) from error
 
     def _put(self, key: str, data: bytes, *, durable: bool = False) -> None:

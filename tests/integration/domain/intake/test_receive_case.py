@@ -1,4 +1,4 @@
-"""What a received case consists of: rows, files, events and the receipt."""
+"""Rows, files, events and receipt of a received case."""
 
 import hashlib
 from datetime import timedelta

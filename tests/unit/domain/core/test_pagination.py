@@ -26,7 +26,7 @@ moments = st.datetimes(
 )
 
 
-def word(value: object) -> str:
+def cursor_of(value: object) -> str:
     """Return anything JSON can hold encoded like a cursor."""
     return base64.urlsafe_b64encode(json.dumps(value).encode()).decode().rstrip("=")
 
@@ -73,7 +73,7 @@ def test_any_bytes_are_read_or_refused(content: bytes) -> None:
     )
 )
 def test_any_json_is_read_or_refused(value: object) -> None:
-    _read_or_refuse(word(value))
+    _read_or_refuse(cursor_of(value))
 
 
 @given(
@@ -82,7 +82,7 @@ def test_any_json_is_read_or_refused(value: object) -> None:
     st.text() | st.uuids().map(str),
 )
 def test_any_parts_are_read_or_refused(lane: int, at: str, key: str) -> None:
-    _read_or_refuse(word([lane, at, key]))
+    _read_or_refuse(cursor_of([lane, at, key]))
 
 
 MOMENT, KEY = "2026-03-02T09:00:00+00:00", str(UUID(int=7))
@@ -95,20 +95,20 @@ MOMENT, KEY = "2026-03-02T09:00:00+00:00", str(UUID(int=7))
         "=",
         "no cursor",
         "bä",
-        word([0, MOMENT]),
-        word([0, MOMENT, KEY, KEY]),
-        word(["0", MOMENT, KEY]),
-        word([True, MOMENT, KEY]),
-        word([-1, MOMENT, KEY]),
-        word([2**15, MOMENT, KEY]),
-        word([0, "2026-03-02T09:00:00", KEY]),
-        word([0, 5, KEY]),
-        word([0, MOMENT, "7"]),
-        word([0, MOMENT, None]),
-        word({"lane": 0}),
-        word(None),
-        word([0, "0001-01-01T00:00:00+23:59", KEY]),
-        word([0, "9999-12-31T23:59:59-23:59", KEY]),
+        cursor_of([0, MOMENT]),
+        cursor_of([0, MOMENT, KEY, KEY]),
+        cursor_of(["0", MOMENT, KEY]),
+        cursor_of([True, MOMENT, KEY]),
+        cursor_of([-1, MOMENT, KEY]),
+        cursor_of([2**15, MOMENT, KEY]),
+        cursor_of([0, "2026-03-02T09:00:00", KEY]),
+        cursor_of([0, 5, KEY]),
+        cursor_of([0, MOMENT, "7"]),
+        cursor_of([0, MOMENT, None]),
+        cursor_of({"lane": 0}),
+        cursor_of(None),
+        cursor_of([0, "0001-01-01T00:00:00+23:59", KEY]),
+        cursor_of([0, "9999-12-31T23:59:59-23:59", KEY]),
         base64.urlsafe_b64encode(b"[" * 100_000).decode(),
         base64.urlsafe_b64encode(b"[" + b"9" * 10_000 + b"]").decode(),
         base64.urlsafe_b64encode(b"\xff\xfe\x00").decode(),

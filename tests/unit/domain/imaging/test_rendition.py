@@ -1,4 +1,4 @@
-"""What a rendition is: its size, its orientation, and that no metadata is left."""
+"""Renditions: their size, their orientation, and no metadata."""
 
 import io
 from typing import Any

@@ -1,4 +1,4 @@
-"""What is accepted as a photograph, and what is refused and why."""
+"""Which files are accepted as photographs, and why others are rejected."""
 
 import io
 import struct
