@@ -1,4 +1,4 @@
-"""The connection to PostgreSQL, conditions over many values, and migrations.
+"""The connection to PostgreSQL, statements over many rows, and migrations.
 
 Knows no table by name.
 """

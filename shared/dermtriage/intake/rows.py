@@ -72,8 +72,11 @@ def new_case(
     """
     statuses = [ImageStatus(image.scoring) for image in images]
     placement = place_new(statuses, fields["priority"], now, policy)
+    case_id = new_id()
+    for image in images:
+        image.case_id = case_id
     return Case(
-        id=new_id(),
+        id=case_id,
         clinic_id=clinic_id,
         received_at=now,
         changed_at=now,

@@ -11,6 +11,7 @@ from sqlalchemy.orm import Session, selectinload
 from dermtriage.accounts import audit
 from dermtriage.cases.transitions import record_event
 from dermtriage.core.errors import RequestRejected, Unavailable
+from dermtriage.database.bulk import insert_new_rows
 from dermtriage.intake import idempotency
 from dermtriage.intake.idempotency import Request, fingerprint
 from dermtriage.intake.receipts import Receipt
@@ -79,10 +80,7 @@ def receive_case(
     case = new_case(policy, clinic_id, fields, images, now)
     _store_originals(store, images, files)
     try:
-        session.add(case)
-        # The other rows refer to the case, but SQLAlchemy orders inserts by relationships only.
-        session.flush()
-        session.add_all([*pending_images(case), request.row(case.id)])
+        session.add_all([case, *pending_images(case), request.row(case.id)])
         record_event(session, case, "received", policy_id, from_state=None)
         audit.record(
             session,
@@ -94,7 +92,9 @@ def receive_case(
         )
         if replaced is not None:
             close_replaced_case(session, replaced, policy_id, now)
-        session.flush()  # if the database refuses a row, the originals can still be removed
+        # If the database refuses a row, the originals can still be removed.
+        insert_new_rows(session)
+        session.flush()
     except BaseException:
         _remove_originals(store, [image.id for image in images])
         raise

@@ -1,14 +1,16 @@
 """Errors, lost connections and settings of the database's connections."""
 
 import pytest
-from sqlalchemy import text
+from sqlalchemy import select, text
 from sqlalchemy.exc import DataError, IntegrityError
 from sqlalchemy.orm import Session, sessionmaker
 
 from dermtriage.core.errors import Unavailable
 from dermtriage.core.ids import new_id
 from dermtriage.core.settings import Settings
+from dermtriage.database.bulk import insert_new_rows
 from dermtriage.database.engine import make_engine, outage_as_unavailable
+from dermtriage.models import AuditEntry
 
 
 def test_errors_do_not_contain_parameters(sessions: sessionmaker[Session]) -> None:
@@ -69,6 +71,21 @@ def test_a_commit_waits_for_the_disk_also_where_the_server_is_set_otherwise(
         engine.dispose()
         with sessions.begin() as session:
             session.execute(text(f"ALTER DATABASE {database} RESET synchronous_commit"))
+
+
+def test_new_rows_of_one_table_may_set_different_columns(sessions: sessionmaker[Session]) -> None:
+    quoted = '"Aldea" \\ Ñorte'
+    first = AuditEntry(actor_kind="clinic", actor_id=new_id(), action=quoted, detail={"n": "1"})
+    second = AuditEntry(actor_kind="operator", action="x", case_id=new_id())
+    with sessions.begin() as session:
+        session.add_all([first, second])
+        insert_new_rows(session)
+        assert list(session) == []
+    with sessions() as session:
+        rows = session.scalars(select(AuditEntry).order_by(AuditEntry.actor_kind)).all()
+    one, other = ((row.actor_id, row.case_id, row.action, row.detail) for row in rows)
+    assert one == (first.actor_id, None, quoted, {"n": "1"})
+    assert other == (None, second.case_id, "x", {})
 
 
 def test_identifiers_sort_by_the_time_they_were_made() -> None:
