@@ -29,7 +29,7 @@ from dermtriage.scoring.leases import Lease
 from dermtriage.scoring.recording import ScoredImage
 from dermtriage_cli.database.upgrade import upgrade_database
 from dermtriage_cli.embedded.postgres import EmbeddedPostgres
-from dermtriage_worker.scoring.bulk_loop import BATCHES_AT_ONCE
+from dermtriage_worker.scoring.chunk_work import BATCHES_PER_WRITE
 
 LEASE = 3600.0
 SMALL = 0.01
@@ -79,7 +79,7 @@ def measure(
             _plan(sessions, settings.rescore_chunk)
         with _metered(connection) as writing:
             start = time.thread_time()
-            together = BATCHES_AT_ONCE * settings.scoring_batch
+            together = BATCHES_PER_WRITE * settings.scoring_batch
             recorded = _record(sessions, said, max(1, rows // 20), together)
             record_seconds = time.thread_time() - start
         with sessions() as session:

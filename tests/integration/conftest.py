@@ -3,6 +3,7 @@
 Making a database takes longer than most of these tests run, wiping one does not.
 """
 
+import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, cast
@@ -14,6 +15,8 @@ from sqlalchemy import Engine, make_url
 from sqlalchemy.orm import Session, sessionmaker
 from tests import factories
 from tests.conftest import RELEASE, Servers, install
+from tests.doubles import EnsembleLoader, WatchedStore
+from tests.uploads import AT_ONCE
 
 from dermtriage.core.settings import Settings
 from dermtriage.database.base import Base
@@ -112,18 +115,41 @@ def colleague_id(sessions: sessionmaker[Session]) -> UUID:
 
 
 @pytest.fixture
-def start(settings: Settings) -> Iterator[Callable[..., Runtime]]:
+def ensembles() -> EnsembleLoader:
+    """What loads the releases of the workers that `start` starts."""
+    return EnsembleLoader()
+
+
+@pytest.fixture
+def watched(settings: Settings) -> WatchedStore:
+    """The store of the workers that `start` starts."""
+    return cast(WatchedStore, WatchedStore.from_settings(settings))
+
+
+@pytest.fixture
+def start(
+    settings: Settings, ensembles: EnsembleLoader, watched: WatchedStore
+) -> Iterator[Callable[..., Runtime]]:
     """Start workers, within this process, that do not rest after a failure."""
     started = []
 
-    def run(**changes: Any) -> Runtime:
-        asked = {"outage_delay": 1e-6, "scoring_threads": 1, "rescore_chunk": 3} | changes
-        started.append(Runtime(settings.model_copy(update=asked)))
+    def run(kind: type[Runtime] = Runtime, **changes: Any) -> Runtime:
+        fields = {"outage_delay": AT_ONCE, "scoring_threads": 1, "rescore_chunk": 3} | changes
+        changed = settings.model_copy(update=fields)
+        started.append(kind(changed, store=watched, load=ensembles))
         return started[-1]
 
     yield run
     for runtime in started:
         runtime.sessions.kw["bind"].dispose()
+
+
+@pytest.fixture
+def releases(settings: Settings, tmp_path: Path) -> Path:
+    """A folder with the installed release, to which a test may add others, or do harm."""
+    folder = tmp_path / "releases"
+    shutil.copytree(settings.releases_dir / RELEASE, folder / RELEASE)
+    return folder
 
 
 @pytest.fixture

@@ -1,1 +1,1 @@
-"""The worker: Celery tasks, the scoring loop, upkeep, and the ensemble."""
+"""The workers: scoring and upkeep, and the ensemble with its training and evaluation."""

@@ -1,7 +1,7 @@
-"""What both Celery workers have in common as processes."""
+"""What the two Celery workers share as processes."""
 
 QUIET = ("--without-gossip", "--without-mingle", "--without-heartbeat")
-"""Health is told through the database; Celery's own chatter leaks keys in Redis."""
+"""Workers report to the database; Celery's own events leak keys in Redis."""
 
 STALLED = 70
 """Exit status of a process that ended itself, for its supervisor's log."""

@@ -1,76 +1,70 @@
-"""One batch, prepared and scored: what fails alone, fails alone; and what an outage is."""
+"""Score one batch of leased images: what fails for one image fails for that image alone."""
 
 from collections.abc import Callable, Sequence
 from contextlib import closing
+from dataclasses import dataclass
 from math import isfinite
-from typing import TypeVar
 
 import torch
-from sqlalchemy.orm import Session
 
-from dermtriage.core.errors import ConfigurationError, DermtriageError, ReleaseInvalid, Unavailable
-from dermtriage.database.engine import outage_as_unavailable
+from dermtriage.core.errors import Unavailable
 from dermtriage.scoring.leases import Lease
+from dermtriage.scoring.recording import ScoredImage
 from dermtriage_worker.ensemble.device import DeviceLost, DeviceOutOfMemory
+from dermtriage_worker.ensemble.image.photograph import Photograph
 from dermtriage_worker.ensemble.inference import Ensemble, Prediction
-from dermtriage_worker.scoring.claimed import Ready
-from dermtriage_worker.scoring.preparation import Prepare
+from dermtriage_worker.scoring.failures import NoScore
+from dermtriage_worker.scoring.photograph_loader import Load
 from dermtriage_worker.scoring.runtime import Runtime
 
-T = TypeVar("T")
-
-Fail = Callable[[Runtime, Lease, Exception], None]
-"""What becomes of one image that failed by itself."""
-
-OUTAGES = (Unavailable, DeviceOutOfMemory, ReleaseInvalid, ConfigurationError, MemoryError)
-"""What says nothing about the photographs that it kept from being scored."""
+Fail = Callable[[Lease, Exception], None]
+"""Handles an image that failed by itself."""
 
 
-class NoScore(DermtriageError):
-    """An image drove the ensemble out of the range of its numbers."""
+@dataclass(frozen=True, slots=True)
+class LoadedImage:
+    """A leased image with its decoded photograph."""
 
-    code = "no_score"
+    lease: Lease
+    photograph: Photograph
 
 
-def prepared(
-    runtime: Runtime,
-    prepare: Prepare,
-    leases: Sequence[Lease],
-    fail: Fail,
-) -> list[Ready]:
-    """Prepare photographs; hand those that cannot be prepared to `fail`, and only those.
+def load_images(
+    runtime: Runtime, load: Load, leases: Sequence[Lease], fail: Fail
+) -> list[LoadedImage]:
+    """Load photographs; hand those that cannot be decoded to `fail`.
 
     Raises
     ------
     Unavailable, MemoryError
-        If something else than the photographs keeps them from it.
+        If the photographs are not to blame.
     """
-    ready = []
-    with closing(runtime.preparation.each(prepare, leases)) as coming:
-        for lease, photograph in coming:
+    images = []
+    with closing(runtime.photographs.load_each(load, leases)) as loading:
+        for lease, photograph in loading:
             try:
-                ready.append(Ready(lease, photograph()))
+                images.append(LoadedImage(lease, photograph()))
             except (Unavailable, MemoryError):
                 raise
-            except Exception as error:  # noqa: BLE001 - whatever it is, its neighbours go on
-                fail(runtime, lease, error)
-    return ready
+            except Exception as error:  # noqa: BLE001 - the other images go on, whatever it is
+                fail(lease, error)
+    return images
 
 
 def predict(
     runtime: Runtime,
     ensemble: Ensemble,
-    ready: Sequence[Ready],
+    images: Sequence[LoadedImage],
     fail: Fail,
     *,
     urgent: bool = False,
-) -> list[tuple[Ready, Prediction]]:
-    """Score photographs; hand those that cannot be scored to `fail`, and only those.
+) -> list[tuple[LoadedImage, Prediction]]:
+    """Score photographs; hand those that cannot be scored to `fail`.
 
     Parameters
     ----------
     urgent
-        Whether they are uploads, which wait for no batch of a run.
+        Whether they are uploads, which pass the waiting batches of a run.
 
     Raises
     ------
@@ -79,71 +73,61 @@ def predict(
     DeviceOutOfMemory, MemoryError
         If there is no memory for a batch.
     """
-    if not ready:
+    if not images:
         return []
     try:
-        with runtime.turn(ensemble, urgent=urgent):
+        with runtime.device(ensemble, urgent=urgent):
             predictions = ensemble.predict(
-                [item.photograph.square for item in ready], [item.lease.inputs for item in ready]
+                [image.photograph.square for image in images],
+                [image.lease.inputs for image in images],
             )
         _require_numbers(predictions)
     except (DeviceOutOfMemory, MemoryError):
         raise
     except torch.AcceleratorError as error:
         raise DeviceLost("The device failed.") from error
-    except Exception as error:  # noqa: BLE001 - whatever it is, its neighbours go on
-        if len(ready) == 1:
-            _require_device(runtime, ensemble, ready[0].photograph.square, error)
-            fail(runtime, ready[0].lease, error)
+    except Exception as error:  # noqa: BLE001 - the other images go on, whatever it is
+        if len(images) == 1:
+            _require_device(runtime, ensemble, images[0].photograph.square, error)
+            fail(images[0].lease, error)
             return []
-        # One of them broke the batch: halve until it stands alone.
-        middle = len(ready) // 2
-        return predict(runtime, ensemble, ready[:middle], fail, urgent=urgent) + predict(
-            runtime, ensemble, ready[middle:], fail, urgent=urgent
-        )
-    return list(zip(ready, predictions, strict=True))
+        # One of them broke the batch: halve it until that one is alone.
+        middle = len(images) // 2
+        return [
+            scored
+            for half in (images[:middle], images[middle:])
+            for scored in predict(runtime, ensemble, half, fail, urgent=urgent)
+        ]
+    return list(zip(images, predictions, strict=True))
+
+
+def scored_image(image: LoadedImage, prediction: Prediction) -> ScoredImage:
+    """Return what the database stores of a prediction."""
+    return ScoredImage(
+        lease=image.lease,
+        p_severe=prediction.p_severe,
+        probabilities=prediction.probabilities,
+        disagreement=prediction.disagreement,
+        out_of_scope=prediction.out_of_scope,
+        members=prediction.members,
+        quality=prediction.quality,
+        inputs=prediction.inputs,
+    )
 
 
 def _require_device(
     runtime: Runtime, ensemble: Ensemble, like: torch.Tensor, error: Exception
 ) -> None:
-    """Tell an image that fails from a device that does: a black square must pass."""
+    """Raise `DeviceLost` unless the device can score a black square: then the image is to blame."""
     try:
-        with runtime.turn(ensemble):
+        with runtime.device(ensemble):
             ensemble.predict([torch.zeros_like(like)])
     except Exception:  # noqa: BLE001 - whatever it is, it is not the image
         raise DeviceLost("The device failed.") from error
 
 
 def _require_numbers(predictions: Sequence[Prediction]) -> None:
-    # What is no number lies above no threshold: it would pass for low.
-    for said in predictions:
-        if not (isfinite(said.p_severe) and isfinite(said.disagreement)):
-            raise NoScore("The ensemble came to no number.")
-
-
-def reason_of(error: Exception) -> str:
-    """Return what may be kept of an error.
-
-    The text of a foreign exception may quote what it read; ours never does.
-    """
-    return str(error) if isinstance(error, DermtriageError) else type(error).__name__
-
-
-def persist(runtime: Runtime, write: Callable[[Session], T]) -> T:
-    """Write in a transaction of its own; wait out an outage of the database.
-
-    What has been computed is worth keeping: the leases tell afterwards what still counts.
-
-    Raises
-    ------
-    Unavailable
-        If the process is told to stop before the database is back.
-    """
-    while True:
-        try:
-            with outage_as_unavailable(), runtime.sessions.begin() as session:
-                return write(session)
-        except Unavailable:
-            if runtime.stopping.wait(runtime.settings.outage_delay):
-                raise
+    # NaN is above no threshold: it would count as low.
+    for prediction in predictions:
+        if not (isfinite(prediction.p_severe) and isfinite(prediction.disagreement)):
+            raise NoScore("The ensemble's figures are not numbers.")

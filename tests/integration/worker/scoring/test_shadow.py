@@ -1,9 +1,9 @@
-"""The real worker scores with a shadow: it records, and whatever it does touches no upload."""
+"""A worker scores with a shadow release: its scores are recorded, and it harms no upload."""
 
 import logging
 import math
 import shutil
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -13,14 +13,14 @@ import pytest
 import torch
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session, sessionmaker
-from tests import factories
+from tests import factories, uploads
 from tests.conftest import RELEASE
-from tests.factories import MONDAY, photograph
+from tests.doubles import EnsembleLoader
+from tests.factories import MONDAY
 from torch import Tensor
 
 from dermtriage.core.enums import Scoring
 from dermtriage.core.errors import Unavailable
-from dermtriage.core.settings import Settings
 from dermtriage.models import Assessment, PendingImage, Release, TriageEvent
 from dermtriage.operations import invariants
 from dermtriage.releases.activation import activate_release, add_release, set_shadow_release
@@ -29,7 +29,7 @@ from dermtriage.review import worklist
 from dermtriage.storage.image_store import ImageStore
 from dermtriage_worker.ensemble.device import DeviceLost, DeviceOutOfMemory
 from dermtriage_worker.ensemble.image.photograph import decode_rendition
-from dermtriage_worker.ensemble.inference import Ensemble, Prediction
+from dermtriage_worker.ensemble.inference import Ensemble
 from dermtriage_worker.ensemble.manifest import (
     MANIFEST_NAME,
     Preprocessing,
@@ -45,38 +45,32 @@ SHADOW = "next"
 
 
 @pytest.fixture
-def releases(settings: Settings, tmp_path: Path) -> Path:
+def releases(releases: Path) -> Path:
     """A folder with the active release and another one."""
-    folder = tmp_path / "releases"
-    shutil.copytree(settings.releases_dir / RELEASE, folder / RELEASE)
-    build_tiny_release(folder / SHADOW, seed=1)
-    return folder
+    build_tiny_release(releases / SHADOW, seed=1)
+    return releases
 
 
 @pytest.fixture
-def runtime(settings: Settings, releases: Path) -> Iterator[Runtime]:
-    """A scoring process, within this one."""
-    changes = {"releases_dir": releases, "scoring_threads": 1, "scoring_batch": 4}
-    started = Runtime(settings.model_copy(update=changes))
-    yield started
-    started.sessions.kw["bind"].dispose()
+def runtime(start: Callable[..., Runtime], releases: Path) -> Runtime:
+    return start(releases_dir=releases, scoring_batch=4)
+
+
+@pytest.fixture
+def shadow(ensembles: EnsembleLoader) -> EnsembleLoader:
+    """What predicts for the shadow alone."""
+    ensembles.only = SHADOW
+    return ensembles
 
 
 @pytest.fixture
 def send(
     sessions: sessionmaker[Session], store: ImageStore, clinic_id: UUID
 ) -> Callable[..., list[UUID]]:
-    """Take in cases of one photograph each, and return these."""
+    """Receive cases of one photograph each, and return these."""
 
     def run(count: int, **fields: Any) -> list[UUID]:
-        images: list[UUID] = []
-        with sessions.begin() as session:
-            for number in range(count):
-                receipt = factories.receive(
-                    session, clinic_id, store=store, files=[photograph(number)], **fields
-                )
-                images += receipt.pending_image_ids
-        return images
+        return uploads.send(sessions, store, clinic_id, count, **fields)
 
     return run
 
@@ -93,7 +87,7 @@ def follow(sessions: sessionmaker[Session], folder: Path) -> None:
         set_shadow_release(session, name=folder.name)
 
 
-def said_by(sessions: sessionmaker[Session], name: str) -> dict[UUID, Assessment]:
+def assessed_by(sessions: sessionmaker[Session], name: str) -> dict[UUID, Assessment]:
     with sessions() as session:
         rows = session.scalars(select(Assessment).join(Release).where(Release.name == name))
         return {row.image_id: row for row in rows}
@@ -117,7 +111,7 @@ def assert_scored(sessions: sessionmaker[Session], images: Sequence[UUID]) -> No
 
 
 @pytest.mark.parametrize("size", [None, 96])  # None: that of the active release
-def test_a_shadow_records_what_it_says_of_the_same_rendition_and_inputs(
+def test_a_shadow_records_its_scores_of_the_same_rendition_and_inputs(
     sessions: sessionmaker[Session],
     store: ImageStore,
     releases: Path,
@@ -133,17 +127,17 @@ def test_a_shadow_records_what_it_says_of_the_same_rendition_and_inputs(
     images = send(6, age_approx=50, sex="female")
     assert score_pending(runtime, None) == 6
     assert_scored(sessions, images)
-    rows = said_by(sessions, SHADOW)
+    rows = assessed_by(sessions, SHADOW)
     assert set(rows) == set(images)
     ensemble = Ensemble.load(releases / SHADOW, "cpu")
     for image_id, row in rows.items():
-        prepared = decode_rendition(store.get_rendition(image_id), ensemble).square
-        (again,) = ensemble.predict([prepared], [{"age_approx": 50, "sex": "female"}])
+        square = decode_rendition(store.get_rendition(image_id), ensemble).square
+        (again,) = ensemble.predict([square], [{"age_approx": 50, "sex": "female"}])
         assert row.p_severe == pytest.approx(again.p_severe, abs=1e-3)
         assert row.members.keys() == again.members.keys()
         assert row.inputs == again.inputs == {"sex": "female", "age_approx": 50}
         assert row.device == "cpu"
-    own = said_by(sessions, RELEASE)
+    own = assessed_by(sessions, RELEASE)
     assert any(abs(own[each].p_severe - rows[each].p_severe) > 1e-3 for each in images)
 
 
@@ -159,16 +153,16 @@ def test_a_shadow_is_seen_by_nobody(
     follow(sessions, releases / SHADOW)
     images = send(3)
     assert score_pending(runtime, None) == 3
-    # The same photographs as before: their cases have the same history, and not a word more.
+    # The same photographs as before: their cases have the same history.
     assert history(sessions)[len(before) :] == before
-    assert said_by(sessions, SHADOW).keys() == set(images)
+    assert assessed_by(sessions, SHADOW).keys() == set(images)
     with sessions() as session:
         for image_id, same in zip(images, without, strict=True):
             one, other = (factories.image(session, each) for each in (image_id, same))
             assert one.severity is other.severity
             case = worklist.read_case(session, case_id=one.case_id, now=MONDAY)
             assert [shown.release_name for shown in case.images] == [RELEASE]
-    assert (runtime.pulse().batches, runtime.pulse().completed) == (2, 6)
+    assert (runtime.counts().batches, runtime.counts().completed) == (2, 6)
 
 
 def test_a_shadow_that_became_the_active_release_triages(
@@ -190,15 +184,15 @@ def test_a_shadow_that_became_the_active_release_triages(
         old, new = find_release(session, RELEASE), find_release(session, SHADOW)
         assert factories.image(session, first).release_id == old.id
         assert factories.image(session, second).release_id == new.id
-        # What it said as a shadow stays in the dark until the photograph is scored again.
+        # Its scores as a shadow are not shown; those of the release that triaged are.
         case_id = factories.image(session, first).case_id
         (shown,) = worklist.read_case(session, case_id=case_id, now=MONDAY).images
         assert shown.release_name == RELEASE
-    assert said_by(sessions, RELEASE).keys() == {first}
-    assert said_by(sessions, SHADOW).keys() == {first, second}
+    assert assessed_by(sessions, RELEASE).keys() == {first}
+    assert assessed_by(sessions, SHADOW).keys() == {first, second}
 
 
-def test_a_shadow_ends_when_it_is_told_to(
+def test_a_shadow_that_is_unset_scores_no_more(
     sessions: sessionmaker[Session],
     releases: Path,
     runtime: Runtime,
@@ -209,35 +203,13 @@ def test_a_shadow_ends_when_it_is_told_to(
         set_shadow_release(session, name=None)
     send(1)
     assert score_pending(runtime, None) == 1
-    assert said_by(sessions, SHADOW) == {}
+    assert assessed_by(sessions, SHADOW) == {}
 
 
 # A shadow breaks
 
 
-Predict = Callable[[Callable[..., list[Prediction]], Sequence[Tensor]], list[Prediction]]
-
-
-@pytest.fixture
-def instead(monkeypatch: pytest.MonkeyPatch) -> Callable[[Predict], None]:
-    """Have something else predict for the shadow; it is handed the real thing first."""
-    real = Ensemble.predict
-
-    def replace_by(predict: Predict) -> None:
-        def run(ensemble: Ensemble, batch: Sequence[Tensor], inputs: Any = None) -> Any:
-            if ensemble.manifest.name != SHADOW:
-                return real(ensemble, batch, inputs)
-            return predict(lambda part: real(ensemble, part, inputs), batch)
-
-        monkeypatch.setattr(Ensemble, "predict", run)
-
-    return replace_by
-
-
-NAME = "dermtriage_worker.scoring.shadow"
-
-
-def complaints(caplog: pytest.LogCaptureFixture) -> list[logging.LogRecord]:
+def shadow_logs(caplog: pytest.LogCaptureFixture) -> list[logging.LogRecord]:
     return [
         record for record in caplog.records if record.name == "dermtriage_worker.scoring.shadow"
     ]
@@ -262,9 +234,9 @@ def test_a_broken_folder_of_a_shadow_is_logged_and_harms_no_upload(
     images = send(6)
     assert score_pending(runtime, None) == 6
     assert_scored(sessions, images)
-    assert said_by(sessions, SHADOW) == {}
-    # Two batches, two times: no line a photograph.
-    found = complaints(caplog)
+    assert assessed_by(sessions, SHADOW) == {}
+    # One line per batch, not per photograph.
+    found = shadow_logs(caplog)
     assert [(record.message, vars(record)["images"]) for record in found] == [
         ("shadow failed", 4),
         ("shadow failed", 2),
@@ -287,56 +259,56 @@ def test_a_shadow_that_fails_fails_alone(
     releases: Path,
     runtime: Runtime,
     send: Callable[..., list[UUID]],
-    instead: Callable[[Predict], None],
+    shadow: EnsembleLoader,
     caplog: pytest.LogCaptureFixture,
     error: Exception,
 ) -> None:
-    def predict(real: Callable[..., list[Prediction]], batch: Sequence[Tensor]) -> Any:
+    def predict(real: Callable[..., Any], batch: Sequence[Tensor]) -> Any:
         raise error
 
     follow(sessions, releases / SHADOW)
-    instead(predict)
+    shadow.predict = predict
     images = send(2)
     assert score_pending(runtime, None) == 2
     assert_scored(sessions, images)
-    (record,) = complaints(caplog)
+    (record,) = shadow_logs(caplog)
     assert "Maria" not in vars(record)["reason"]
     with sessions() as session:
         assert current_shadow(session) is not None
 
 
-def test_what_the_database_refuses_of_a_shadow_harms_no_upload(
+def test_a_shadow_s_row_that_the_database_refuses_harms_no_upload(
     sessions: sessionmaker[Session],
     releases: Path,
     runtime: Runtime,
     send: Callable[..., list[UUID]],
-    instead: Callable[[Predict], None],
+    shadow: EnsembleLoader,
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    def predict(real: Callable[..., list[Prediction]], batch: Sequence[Tensor]) -> Any:
+    def predict(real: Callable[..., Any], batch: Sequence[Tensor]) -> Any:
         return [replace(said, p_severe=math.nan) for said in real(batch)]
 
     follow(sessions, releases / SHADOW)
-    instead(predict)
+    shadow.predict = predict
     images = send(2)
     assert score_pending(runtime, None) == 2
     assert_scored(sessions, images)
-    assert said_by(sessions, SHADOW) == {}
-    assert len(complaints(caplog)) == 1
+    assert assessed_by(sessions, SHADOW) == {}
+    assert len(shadow_logs(caplog)) == 1
 
 
-def test_a_shadow_that_loses_the_device_is_ended_and_the_upload_stands(
+def test_a_shadow_under_which_the_device_fails_is_unset_and_the_upload_is_scored(
     sessions: sessionmaker[Session],
     releases: Path,
     runtime: Runtime,
     send: Callable[..., list[UUID]],
-    instead: Callable[[Predict], None],
+    shadow: EnsembleLoader,
 ) -> None:
-    def predict(real: Callable[..., list[Prediction]], batch: Sequence[Tensor]) -> Any:
+    def predict(real: Callable[..., Any], batch: Sequence[Tensor]) -> Any:
         raise torch.AcceleratorError("an illegal memory access was encountered")
 
     follow(sessions, releases / SHADOW)
-    instead(predict)
+    shadow.predict = predict
     images = send(2)
     with pytest.raises(DeviceLost):
         score_pending(runtime, None)
@@ -351,17 +323,15 @@ def test_a_worker_that_stops_does_not_wait_for_the_shadow(
     releases: Path,
     runtime: Runtime,
     send: Callable[..., list[UUID]],
-    monkeypatch: pytest.MonkeyPatch,
+    ensembles: EnsembleLoader,
 ) -> None:
-    real = Ensemble.predict
-
-    def predict(*args: Any) -> list[Prediction]:
+    def predict(real: Callable[..., Any], batch: Sequence[Tensor]) -> Any:
         runtime.stopping.set()
-        return real(*args)
+        return real(batch)
 
     follow(sessions, releases / SHADOW)
-    monkeypatch.setattr(Ensemble, "predict", predict)
+    ensembles.predict = predict
     images = send(2)
     assert score_pending(runtime, None) == 2
     assert_scored(sessions, images)
-    assert said_by(sessions, SHADOW) == {}
+    assert assessed_by(sessions, SHADOW) == {}

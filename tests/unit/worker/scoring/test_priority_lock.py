@@ -1,4 +1,4 @@
-"""Who gets the device when many want it."""
+"""The order in which threads get the device."""
 
 import threading
 import time
@@ -12,16 +12,16 @@ WAIT = 30.0
 
 
 def test_an_upload_passes_every_batch_that_waits() -> None:
-    turns, order = PriorityLock(), []
+    lock, order = PriorityLock(), []
     running = threading.Event()
     go_on = threading.Event()
 
     def batch(name: str, *, urgent: bool = False) -> None:
-        with turns.take(urgent=urgent):
+        with lock.hold(urgent=urgent):
             order.append(name)
 
     def first() -> None:
-        with turns.take(urgent=False):
+        with lock.hold(urgent=False):
             running.set()
             assert go_on.wait(WAIT)
 
@@ -31,7 +31,7 @@ def test_an_upload_passes_every_batch_that_waits() -> None:
         done += [pool.submit(batch, "bulk") for _ in range(12)]
         time.sleep(0.05)  # by then they wait
         done += [pool.submit(batch, "upload", urgent=True) for _ in range(2)]
-        while turns._urgent < 2:
+        while lock.urgent_waiting < 2:
             time.sleep(0.001)
         go_on.set()
         for each in done:
@@ -39,13 +39,13 @@ def test_an_upload_passes_every_batch_that_waits() -> None:
     assert order == ["upload"] * 2 + ["bulk"] * 12
 
 
-def test_one_has_the_device_at_a_time() -> None:
-    turns = PriorityLock()
+def test_one_thread_has_the_device_at_a_time() -> None:
+    lock = PriorityLock()
     inside, most = 0, 0
 
     def batch(number: int) -> None:
         nonlocal inside, most
-        with turns.take(urgent=bool(number % 3)):
+        with lock.hold(urgent=bool(number % 3)):
             inside += 1
             most = max(most, inside)
             time.sleep(0.001)
@@ -56,9 +56,9 @@ def test_one_has_the_device_at_a_time() -> None:
     assert most == 1
 
 
-def test_a_batch_that_fails_gives_the_device_back() -> None:
-    turns = PriorityLock()
-    with pytest.raises(RuntimeError), turns.take(urgent=True):
+def test_a_batch_that_fails_releases_the_device() -> None:
+    lock = PriorityLock()
+    with pytest.raises(RuntimeError), lock.hold(urgent=True):
         raise RuntimeError
     with ThreadPoolExecutor(1) as pool:
-        pool.submit(lambda: turns.take(urgent=False).__enter__()).result(WAIT)
+        pool.submit(lambda: lock.hold(urgent=False).__enter__()).result(WAIT)

@@ -1,0 +1,49 @@
+"""Failures of scoring: what an outage is, what is kept of an error, and retries of writes."""
+
+from collections.abc import Callable
+from typing import TypeVar
+
+from sqlalchemy.orm import Session
+
+from dermtriage.core.errors import ConfigurationError, DermtriageError, ReleaseInvalid, Unavailable
+from dermtriage.database.engine import outage_as_unavailable
+from dermtriage_worker.ensemble.device import DeviceOutOfMemory
+from dermtriage_worker.scoring.runtime import Runtime
+
+T = TypeVar("T")
+
+OUTAGES = (Unavailable, DeviceOutOfMemory, ReleaseInvalid, ConfigurationError, MemoryError)
+"""Errors for which the photographs are not to blame."""
+
+
+class NoScore(DermtriageError):
+    """The ensemble's figures for an image are not numbers."""
+
+    code = "no_score"
+
+
+def failure_reason(error: Exception) -> str:
+    """Return what may be stored of an error.
+
+    The message of a third party's exception may quote what it read; ours never does.
+    """
+    return str(error) if isinstance(error, DermtriageError) else type(error).__name__
+
+
+def write_with_retries(runtime: Runtime, write: Callable[[Session], T]) -> T:
+    """Write in a transaction of its own, and retry for as long as the database is out of reach.
+
+    What has been computed is worth keeping; the lease tokens decide afterwards what still counts.
+
+    Raises
+    ------
+    Unavailable
+        If the process is told to stop before the database is back.
+    """
+    while True:
+        try:
+            with outage_as_unavailable(), runtime.sessions.begin() as session:
+                return write(session)
+        except Unavailable:
+            if runtime.stopping.wait(runtime.settings.outage_delay):
+                raise

@@ -1,0 +1,46 @@
+"""Find the image that kills workers: after a death, each image is noted before it is scored."""
+
+from collections.abc import Sequence
+
+from sqlalchemy.orm import Session
+
+from dermtriage.rescoring import chunks
+from dermtriage.rescoring.chunks import Chunk
+from dermtriage.scoring.leases import Lease
+from dermtriage_worker.scoring.failures import write_with_retries
+from dermtriage_worker.scoring.runtime import Runtime
+
+
+class Suspects:
+    """The images of a chunk, each of which may have killed the worker that held it before.
+
+    Attributes
+    ----------
+    one_at_a_time
+        Whether a worker died over the chunk: then its images go to the device alone.
+    """
+
+    def __init__(self, runtime: Runtime, chunk: Chunk) -> None:
+        self.one_at_a_time = chunk.attempts > 1
+        self._runtime = runtime
+        self._chunk = chunk
+
+    def mark(self, leases: Sequence[Lease]) -> bool:
+        """Note what is scored next as suspect; return whether it may be scored."""
+        if not self.one_at_a_time:
+            return True
+        (lease,) = leases
+        return write_with_retries(
+            self._runtime, lambda s: chunks.mark_suspect(s, self._chunk, lease.image_id)
+        )
+
+    def clear(self, leases: Sequence[Lease]) -> None:
+        """Clear images: their worker lives."""
+        image_ids = [lease.image_id for lease in leases]
+
+        def write(session: Session) -> None:
+            if chunks.lock_held(session, self._chunk) is not None:
+                chunks.clear_suspects(session, self._chunk, image_ids)
+
+        if self.one_at_a_time:
+            write_with_retries(self._runtime, write)

@@ -1,0 +1,85 @@
+"""The tasks of upkeep."""
+
+import logging
+import time
+from datetime import timedelta
+
+from celery import Celery
+
+from dermtriage.cases import ageing
+from dermtriage.core.clock import utcnow
+from dermtriage.core.settings import Settings
+from dermtriage.database.engine import make_engine, make_sessions, outage_as_unavailable
+from dermtriage.messaging.sender import send_rescores, send_scores
+from dermtriage.operations import invariants, orphan_sweep, recovery
+from dermtriage.rescoring import planning, reports
+from dermtriage.storage.image_store import ImageStore
+
+logger = logging.getLogger(__name__)
+
+CASES_PER_TRANSACTION = 500
+"""Cases that are aged, and stay locked, together."""
+
+
+class UpkeepTasks:
+    """The tasks of upkeep. Each may run twice, and is due again soon.
+
+    Attributes
+    ----------
+    last_recovery
+        When `recover` began last, by the monotonic clock.
+    """
+
+    def __init__(self, settings: Settings, app: Celery) -> None:
+        self.last_recovery = time.monotonic()
+        self._settings = settings
+        self._app = app
+        self._sessions = make_sessions(make_engine(settings))
+
+    def recover(self) -> None:
+        """Find work that is stuck, and wake workers for it."""
+        self.last_recovery = time.monotonic()
+        with outage_as_unavailable(), self._sessions.begin() as session:
+            found = recovery.recover(session, self._settings, now=utcnow())
+        send_scores(self._app, found.wake)
+        send_rescores(self._app, found.rescore)
+
+    def end_runs(self) -> None:
+        """End the rescore runs that are done, and write the missing reports."""
+        with outage_as_unavailable(), self._sessions.begin() as session:
+            reports.finish_done(session, now=utcnow())
+        with outage_as_unavailable(), self._sessions.begin() as session:
+            missing = reports.without_report(session)
+        for run_id in missing:
+            try:
+                # In a transaction of its own: one that fails must not keep the others from theirs.
+                with self._sessions.begin() as session:
+                    reports.write_report(session, run_id)
+            except Exception:
+                logger.exception("report could not be written", extra={"run_id": run_id})
+
+    def plan_night(self) -> None:
+        """Plan the rescore run of the last night, unless it is planned."""
+        with outage_as_unavailable(), self._sessions.begin() as session:
+            planning.plan_night(session, self._settings, now=utcnow())
+
+    def age(self) -> None:
+        """Raise the lanes of cases that have waited."""
+        aged = CASES_PER_TRANSACTION
+        while aged == CASES_PER_TRANSACTION:
+            with outage_as_unavailable(), self._sessions.begin() as session:
+                aged = ageing.age_cases(session, now=utcnow(), limit=CASES_PER_TRANSACTION)
+
+    def check_invariants(self) -> None:
+        """Look for rows that contradict each other."""
+        with outage_as_unavailable(), self._sessions.begin() as session:
+            invariants.check_invariants(session)
+
+    def sweep(self) -> None:
+        """Remove originals that belong to no row."""
+        before = utcnow() - timedelta(seconds=self._settings.orphan_grace)
+        with outage_as_unavailable(), self._sessions.begin() as session:
+            removed = orphan_sweep.sweep_orphans(
+                session, ImageStore.from_settings(self._settings), before=before
+            )
+        logger.info("orphans removed", extra={"removed": removed})

@@ -1,0 +1,176 @@
+"""A run that is interrupted, paused or cancelled continues where it was, or not at all."""
+
+from uuid import UUID, uuid4
+
+import pytest
+from sqlalchemy import select, text
+from sqlalchemy.orm import Session
+from tests import factories
+from tests.factories import LOW, MONDAY, SEVERE
+from tests.runs import (
+    activate,
+    left,
+    plan,
+    report_of,
+    say,
+    scored,
+    take,
+)
+
+from dermtriage.core.enums import RunState
+from dermtriage.core.errors import Conflict, NotFound
+from dermtriage.models import (
+    Case,
+    RescoreFailure,
+)
+from dermtriage.rescoring import chunks, recording, reports, runs
+from dermtriage.rescoring.recording import Changes
+from dermtriage.rescoring.scope import Scope
+
+
+def get(session: Session, case_id: UUID) -> Case:
+    return session.get_one(Case, case_id, populate_existing=True)
+
+
+def test_a_dead_worker_s_chunk_is_continued_by_another(session: Session, clinic_id: UUID) -> None:
+    for _ in range(3):
+        scored(session, clinic_id, LOW)
+    activate(session)
+    run = plan(session)
+    dead = take(session)
+    assert chunks.acquire(session, worker_id=uuid4(), lease_seconds=60) is None
+    first, *rest = left(session, dead)
+    recording.record(
+        session,
+        dead,
+        [factories.result(first.lease, SEVERE)],
+        [],
+        device="cpu",
+        now=MONDAY,
+        recall_share=1.0,
+    )
+    session.execute(text("UPDATE rescore_chunks SET lease_expires_at = now()"))
+    successor = take(session)
+    assert (successor.number, successor.attempts) == (dead.number, 2)
+    assert [one.lease.image_id for one in left(session, successor)] == [
+        one.lease.image_id for one in rest
+    ]
+    # The token fences what the dead one writes after all.
+    assert chunks.remaining(session, dead, 10) is None
+    late = [factories.result(rest[0].lease, LOW)]
+    written = recording.record(session, dead, late, [], device="cpu", now=MONDAY, recall_share=1.0)
+    assert written == Changes()
+    say(session, successor, SEVERE)
+    chunks.close(session, successor)
+    assert report_of(session, run.id).scored == 3
+
+
+def test_a_paused_run_waits_and_goes_on(session: Session, clinic_id: UUID) -> None:
+    scored(session, clinic_id, LOW)
+    activate(session)
+    run = plan(session)
+    chunk = take(session)
+    runs.pause(session, run.id, reason="requested")
+    assert chunks.remaining(session, chunk, 10) is None
+    chunks.release(session, chunk)
+    assert chunks.count_waiting(session, 10) == 0
+    assert chunks.acquire(session, worker_id=uuid4(), lease_seconds=60) is None
+    assert reports.finish_done(session, now=MONDAY) == []
+    with pytest.raises(Conflict, match="is paused"):
+        runs.pause(session, run.id, reason="again")
+    runs.resume(session, run.id)
+    assert chunks.count_waiting(session, 10) == 1
+    again = take(session)
+    assert again.attempts == 1
+    assert say(session, again, LOW).images == 1
+
+
+def test_a_run_that_was_paused_before_it_began_has_a_beginning(
+    session: Session, clinic_id: UUID
+) -> None:
+    scored(session, clinic_id, LOW)
+    activate(session)
+    run = plan(session)
+    runs.pause(session, run.id, reason="requested")
+    runs.resume(session, run.id)
+    take(session)
+    session.refresh(run)
+    assert (run.state, run.started_at is not None) == (RunState.RUNNING, True)
+
+
+def test_going_on_after_another_pause_confirms_no_recalls(
+    session: Session, clinic_id: UUID, clinician_id: UUID
+) -> None:
+    for _ in range(12):
+        factories.decide(session, scored(session, clinic_id, LOW), clinician_id)
+    activate(session)
+    run = plan(session, Scope(kind="all"))
+    runs.pause(session, run.id, reason="maintenance")
+    runs.resume(session, run.id)
+    assert len(say(session, take(session), SEVERE, share=0.02).recalled) == 12
+    session.flush()
+    session.refresh(run)
+    assert (run.state, run.recalls_confirmed) == (RunState.PAUSED, False)
+    runs.resume(session, run.id)
+    assert (run.state, run.recalls_confirmed) == (RunState.RUNNING, True)
+
+
+def test_a_cancelled_run_keeps_what_it_did(session: Session, clinic_id: UUID) -> None:
+    case_ids = [scored(session, clinic_id, LOW) for _ in range(2)]
+    activate(session)
+    run = plan(session, size=1)
+    chunk = take(session)
+    say(session, chunk, SEVERE)
+    chunks.close(session, chunk)
+    reports.cancel(session, run.id, reason="requested", now=MONDAY)
+    assert [get(session, case_id).severity for case_id in case_ids] == ["severe", "low"]
+    assert chunks.acquire(session, worker_id=uuid4(), lease_seconds=60) is None
+    report = report_of(session, run.id)
+    assert (report.state, report.scored, report.images) == (RunState.CANCELLED, 1, 2)
+    with pytest.raises(Conflict, match="is cancelled"):
+        runs.resume(session, run.id)
+    with pytest.raises(Conflict, match="is cancelled"):
+        reports.cancel(session, run.id, reason="again", now=MONDAY)
+
+
+def test_many_recalls_stop_a_run_until_someone_confirms(
+    session: Session, clinic_id: UUID, clinician_id: UUID
+) -> None:
+    for _ in range(14):
+        factories.decide(session, scored(session, clinic_id, LOW), clinician_id)
+    activate(session)
+    run = plan(session, Scope(kind="all"), size=12)
+    chunk = take(session)
+    assert len(say(session, chunk, SEVERE, share=0.02).recalled) == 12
+    chunks.close(session, chunk)
+    session.refresh(run)
+    assert run.state is RunState.PAUSED
+    assert "12 of at most 14" in str(run.reason)
+    assert chunks.acquire(session, worker_id=uuid4(), lease_seconds=60) is None
+    runs.resume(session, run.id)
+    chunk = take(session)
+    assert len(say(session, chunk, SEVERE, share=0.02).recalled) == 2
+    session.refresh(run)
+    assert run.state is RunState.RUNNING
+
+
+def test_an_unknown_run_is_not_found(session: Session) -> None:
+    with pytest.raises(NotFound, match="no such run"):
+        runs.find_run(session, uuid4())
+
+
+def test_a_worker_that_lost_a_chunk_changes_nothing_of_it(
+    session: Session, clinic_id: UUID
+) -> None:
+    scored(session, clinic_id, LOW)
+    activate(session)
+    plan(session)
+    slow = take(session)
+    (work,) = left(session, slow)
+    image_id = work.lease.image_id
+    session.execute(text("UPDATE rescore_chunks SET lease_expires_at = now()"))
+    successor = take(session)
+    assert not chunks.mark_suspect(session, slow, image_id)
+    chunks.exclude_image(session, slow, image_id, reason="It cannot be decoded.")
+    assert session.scalars(select(RescoreFailure)).all() == []
+    assert chunks.mark_suspect(session, successor, image_id)
