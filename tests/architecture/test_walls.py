@@ -96,7 +96,7 @@ def test_all_contracts_hold(contracts: list[Contract], graph: ImportGraph) -> No
         ("dermtriage.scoring.assessments", "dermtriage.intake.service"),
         ("dermtriage.messaging.sender", "dermtriage.accounts.clinics"),
         ("dermtriage.intake.service", "dermtriage.review.decisions"),
-        ("dermtriage.rescoring.planning", "dermtriage.retriage.service"),
+        ("dermtriage.rescoring.planning", "dermtriage.retriage.batches"),
         ("dermtriage.review.decisions", "dermtriage.operations.recovery"),
     ],
 )

@@ -1,1 +1,4 @@
-"""Where a case stands: placement, transitions, ageing, and the decisions that stand."""
+"""The triage state of a case: placement, events, ageing and the current decision.
+
+What changes a case (an upload, a score, a clinician, a policy) lives in the rooms above.
+"""

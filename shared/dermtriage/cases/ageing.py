@@ -1,11 +1,12 @@
-"""Raise the lanes of cases that have waited."""
+"""Raise the lanes of open cases by age."""
 
 from datetime import datetime
 
 from sqlalchemy import select
 from sqlalchemy.orm import Session, selectinload
 
-from dermtriage.cases.transitions import TriageCause, place_case
+from dermtriage.cases.events import TriageCause
+from dermtriage.cases.transitions import place_case
 from dermtriage.models import IS_OPEN, Case
 from dermtriage.releases.queries import active_policy
 
@@ -16,7 +17,7 @@ def age_cases(session: Session, *, now: datetime, limit: int = 500) -> int:
     Returns
     -------
     int
-        How many cases were looked at; fewer than `limit` means that none is left.
+        The number of cases that were placed again; below `limit`, none is left.
     """
     cases = session.scalars(
         select(Case)

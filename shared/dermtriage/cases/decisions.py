@@ -1,4 +1,4 @@
-"""The decisions that stand."""
+"""Current decisions: those that no later decision of the same case supersedes."""
 
 from collections.abc import Collection
 from uuid import UUID
@@ -10,15 +10,15 @@ from dermtriage.models import Decision
 
 
 def current_decisions(session: Session, case_ids: Collection[UUID]) -> dict[UUID, Decision]:
-    """Return, of each case that has one, the decision that no later one supersedes."""
+    """Return the current decision of each case that has one."""
     later = aliased(Decision)
-    standing = select(Decision).where(
+    current = select(Decision).where(
         Decision.case_id.in_(case_ids),
         ~select(later.id).where(later.supersedes_id == Decision.id).exists(),
     )
-    return {decision.case_id: decision for decision in session.scalars(standing)}
+    return {decision.case_id: decision for decision in session.scalars(current)}
 
 
 def current_decision(session: Session, case_id: UUID) -> Decision | None:
-    """Return the decision of a case that no later one supersedes."""
+    """Return the current decision of a case, if it has one."""
     return current_decisions(session, [case_id]).get(case_id)

@@ -1,4 +1,4 @@
-"""Where a case stands in the worklist, and what becomes of it. Pure: no I/O, no clock."""
+"""Place cases in the worklist. Pure: no I/O, no clock."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -21,7 +21,13 @@ from dermtriage.triage.recall import needs_recall
 
 @dataclass(frozen=True, slots=True)
 class Placement:
-    """Where a case stands in the worklist. Times are aware."""
+    """The place of a case in the worklist. Times are aware.
+
+    Attributes
+    ----------
+    ages_at
+        When age raises the lane next; None for never.
+    """
 
     severity: Severity
     lane: Lane
@@ -29,10 +35,39 @@ class Placement:
     ages_at: datetime | None
 
 
+@dataclass(frozen=True, slots=True)
+class CaseStatus:
+    """The part of a case that counts for placing it again."""
+
+    state: CaseState
+    placement: Placement
+    latest_severity: Severity
+    priority: Priority
+    received_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Transition:
+    """The state and placement that a case changes to; they may be those that it has.
+
+    Attributes
+    ----------
+    rose
+        Whether the case is now more urgent than any clinician can have seen it.
+    kind
+        Of the event to record; None for no event.
+    """
+
+    state: CaseState
+    placement: Placement
+    rose: bool
+    kind: str | None
+
+
 def place_new(
     images: Sequence[ImageStatus], priority: Priority, received_at: datetime, policy: Policy
 ) -> Placement:
-    """Place a case at its commit."""
+    """Place a case on its receipt."""
     severity = case_severity(images)
     lane = base_lane(severity, priority)
     return Placement(
@@ -51,10 +86,10 @@ def place_again(
     now: datetime,
     policy: Policy,
 ) -> Placement:
-    """Place an open case after a new judgement, or as time has passed.
+    """Place an open case after its images were triaged again, or as time has passed.
 
-    The first score counts its due time from receipt. A later rise makes the case due at the
-    earlier of its old due time and now plus the interval; nothing else moves a due time.
+    The first score counts the due time from receipt. A later rise makes the case due at the
+    earlier of its old due time and now plus the interval; nothing else changes a due time.
     """
     severity = open_severity(current.severity, latest)
     base = base_lane(severity, priority)
@@ -68,73 +103,63 @@ def place_again(
     return Placement(severity, aged.lane, due_at, aged.next_at)
 
 
-@dataclass(frozen=True, slots=True)
-class CaseStatus:
-    """How a case stands, as far as it counts for placing it again."""
-
-    state: CaseState
-    place: Placement
-    latest_severity: Severity
-    priority: Priority
-    received_at: datetime
-
-
-@dataclass(frozen=True, slots=True)
-class Transition:
-    """What becomes of a case."""
-
-    state: CaseState
-    place: Placement
-    rose: bool
-    """Whether it is more urgent than anyone can have seen it."""
-    kind: str | None
-    """Of the event; None if nothing changed that is an event."""
-
-
-def may_be_recalled(standing: CaseStatus, latest: Severity) -> bool:
-    """Whether the decision that stands has to be asked if `latest` recalls the case."""
-    closed = standing.state in {CaseState.DECIDED, CaseState.AWAITING_RETAKE}
+def may_be_recalled(status: CaseStatus, latest: Severity) -> bool:
+    """Whether `latest` recalls the case if its current decision allows it."""
+    closed = status.state in {CaseState.DECIDED, CaseState.AWAITING_RETAKE}
     return closed and latest is Severity.SEVERE
 
 
 def reconsider(
-    standing: CaseStatus, latest: Severity, decision: Decision | None, policy: Policy, now: datetime
+    status: CaseStatus, latest: Severity, decision: Decision | None, policy: Policy, now: datetime
 ) -> Transition:
-    """Say what becomes of a case; nothing is read or written.
+    """Return the transition of a case after its images were triaged again.
 
     Parameters
     ----------
     latest
         Its severity by all of its images.
     decision
-        The one that stands, if the case `may_be_recalled`.
+        The current one; needed only if the case `may_be_recalled`.
     """
-    before = standing.place
-    # In whatever state: whoever is about to decide has not seen this.
-    rose = more_urgent(latest, most_urgent(before.severity, standing.latest_severity))
-    if standing.state is CaseState.OPEN:
-        after = _again(standing, before, latest, policy, now)
+    before = status.placement
+    # In any state: a clinician who is about to decide has not seen this severity.
+    rose = more_urgent(latest, most_urgent(before.severity, status.latest_severity))
+    if status.state is CaseState.OPEN:
+        after = _place_again(status, before, latest, policy, now)
         return Transition(CaseState.OPEN, after, rose, event_kind(before, after))
     if decision is not None and needs_recall(
         latest, decision.severity_at_decision, decision.outcome, decision.recalled_at is not None
     ):
         # A case decided before its first score would otherwise be due by its receipt, long ago.
-        judged = replace(before, severity=Severity.LOW)
-        after = _again(standing, judged, latest, policy, now)
+        scored = replace(before, severity=Severity.LOW)
+        after = _place_again(status, scored, latest, policy, now)
         return Transition(CaseState.OPEN, after, rose, "recalled")
-    return Transition(standing.state, before, rose, None)
+    return Transition(status.state, before, rose, None)
 
 
-def _again(
-    standing: CaseStatus, current: Placement, latest: Severity, policy: Policy, now: datetime
-) -> Placement:
-    return place_again(current, latest, standing.priority, standing.received_at, now, policy)
+def without_lowering(status: CaseStatus, transition: Transition) -> Transition:
+    """Keep an open case that has a score in its lane where a transition would lower the lane."""
+    before, after = status.placement, transition.placement
+    if (
+        status.state is not CaseState.OPEN
+        or before.severity is Severity.UNSCORED
+        or after.lane <= before.lane
+    ):
+        return transition
+    kept = replace(after, lane=before.lane)
+    return replace(transition, placement=kept, kind=event_kind(before, kept))
 
 
 def event_kind(before: Placement, after: Placement) -> str | None:
-    """Return the kind of event that a move of an open case is; None if it is none."""
+    """Return the kind of event by which an open case changes its placement; None for none."""
     if (before.severity, before.lane) == (after.severity, after.lane):
         return None
     if before.severity is after.severity:
         return "aged"
     return "scored" if before.severity is Severity.UNSCORED else "upgraded"
+
+
+def _place_again(
+    status: CaseStatus, current: Placement, latest: Severity, policy: Policy, now: datetime
+) -> Placement:
+    return place_again(current, latest, status.priority, status.received_at, now, policy)

@@ -7,7 +7,7 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from dermtriage.cases.decisions import current_decision
-from dermtriage.cases.transitions import record_event
+from dermtriage.cases.events import TriageCause, case_status, record_event
 from dermtriage.core.enums import CaseState, Outcome
 from dermtriage.core.errors import RequestRejected
 from dermtriage.models import Case
@@ -48,5 +48,6 @@ def close_replaced_case(session: Session, case: Case, policy_id: int, now: datet
     """Put a case that awaited its retake back into the state decided; leave an open one open."""
     if case.state is not CaseState.AWAITING_RETAKE:
         return
+    before = case_status(case)
     case.state, case.changed_at = CaseState.DECIDED, now
-    record_event(session, case, "replaced", policy_id, from_state=CaseState.AWAITING_RETAKE)
+    record_event(session, case, "replaced", TriageCause(policy_id), before=before)

@@ -9,7 +9,7 @@ from uuid import UUID
 from sqlalchemy.orm import Session, selectinload
 
 from dermtriage.accounts import audit
-from dermtriage.cases.transitions import record_event
+from dermtriage.cases.events import TriageCause, record_event
 from dermtriage.core.errors import RequestRejected, Unavailable
 from dermtriage.database.bulk import insert_new_rows
 from dermtriage.intake import idempotency
@@ -81,7 +81,7 @@ def receive_case(
     _store_originals(store, images, files)
     try:
         session.add_all([case, *pending_images(case), request.row(case.id)])
-        record_event(session, case, "received", policy_id, from_state=None)
+        record_event(session, case, "received", TriageCause(policy_id), before=None)
         audit.record(
             session,
             actor_kind="clinic",

@@ -1,1 +1,4 @@
-"""A changed policy replayed over stored assessments. Nothing is scored."""
+"""Policy replay: a changed policy is applied to stored assessments, case by case.
+
+Nothing is scored here, and no release is activated.
+"""

@@ -7,7 +7,7 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from dermtriage.cases.decisions import current_decision
-from dermtriage.cases.transitions import record_event
+from dermtriage.cases.events import TriageCause, case_status, record_event
 from dermtriage.core.enums import CaseState, Outcome, may_become
 from dermtriage.core.errors import Conflict
 from dermtriage.models import Case, Decision
@@ -90,8 +90,9 @@ def decide(
     )
     session.add(decision)
     policy_id, _ = active_policy(session)
-    from_state, case.state, case.changed_at = case.state, state, now
-    record_event(session, case, "decided", policy_id, from_state=from_state)
+    before = case_status(case)
+    case.state, case.changed_at = state, now
+    record_event(session, case, "decided", TriageCause(policy_id), before=before)
     session.delete(claim)
     session.flush()
     record_audit(session, clinician_id, "case.decided", case_id, decision_id=decision.id)

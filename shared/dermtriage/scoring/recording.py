@@ -11,7 +11,8 @@ from sqlalchemy import delete, select
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
 
-from dermtriage.cases.transitions import TriageCause, lock_cases, place_case
+from dermtriage.cases.events import TriageCause
+from dermtriage.cases.transitions import lock_cases, place_case
 from dermtriage.core.enums import CLASSES, Scoring
 from dermtriage.models import Assessment, Case, PendingImage
 from dermtriage.releases.queries import active_policy, policy_of_release

@@ -17,7 +17,8 @@ from dermtriage_cli.terminal.output import out, print_json, progress
 if TYPE_CHECKING:
     from sqlalchemy.orm import Session, sessionmaker
 
-    from dermtriage.retriage.service import Adopted, Tally
+    from dermtriage.retriage.adoption import AdoptedPolicy
+    from dermtriage.retriage.tally import Tally
 
 
 def retriage(
@@ -83,10 +84,10 @@ def _read(path: Path) -> dict[str, Any]:
 
 def _preview(sessions: "sessionmaker[Session]", changes: dict[str, Any]) -> "Tally":
     from dermtriage.core.clock import utcnow
-    from dermtriage.retriage.service import preview
+    from dermtriage.retriage.batches import preview_changes
 
-    with _bar("Trying", sessions) as seen, sessions.begin() as session:
-        return preview(session, changes, now=utcnow(), seen=seen)
+    with _bar("Trying", sessions) as advance, sessions.begin() as session:
+        return preview_changes(session, changes, now=utcnow(), on_batch=advance)
 
 
 def _adopt(
@@ -95,13 +96,13 @@ def _adopt(
     actor: str,
     reason: str | None,
     allow_down: bool,
-) -> "Adopted":
+) -> "AdoptedPolicy":
     from dermtriage.core.clock import utcnow
-    from dermtriage.retriage.service import adopt_policy
+    from dermtriage.retriage.adoption import adopt_policy
 
     # Lowered cases are searched for only if they would refuse the policy.
     bar = nullcontext() if allow_down else _bar("Checking", sessions)
-    with bar as seen, sessions.begin() as session:
+    with bar as advance, sessions.begin() as session:
         return adopt_policy(
             session,
             changes,
@@ -109,16 +110,19 @@ def _adopt(
             reason=reason,
             allow_down=allow_down,
             now=utcnow(),
-            seen=seen,
+            on_batch=advance,
         )
 
 
-def _apply(sessions: "sessionmaker[Session]", adopted: "Adopted", allow_down: bool) -> "Tally":
+def _apply(
+    sessions: "sessionmaker[Session]", adopted: "AdoptedPolicy", allow_down: bool
+) -> "Tally":
     from dermtriage.core.clock import utcnow
-    from dermtriage.retriage.service import Tally, retriage_cases
+    from dermtriage.retriage.batches import retriage_cases
+    from dermtriage.retriage.tally import Tally
 
     tally, last = Tally(), None
-    with _bar("Triaging", sessions) as seen:
+    with _bar("Triaging", sessions) as advance:
         while True:
             with sessions.begin() as session:
                 batch = retriage_cases(
@@ -129,7 +133,7 @@ def _apply(sessions: "sessionmaker[Session]", adopted: "Adopted", allow_down: bo
                     now=utcnow(),
                 )
             tally.add(batch.tally)
-            seen(batch.tally)
+            advance(batch.tally)
             if batch.last is None:
                 return tally
             last = batch.last
@@ -137,16 +141,16 @@ def _apply(sessions: "sessionmaker[Session]", adopted: "Adopted", allow_down: bo
 
 @contextmanager
 def _bar(title: str, sessions: "sessionmaker[Session]") -> "Iterator[Callable[[Tally], None]]":
-    from dermtriage.retriage.service import count_cases
+    from dermtriage.retriage.batches import count_cases
 
     with sessions.begin() as session:
         total = count_cases(session)
     with progress() as bars:
         task = bars.add_task(title, total=total)
 
-        def seen(tally: "Tally") -> None:
+        def advance(tally: "Tally") -> None:
             bars.advance(task, tally.cases)
             if speed := bars.tasks[task].speed:
                 bars.update(task, description=f"{title} {speed:,.0f} cases/s")
 
-        yield seen
+        yield advance

@@ -5,11 +5,12 @@ from typing import Any
 from rich.table import Table
 
 from dermtriage.core.enums import Severity
-from dermtriage.retriage.service import Adopted, Tally
+from dermtriage.retriage.adoption import AdoptedPolicy
+from dermtriage.retriage.tally import Tally
 from dermtriage_cli.views.formatting import severity_markup
 
 
-def retriage_data(adopted: Adopted | None, tally: Tally) -> dict[str, Any]:
+def retriage_data(adopted: AdoptedPolicy | None, tally: Tally) -> dict[str, Any]:
     """Return the result for programs."""
     return {
         "dry_run": adopted is None,
@@ -25,7 +26,7 @@ def retriage_data(adopted: Adopted | None, tally: Tally) -> dict[str, Any]:
     }
 
 
-def retriage_parts(adopted: Adopted | None, tally: Tally) -> list[Table | str]:
+def retriage_parts(adopted: AdoptedPolicy | None, tally: Tally) -> list[Table | str]:
     """Return what people read of the result, from top to bottom.
 
     Parameters
@@ -50,7 +51,7 @@ def retriage_parts(adopted: Adopted | None, tally: Tally) -> list[Table | str]:
     return [table, counts_line, _result(adopted, tally)]
 
 
-def _result(adopted: Adopted | None, tally: Tally) -> str:
+def _result(adopted: AdoptedPolicy | None, tally: Tally) -> str:
     if adopted is None:
         needed = "It needs --allow-down and --reason. " if tally.lowered else ""
         return f"{needed}Nothing was changed."

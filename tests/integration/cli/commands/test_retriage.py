@@ -18,7 +18,8 @@ from dermtriage.core.enums import Severity
 from dermtriage.core.settings import Settings, get_settings
 from dermtriage.models import AuditEntry, Case, PolicyVersion, TriageEvent
 from dermtriage.releases.queries import active_policy
-from dermtriage.retriage.service import adopt_policy, retriage_cases
+from dermtriage.retriage.adoption import adopt_policy
+from dermtriage.retriage.batches import retriage_cases
 from dermtriage_cli.main import app
 
 run = CliRunner().invoke
@@ -164,7 +165,6 @@ def test_an_interrupted_run_is_finished_by_the_same_command(
             reason=reason,
             allow_down=True,
             now=utcnow(),
-            seen=lambda _: None,
         )
     # The command wrote one batch before it was interrupted.
     with sessions.begin() as session:

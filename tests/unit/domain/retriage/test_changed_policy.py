@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 
 from dermtriage.core.enums import Severity
 from dermtriage.core.errors import RequestRejected
-from dermtriage.retriage.service import Tally, changed_policy
+from dermtriage.retriage.policy_change import changed_policy
+from dermtriage.retriage.tally import Tally
 from dermtriage.triage.policy import Policy
 
 POLICY = Policy(
