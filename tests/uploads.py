@@ -15,7 +15,7 @@ from dermtriage.core.enums import Scoring
 from dermtriage.core.settings import Settings
 from dermtriage.models import PendingImage
 from dermtriage.operations import invariants
-from dermtriage.scoring.leases import most_urgent_images
+from dermtriage.scoring.pending import most_urgent_images
 from dermtriage.storage.image_store import ImageStore
 
 AT_ONCE, LATER = 1e-6, 3600.0

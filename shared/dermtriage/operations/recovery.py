@@ -12,7 +12,8 @@ from sqlalchemy.orm import Session
 from dermtriage.core.settings import Settings
 from dermtriage.rescoring import chunks
 from dermtriage.scoring import recording, workers
-from dermtriage.scoring.leases import most_urgent_images, take_over_exhausted
+from dermtriage.scoring.leases import take_over_exhausted
+from dermtriage.scoring.pending import most_urgent_images
 
 logger = logging.getLogger(__name__)
 

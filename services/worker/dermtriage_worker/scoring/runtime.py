@@ -15,7 +15,8 @@ from dermtriage.releases.queries import active_release
 from dermtriage.rescoring import chunks
 from dermtriage.rescoring.chunks import Chunk
 from dermtriage.scoring import workers
-from dermtriage.scoring.leases import Lease, most_urgent_images, renew_leases
+from dermtriage.scoring.leases import Lease, renew_leases
+from dermtriage.scoring.pending import most_urgent_images
 from dermtriage.storage.image_store import ImageStore
 from dermtriage_worker.ensemble.inference import Ensemble
 from dermtriage_worker.scoring.core_sharing import sharing_cores

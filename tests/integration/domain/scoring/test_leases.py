@@ -16,12 +16,12 @@ from dermtriage.scoring.leases import (
     MAX_ERROR,
     Lease,
     lock_held,
-    most_urgent_images,
     release_leases,
     renew_leases,
     retry_later,
     take_over_exhausted,
 )
+from dermtriage.scoring.pending import most_urgent_images
 
 EXPIRED = -1.0
 """Seconds: a lease, or a delay, that has run out as soon as it is written."""
