@@ -8,7 +8,7 @@ from uuid import UUID
 from hypothesis import strategies as st
 from sqlalchemy import select
 from sqlalchemy.orm import Session
-from tests.policies import NEXT_MONDAY
+from tests.factories import NEXT_MONDAY
 
 from dermtriage.core.enums import CaseState, ImageType, Outcome, Priority, Scoring, Severity
 from dermtriage.core.ids import new_id

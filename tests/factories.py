@@ -3,7 +3,7 @@
 import threading
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from functools import cache
 from typing import Any, TypeVar, cast
 from uuid import UUID, uuid4
@@ -28,6 +28,8 @@ from dermtriage.storage.image_store import ImageStore
 
 MONDAY = datetime(2026, 3, 2, 9, tzinfo=UTC)
 """A working morning; the tests' policy counts working days in UTC."""
+
+TUESDAY, WEDNESDAY, FRIDAY, NEXT_MONDAY = (MONDAY + timedelta(days=days) for days in (1, 2, 4, 7))
 
 LOW, INDETERMINATE, SEVERE = 0.1, 0.4, 0.9
 """Scores on the three sides of the tests' thresholds, 0.3 and 0.6."""
@@ -216,6 +218,11 @@ def events(session: Session, receipt: Receipt) -> Sequence[TriageEvent]:
     return session.scalars(
         select(TriageEvent).where(TriageEvent.case_id == receipt.case_id).order_by(TriageEvent.id)
     ).all()
+
+
+def change_of(event: TriageEvent) -> tuple[str, str | None, str, int | None, int]:
+    """Return the kind of an event, and the severities and lanes before and after it."""
+    return event.kind, event.from_severity, event.to_severity, event.from_lane, event.to_lane
 
 
 def blocked(session: Session) -> bool:

@@ -1,7 +1,7 @@
 """Adopt and apply policies, in a line each."""
 
 from collections.abc import Mapping
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any
 from uuid import UUID
 
@@ -22,9 +22,6 @@ from dermtriage.releases.activation import activate_release, add_release
 from dermtriage.retriage.adoption import AdoptedPolicy, adopt_policy
 from dermtriage.retriage.batches import retriage_cases
 from dermtriage.retriage.tally import Tally
-
-TUESDAY, WEDNESDAY, FRIDAY = (MONDAY + timedelta(days=days) for days in (1, 2, 4))
-NEXT_MONDAY = MONDAY + timedelta(days=7)
 
 STRICTER = {"lower": 0.05, "upper": 0.35}
 """With it, LOW is indeterminate and INDETERMINATE severe."""
@@ -83,10 +80,6 @@ def placement_of(session: Session, receipt: Receipt) -> tuple[Severity, Severity
 
 def last_event(session: Session, receipt: Receipt) -> TriageEvent:
     return factories.events(session, receipt)[-1]
-
-
-def change_of(event: TriageEvent) -> tuple[str, str | None, str, int | None, int]:
-    return event.kind, event.from_severity, event.to_severity, event.from_lane, event.to_lane
 
 
 def changed_severities(tally: Tally) -> dict[tuple[str, str], int]:

@@ -11,8 +11,6 @@ from tests.factories import MONDAY, SEVERE
 from dermtriage.core.enums import CaseState, Outcome, Priority, Severity
 from dermtriage.core.errors import Conflict, RequestRejected
 from dermtriage.review import claims, decisions, worklist
-from dermtriage.scoring import workers
-from dermtriage.scoring.workers import Heartbeat
 
 LATER = MONDAY + timedelta(hours=3)
 
@@ -85,12 +83,3 @@ def test_cases_that_await_a_retake_can_be_read(
     session.flush()
     page = worklist.page(session, now=MONDAY, limit=10, where=worklist.Filter(awaiting_retake=True))
     assert [item.case.id for item in page.items] == [waiting.case_id]
-
-
-def test_a_worker_that_was_struck_off_learns_it_from_its_next_beat(session: Session) -> None:
-    worker_id = workers.register_worker(
-        session, hostname="h", pid=1, slots=2, device="cpu", release="tiny"
-    )
-    assert workers.record_heartbeat(session, worker_id=worker_id, heartbeat=Heartbeat(0, 0, 0))
-    workers.remove_silent_workers(session, silent_for=timedelta(seconds=-1))
-    assert not workers.record_heartbeat(session, worker_id=worker_id, heartbeat=Heartbeat(0, 0, 0))

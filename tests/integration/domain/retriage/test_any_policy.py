@@ -12,15 +12,8 @@ from hypothesis import strategies as st
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 from tests.drawn_cases import add_case, drawn_cases, policy_changes
-from tests.policies import (
-    NEXT_MONDAY,
-    PERMISSION,
-    adopt,
-    apply,
-    change_of,
-    replace_release,
-    stored_state,
-)
+from tests.factories import NEXT_MONDAY, change_of
+from tests.policies import PERMISSION, adopt, apply, replace_release, stored_state
 
 from dermtriage.cases.events import TriageCause
 from dermtriage.cases.transitions import place_case

@@ -6,18 +6,8 @@ import pytest
 from sqlalchemy import update
 from sqlalchemy.orm import Session
 from tests import factories
-from tests.factories import INDETERMINATE, SEVERE
-from tests.policies import (
-    FRIDAY,
-    LAXER,
-    STRICTER,
-    WEDNESDAY,
-    apply,
-    change_of,
-    last_event,
-    placement_of,
-    scored_case,
-)
+from tests.factories import FRIDAY, INDETERMINATE, SEVERE, WEDNESDAY, change_of
+from tests.policies import LAXER, STRICTER, apply, last_event, placement_of, scored_case
 
 from dermtriage.core.enums import CaseState, Outcome, Severity
 from dermtriage.models import (

@@ -6,17 +6,21 @@ from uuid import UUID
 import pytest
 from sqlalchemy.orm import Session
 from tests import factories
-from tests.factories import INDETERMINATE, LOW, SEVERE
-from tests.policies import (
+from tests.factories import (
     FRIDAY,
-    LAXER,
+    INDETERMINATE,
+    LOW,
     NEXT_MONDAY,
-    PERMISSION,
+    SEVERE,
     TUESDAY,
     WEDNESDAY,
+    change_of,
+)
+from tests.policies import (
+    LAXER,
+    PERMISSION,
     adopt,
     apply,
-    change_of,
     changed_severities,
     last_event,
     placement_of,

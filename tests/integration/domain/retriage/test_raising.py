@@ -5,14 +5,19 @@ from uuid import UUID
 
 from sqlalchemy.orm import Session
 from tests import factories
-from tests.factories import INDETERMINATE, LOW, MONDAY, SEVERE
-from tests.policies import (
+from tests.factories import (
+    INDETERMINATE,
+    LOW,
+    MONDAY,
     NEXT_MONDAY,
-    STRICTER,
+    SEVERE,
     TUESDAY,
     WEDNESDAY,
-    apply,
     change_of,
+)
+from tests.policies import (
+    STRICTER,
+    apply,
     changed_severities,
     last_event,
     placement_of,
