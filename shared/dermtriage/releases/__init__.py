@@ -1,1 +1,1 @@
-"""Which release is active, how one is activated, and how two compare. Loads no weights."""
+"""Releases in the database: which one is active, activation, and comparison. Loads no weights."""

@@ -1,6 +1,6 @@
-"""Which release triages, and which is scored with beside it: install, activate, shadow.
+"""Register and activate releases, and set the shadow.
 
-Each change waits for the one before it, and is one transaction with all that belongs to it.
+Each change waits until the one before it has committed, and is one transaction.
 """
 
 from collections.abc import Mapping
@@ -17,52 +17,52 @@ from dermtriage.releases.queries import active_policy, active_release, find_rele
 from dermtriage.triage.policy import Policy
 
 INSTALLATION = "installation"
-"""Who activates the first release of a database."""
+"""The actor of the first activation in a database."""
 
 
 def add_release(
     session: Session, *, name: str, manifest: Mapping[str, Any], sha256: bytes
 ) -> Release:
-    """Make a release known to the database; it is idle at first.
+    """Register a release, idle at first.
 
-    A release that is known already stays as it is.
+    A release that is registered already stays as it is.
 
     Parameters
     ----------
     sha256
-        Of the manifest's bytes, 32 bytes; through it, of all of the release's files.
+        Of the manifest's bytes, which hold the hashes of all other files; 32 bytes.
 
     Raises
     ------
     Conflict
-        If another release of the same name is known.
+        If another release is registered under the name.
     """
     lock_activations(session)
-    known = session.scalar(select(Release).where(Release.name == name))
-    if known is None:
-        known = Release(name=name, manifest=dict(manifest), manifest_sha256=sha256)
-        session.add(known)
+    release = session.scalar(select(Release).where(Release.name == name))
+    if release is None:
+        release = Release(name=name, manifest=dict(manifest), manifest_sha256=sha256)
+        session.add(release)
         session.flush()
-    elif known.manifest_sha256 != sha256:
+    elif release.manifest_sha256 != sha256:
         raise Conflict(
             f"The database knows another release of the name {name}.",
             remedy="Restore the release's folder, or give the new release a name of its own.",
             code="release_differs",
         )
-    return known
+    return release
 
 
 def install_release(
     session: Session, *, name: str, manifest: Mapping[str, Any], sha256: bytes, policy: Policy
 ) -> bool:
-    """Give a database that has no active release this one, with the policy it proposes.
+    """Activate a release, with the policy it proposes, in a database that has no active one.
 
     Returns
     -------
     bool
         Whether anything was installed.
     """
-    # Two processes that start at once must not install twice.
+    # Two processes may start at the same moment: one of them installs.
     lock_activations(session)
     if session.scalar(select(Release.id).where(Release.mode == "active")) is not None:
         return False
@@ -79,28 +79,29 @@ def activate_release(
     actor: str,
     override_reason: str | None = None,
 ) -> ReleaseActivation:
-    """Let another release triage from the next claim on, with the thresholds that it proposes.
+    """Activate a release, with the thresholds that it proposes, from the next batch on.
 
-    Due times, working days and the like stay as the active policy has them. The severities of
-    cases stay as they are, too, until something is scored again.
+    Due times, working days and holidays stay those of the active policy. The severities of cases
+    stay as they are until images are scored again.
 
     Parameters
     ----------
     minimum_sensitivity
-        0..1; no less may be the lower bound of the sensitivity at the release's lower threshold.
+        0..1; the least allowed lower confidence bound of the sensitivity at the release's lower
+        threshold.
     actor
-        Who answers for it, in words.
+        The person responsible, as text.
     override_reason
-        Why the release may triage whatever its sensitivity is.
+        Why the release may be activated whatever its sensitivity is.
 
     Raises
     ------
     NotFound
-        If the database knows no such release.
+        If no release is registered under the name.
     Conflict
-        If it is the active one.
+        If it is active.
     ReleaseRefused
-        If its sensitivity may be too low, or was never measured, and no reason is given.
+        If its sensitivity may be too low, or was not measured, and no reason is given.
     ReleaseInvalid
         If it proposes no thresholds.
     RequestRejected
@@ -124,16 +125,16 @@ def activate_release(
 
 
 def set_shadow_release(session: Session, *, name: str | None) -> None:
-    """Score with this release as well, beside the active one; None ends it.
+    """Make a release the shadow, which scores beside the active one; None ends the shadow.
 
-    There is one shadow at most: it takes the place of another.
+    There is one shadow at most: a new one replaces the old one.
 
     Raises
     ------
     NotFound
-        If the database knows no such release.
+        If no release is registered under the name.
     Conflict
-        If it is the active one.
+        If it is active.
     """
     lock_activations(session)
     release = find_release(session, name) if name is not None else None
@@ -149,13 +150,13 @@ def set_shadow_release(session: Session, *, name: str | None) -> None:
 
 
 def lock_activations(session: Session) -> None:
-    """Keep every other change of releases and policies waiting until the transaction ends."""
+    """Hold off every other change of releases and policies until the transaction ends."""
     session.execute(text("SELECT pg_advisory_xact_lock(hashtext('dermtriage.releases'))"))
 
 
 def activate_policy(session: Session, policy: Policy, reason: str) -> PolicyVersion:
-    """Let a new version of the policy triage; the caller holds the lock of activations."""
-    # One policy is active at any moment: the old one steps back first.
+    """Add a version of the policy and make it active; the caller holds the lock of activations."""
+    # A unique index allows one active policy, so the old one is deactivated first.
     session.execute(update(PolicyVersion).where(PolicyVersion.active).values(active=False))
     version = PolicyVersion(body=policy.model_dump(mode="json"), reason=reason)
     session.add(version)
@@ -171,7 +172,7 @@ def _activate(
     actor: str,
     override_reason: str | None,
 ) -> ReleaseActivation:
-    # One release is active at any moment: the old one steps back first.
+    # A unique index allows one active release, so the old one is deactivated first.
     session.execute(update(Release).where(Release.mode == "active").values(mode="idle"))
     session.execute(
         update(Release).where(Release.id == release.id).values(mode="active", activated_at=utcnow())
@@ -196,7 +197,7 @@ def _require_sensitivity(release: Release, minimum: float) -> None:
         return
     found = "was never measured" if low is None else f"may be as low as {low:.3f}"
     raise ReleaseRefused(
-        f"The sensitivity of release {release.name} {found}; at least {minimum:g} is asked for.",
+        f"The sensitivity of release {release.name} {found}; at least {minimum:g} is required.",
         remedy="Choose another release, or override with a reason (--override), which is kept.",
     )
 

@@ -1,4 +1,4 @@
-"""How two releases differ in what they said of the same photographs."""
+"""How two releases differ in their assessments of the same images."""
 
 from collections import Counter
 from collections.abc import Mapping
@@ -20,21 +20,21 @@ _ROWS_AT_ONCE = 1000
 
 @dataclass(frozen=True, slots=True)
 class Comparison:
-    """What two releases said of the photographs that both have scored.
+    """How the assessments of two releases differ, over the images that both have scored.
 
     Attributes
     ----------
     photographs
-        How many these are; without any, the figures below are empty.
+        The number of these images; with none, the figures below are empty.
     transitions
         Photographs by (severity of the first, severity of the second), each under the thresholds
-        that its own release proposes; every pair of `SEVERITIES` is there.
+        that its own release proposes; it has every pair of `SEVERITIES`.
     mean_drift
         Mean of p_severe of the second minus that of the first, -1..1.
     mean_absolute_drift
-        Mean of that difference without its sign, 0..1.
+        Mean of the absolute difference, 0..1.
     quantiles
-        Of the difference without its sign, by `QUANTILES`, 0..1; the last is the greatest.
+        Of the absolute difference, by `QUANTILES`, 0..1; the last is the greatest.
     """
 
     photographs: int
@@ -45,7 +45,7 @@ class Comparison:
 
     @property
     def contradictions(self) -> int:
-        """How many photographs are severe to the one and low to the other."""
+        """The number of images that are severe for one release and low for the other."""
         return (
             self.transitions[Severity.SEVERE, Severity.LOW]
             + self.transitions[Severity.LOW, Severity.SEVERE]

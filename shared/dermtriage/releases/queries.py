@@ -1,12 +1,13 @@
-"""Which release scores and which policy triages, as the database has it.
+"""Read releases and policies.
 
-A release is idle, the active one, or the shadow, which is scored with beside it for comparison.
+A release is active (its scores triage cases), the shadow (it scores as well, for comparison), or
+idle.
 """
 
 from collections.abc import Sequence
 
 from pydantic import ValidationError
-from sqlalchemy import Select, bindparam, func, select
+from sqlalchemy import func, select
 from sqlalchemy.orm import Session, aliased
 
 from dermtriage.core.errors import ConfigurationError, NotFound, ReleaseInvalid
@@ -16,18 +17,15 @@ from dermtriage.triage.policy import Policy
 _THRESHOLDS = ("lower", "upper", "disagreement", "out_of_scope")
 
 
-_ACTIVE_RELEASE = select(Release).where(Release.mode == "active")
-
-
 def active_release(session: Session) -> Release:
-    """Return the release whose scores triage.
+    """Return the release whose scores triage cases.
 
     Raises
     ------
     ConfigurationError
         If none is active.
     """
-    release = session.scalar(_ACTIVE_RELEASE)
+    release = session.scalar(select(Release).where(Release.mode == "active"))
     if release is None:
         raise ConfigurationError(
             "No release of the ensemble is active.", remedy="Run `dermtriage db upgrade`."
@@ -35,48 +33,47 @@ def active_release(session: Session) -> Release:
     return release
 
 
-_ACTIVE_POLICY = select(PolicyVersion.id, PolicyVersion.body).where(PolicyVersion.active)
-
-
 def active_policy(session: Session) -> tuple[int, Policy]:
-    """Return the version of the policy that triages, and the policy.
+    """Return the active policy, with its version before it.
 
     Raises
     ------
     ConfigurationError
-        If there is none.
+        If no policy is active.
     """
-    version = session.execute(_ACTIVE_POLICY).one_or_none()
+    version = session.execute(
+        select(PolicyVersion.id, PolicyVersion.body).where(PolicyVersion.active)
+    ).one_or_none()
     if version is None:
         raise ConfigurationError("There is no policy.", remedy="Run `dermtriage db upgrade`.")
     return version.id, Policy.model_validate(version.body)
 
 
-def _policy_of() -> Select[PolicyVersion]:
+def policy_of_release(session: Session, release_id: int) -> tuple[int, Policy]:
+    """Return the policy by which the scores of a release are triaged, with its version.
+
+    For the active release it is the active policy. A replaced release keeps its own last policy:
+    thresholds fit the scores of one release alone, and some of its scores may still be on their
+    way. A release that was never active has the active policy.
+
+    Raises
+    ------
+    ConfigurationError
+        If there is no active policy.
+    """
     earlier, current = aliased(PolicyVersion), aliased(PolicyVersion)
-    replaced_with = (
+    replaced_by = (
         select(func.max(ReleaseActivation.policy_id))
         .join(Release, Release.id == ReleaseActivation.previous_release_id)
-        .where(Release.id == bindparam("release"), Release.mode != "active")
+        .where(Release.id == release_id, Release.mode != "active")
         .scalar_subquery()
     )
-    last = select(func.max(earlier.id)).where(earlier.id < replaced_with).scalar_subquery()
+    last = select(func.max(earlier.id)).where(earlier.id < replaced_by).scalar_subquery()
     active = select(current.id).where(current.active).scalar_subquery()
-    # One statement sees one state, also while another transaction activates a release.
-    return select(PolicyVersion).where(PolicyVersion.id == func.coalesce(last, active))
-
-
-_POLICY_OF = _policy_of()
-
-
-def policy_of_release(session: Session, release_id: int) -> tuple[int, Policy]:
-    """Return the policy under which the scores of a release triage, with its version.
-
-    For the active release it is the active policy. A release that was replaced keeps the policy
-    that went with it to its end: thresholds fit the scores of one release alone, and what it
-    scored may still be on its way. A release that was never active has the active policy.
-    """
-    version = session.scalar(_POLICY_OF, {"release": release_id})
+    # One statement, so that an activation at the same moment is seen whole or not at all.
+    version = session.scalar(
+        select(PolicyVersion).where(PolicyVersion.id == func.coalesce(last, active))
+    )
     if version is None:
         return active_policy(session)
     return version.id, Policy.model_validate(version.body)
@@ -88,7 +85,7 @@ def proposed_policy(release: Release, base: Policy) -> Policy:
     Raises
     ------
     ReleaseInvalid
-        If the manifest proposes none that can be used.
+        If the manifest has no valid thresholds.
     """
     try:
         thresholds = {name: release.manifest["thresholds"][name] for name in _THRESHOLDS}
@@ -101,12 +98,12 @@ def proposed_policy(release: Release, base: Policy) -> Policy:
 
 
 def list_releases(session: Session) -> Sequence[Release]:
-    """Return all releases that the database knows, in the order in which it came to know them."""
+    """Return all registered releases, in the order of their registration."""
     return session.scalars(select(Release).order_by(Release.id)).all()
 
 
 def last_activations(session: Session) -> dict[int, ReleaseActivation]:
-    """Return how each release that ever triaged was last activated, by the release's id."""
+    """Return by the id of a release its last activation, if it ever was active."""
     rows = session.scalars(select(ReleaseActivation).order_by(ReleaseActivation.id))
     return {row.release_id: row for row in rows}
 
@@ -117,7 +114,7 @@ def find_release(session: Session, name: str) -> Release:
     Raises
     ------
     NotFound
-        If the database knows none.
+        If none is registered under it.
     """
     release = session.scalar(
         select(Release).where(Release.name == name).execution_options(populate_existing=True)
@@ -132,5 +129,5 @@ def find_release(session: Session, name: str) -> Release:
 
 
 def current_shadow(session: Session) -> Release | None:
-    """Return the release that is scored with for comparison alone, if there is one."""
+    """Return the shadow, if there is one."""
     return session.scalar(select(Release).where(Release.mode == "shadow"))

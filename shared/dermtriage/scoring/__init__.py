@@ -1,1 +1,1 @@
-"""Leases on pending images, assessments, and the workers that are live. Computes no score."""
+"""Leases on pending images, their assessments, and the registry of workers. Computes no score."""
