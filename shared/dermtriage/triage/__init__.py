@@ -1,1 +1,4 @@
-"""The policy and its rules: severities, lanes, due times, explanations. Pure: no I/O, no clock."""
+"""The policy and the rules of triage: severities, lanes, due times, recall, explanation.
+
+Pure: no I/O, no clock, no table.
+"""

@@ -1,7 +1,4 @@
-"""Why an image got its severity, in words: how many networks agree, and what the policy made of it.
-
-Pure: from what an assessment stores, its release's manifest and a policy. No I/O.
-"""
+"""Explain the severity of an image in words: how many networks agree, and what the policy added."""
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
@@ -13,7 +10,7 @@ from dermtriage.triage.image_severity import Finding, triage_image
 from dermtriage.triage.policy import Policy
 
 _SEVERE = [CLASSES.index(name) for name in SEVERE_CLASSES]
-_SAID = (Severity.SEVERE, Severity.INDETERMINATE, Severity.LOW)
+_SCORED = (Severity.SEVERE, Severity.INDETERMINATE, Severity.LOW)
 _WHY = {
     "between_thresholds": "the score {p_severe:.2f} lies between the thresholds"
     " {lower:.2f} and {upper:.2f}",
@@ -32,8 +29,8 @@ def member_severities(
     logits
         Raw output of each member by its name, as an assessment stores it.
     members
-        Of the release's manifest; a member's probabilities are softmax(logits / temperature +
-        bias).
+        From the release's manifest. The probabilities of a member are softmax(logits /
+        temperature + bias).
     """
     return {
         member["name"]: _severe_share(logits[member["name"]], member)
@@ -42,17 +39,17 @@ def member_severities(
     }
 
 
-def explain(found: Finding, members: Mapping[str, float], policy: Policy) -> str:
-    """Say which members agree, and why an image is indeterminate if it is.
+def explain(finding: Finding, members: Mapping[str, float], policy: Policy) -> str:
+    """Return how the members vote, and why an image is indeterminate if it is.
 
     Parameters
     ----------
-    found
-        What the ensemble said.
+    finding
+        Of the whole ensemble.
     members
         Each member's own probability of a severe lesion.
     policy
-        Whose thresholds judge, the members too.
+        Its thresholds apply to the ensemble and to each member.
 
     Returns
     -------
@@ -60,26 +57,26 @@ def explain(found: Finding, members: Mapping[str, float], policy: Policy) -> str
         Such as ``7 of 8 networks say severe, 1 indeterminate; the score 0.41 lies between the
         thresholds 0.08 and 0.55.``
     """
-    triage = triage_image(found, policy)
-    votes = Counter(_alone(p_severe, policy) for p_severe in members.values())
-    spoken = [f"{votes[said]} {said}" for said in _SAID if votes[said]]
+    votes = Counter(_member_severity(p_severe, policy) for p_severe in members.values())
+    counted = [(votes[severity], severity) for severity in _SCORED if votes[severity]]
     clauses = []
-    if spoken:
-        count, said = spoken[0].split()
+    if counted:
+        (count, severity), *others = counted
         networks = "network says" if len(members) == 1 else "networks say"
-        clauses.append(", ".join([f"{count} of {len(members)} {networks} {said}", *spoken[1:]]))
+        first = f"{count} of {len(members)} {networks} {severity}"
+        clauses.append(", ".join([first, *(f"{n} {other}" for n, other in others)]))
     figures = {
-        "p_severe": found.p_severe,
-        "disagreement": found.disagreement,
+        "p_severe": finding.p_severe,
+        "disagreement": finding.disagreement,
         "lower": policy.lower,
         "upper": policy.upper,
     }
-    clauses += [_WHY[reason].format(**figures) for reason in triage.reasons]
+    clauses += [_WHY[reason].format(**figures) for reason in triage_image(finding, policy).reasons]
     sentence = "; ".join(clauses)
     return f"{sentence[:1].upper()}{sentence[1:]}." if sentence else ""
 
 
-def _alone(p_severe: float, policy: Policy) -> Severity:
+def _member_severity(p_severe: float, policy: Policy) -> Severity:
     return triage_image(Finding(p_severe, 0.0), policy).severity
 
 
@@ -90,5 +87,5 @@ def _severe_share(logits: Sequence[float], member: Mapping[str, Any]) -> float:
     ]
     highest = max(shifted)
     shares = [exp(value - highest) for value in shifted]
-    # The sum of some shares may pass the sum of all by the last bit of a float.
+    # Rounding may make the sum of some shares greater than the sum of all.
     return min(1.0, sum(shares[index] for index in _SEVERE) / sum(shares))

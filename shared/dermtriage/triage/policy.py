@@ -1,4 +1,4 @@
-"""A policy: thresholds, disagreement, due times, working days."""
+"""The policy: thresholds, due intervals and working days."""
 
 from datetime import date
 from itertools import pairwise
@@ -9,18 +9,18 @@ from dermtriage.core.settings import TimeZone
 
 
 class Policy(BaseModel):
-    """A version of thresholds and due times. Probabilities and disagreement range from 0 to 1."""
+    """Thresholds, which range from 0 to 1, and due intervals."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     lower: float = Field(ge=0, le=1, description="p_severe below this is low")
-    upper: float = Field(ge=0, le=1, description="p_severe from this on is severe")
+    upper: float = Field(ge=0, le=1, description="p_severe at or above this is severe")
     disagreement: float = Field(ge=0, le=1, description="More than this raises low")
     out_of_scope: float | None = Field(
-        default=None, ge=0, le=1, description="More than this raises low; None: not judged"
+        default=None, ge=0, le=1, description="More than this raises low; None: no limit"
     )
     due_working_days: tuple[int, int, int, int] = Field(
-        default=(1, 2, 2, 5), description="Working days to a decision, a lane each"
+        default=(1, 2, 2, 5), description="Working days to a decision, per lane"
     )
     workdays: frozenset[int] = Field(
         default=frozenset(range(5)), min_length=1, description="Monday is 0"
