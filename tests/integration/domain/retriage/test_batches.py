@@ -129,8 +129,8 @@ def test_a_score_under_way_is_waited_for_and_not_lowered_without_permission(
 
     with ThreadPoolExecutor(1) as pool:
         with sessions.begin() as scoring:
-            said = (SEVERE, INDETERMINATE)
-            results = [factories.result(taken, p) for taken, p in zip(leases, said, strict=True)]
+            scores = (SEVERE, INDETERMINATE)
+            results = [factories.result(taken, p) for taken, p in zip(leases, scores, strict=True)]
             factories.record(scoring, results)
             with sessions.begin() as session:
                 adopted = adopt(session, {"upper": 0.95})

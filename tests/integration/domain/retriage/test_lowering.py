@@ -92,14 +92,14 @@ def test_without_its_severe_image_a_case_is_unscored_again(
     assert check_invariants(session) == {}
 
 
-@pytest.mark.parametrize("asked", [{}, PERMISSION])
+@pytest.mark.parametrize("options", [{}, PERMISSION])
 def test_a_case_that_an_earlier_score_raised_stays(
-    session: Session, clinic_id: UUID, asked: dict[str, Any]
+    session: Session, clinic_id: UUID, options: dict[str, Any]
 ) -> None:
     receipt = scored_case(session, clinic_id, SEVERE)
     rescore(session, receipt, INDETERMINATE)
     assert placement_of(session, receipt)[:2] == (Severity.SEVERE, Severity.INDETERMINATE)
-    tally = apply(session, {"lower": 0.5}, **asked)
+    tally = apply(session, {"lower": 0.5}, **options)
     assert placement_of(session, receipt) == (Severity.SEVERE, Severity.LOW, 0, TUESDAY)
     assert (tally.lowered, tally.changed) == (0, 0)
 

@@ -31,7 +31,7 @@ def test_the_most_urgent_come_first_and_then_the_oldest(session: Session, clinic
 
 
 def test_stat_is_first_out_of_any_backlog(session: Session, clinic_id: UUID) -> None:
-    # What was asked for as soon as possible last week has been due for days.
+    # An `asap` of last week has been due for days.
     for _ in range(3):
         factories.receive(session, clinic_id, priority="asap", now=MONDAY - timedelta(days=7))
     receipt = factories.receive(session, clinic_id, priority="stat", images=2)

@@ -21,7 +21,7 @@ def test_members_that_agree_are_counted() -> None:
     )
 
 
-def test_why_it_is_indeterminate_is_said() -> None:
+def test_the_reasons_for_indeterminate_are_given() -> None:
     members = {"a": 0.6, "b": 0.05, "c": 0.2}
     assert explain(Finding(0.25, 0.4, 0.7), members, POLICY) == (
         "1 of 3 networks say severe, 1 indeterminate, 1 low; the score 0.25 lies between the"
@@ -31,14 +31,14 @@ def test_why_it_is_indeterminate_is_said() -> None:
 
 
 def test_a_low_score_is_raised_for_a_reason() -> None:
-    said = explain(Finding(0.02, 0.0, 0.9), {"a": 0.02}, POLICY)
-    assert said == (
+    explanation = explain(Finding(0.02, 0.0, 0.9), {"a": 0.02}, POLICY)
+    assert explanation == (
         "1 of 1 network says low; the photograph does not look like those of lesions that they"
         " learned from."
     )
 
 
-def test_nothing_is_made_up_where_no_member_is_known() -> None:
+def test_without_members_there_are_no_votes() -> None:
     assert explain(Finding(0.01, 0.0), {}, POLICY) == ""
     assert explain(Finding(0.2, 0.0), {}, POLICY).startswith("The score 0.20 lies between")
 
@@ -52,8 +52,8 @@ def test_a_members_probability_is_that_of_its_logits() -> None:
     severe = sum(
         share for share, name in zip(shares, CLASSES, strict=True) if name in SEVERE_CLASSES
     )
-    said = member_severities({"a": logits, "gone": logits}, [member, member | {"name": "b"}])
-    assert said == {"a": pytest.approx(severe / sum(shares))}
+    own = member_severities({"a": logits, "gone": logits}, [member, member | {"name": "b"}])
+    assert own == {"a": pytest.approx(severe / sum(shares))}
 
 
 @given(
