@@ -23,7 +23,8 @@ from dermtriage.core.enums import CLASSES, Severity
 from dermtriage.core.settings import Settings, get_settings
 from dermtriage.database.engine import make_engine
 from dermtriage.releases.queries import active_release
-from dermtriage.rescoring import chunks, planning, recording
+from dermtriage.rescoring import chunk_leases, planning, recording
+from dermtriage.rescoring.remaining_images import remaining_images
 from dermtriage.rescoring.scope import OPEN
 from dermtriage.scoring.leases import Lease
 from dermtriage.scoring.recording import ScoredImage
@@ -150,11 +151,11 @@ def _record(sessions: sessionmaker[Session], said: Mapping[str, Any], rows: int,
     recorded = 0
     while recorded < rows:
         with sessions.begin() as session:
-            chunk = chunks.acquire(session, worker_id=uuid4(), lease_seconds=LEASE)
+            chunk = chunk_leases.acquire(session, worker_id=uuid4(), lease_seconds=LEASE)
         assert chunk is not None
         while recorded < rows:
             with sessions() as session:
-                work = chunks.remaining(session, chunk, min(batch, rows - recorded))
+                work = remaining_images(session, chunk, min(batch, rows - recorded))
             if not work:
                 break
             with sessions.begin() as session:
@@ -164,7 +165,7 @@ def _record(sessions: sessionmaker[Session], said: Mapping[str, Any], rows: int,
                 )
             recorded += len(work)
         with sessions.begin() as session:
-            chunks.close(session, chunk)
+            chunk_leases.complete(session, chunk)
     return recorded
 
 

@@ -154,7 +154,7 @@ def _claim(session: Session, clinician_id: UUID = TAKER) -> None:
 
 
 def _plan(session: Session) -> str:
-    statement = worklist.page_statement(worklist.Filter(), utcnow(), None)
+    statement = worklist.page_query(worklist.Filter(), utcnow(), None)
     query = statement.limit(PAGE + 1).compile(
         dialect=postgresql.dialect(), compile_kwargs={"literal_binds": True}
     )

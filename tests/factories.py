@@ -5,11 +5,12 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from functools import cache
+from time import monotonic, sleep
 from typing import Any, TypeVar, cast
 from uuid import UUID, uuid4
 
 from sqlalchemy import select, text
-from sqlalchemy.orm import Session
+from sqlalchemy.orm import Session, sessionmaker
 from tests import photographs
 
 from dermtriage.cases.decisions import current_decision
@@ -232,6 +233,18 @@ def blocked(session: Session) -> bool:
         " WHERE datname = current_database() AND wait_event_type = 'Lock'"
     )
     return bool(session.scalar(statement))
+
+
+def wait_until_blocked(sessions: sessionmaker[Session]) -> None:
+    """Return once a connection to this database waits for a lock."""
+    until = monotonic() + 20
+    while True:
+        # A transaction sees the activity of others as it was at its first read.
+        with sessions() as session:
+            if blocked(session):
+                return
+        assert monotonic() < until, "no connection waits for a lock"
+        sleep(0.01)
 
 
 def together(calls: Sequence[Callable[[], T]]) -> list[T]:

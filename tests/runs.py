@@ -1,6 +1,7 @@
 """Rescore runs in a line each: plan them, and be a worker of theirs with or without an ensemble."""
 
 from collections.abc import Callable, Collection
+from concurrent.futures import Future, ThreadPoolExecutor
 from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID, uuid4
@@ -9,15 +10,17 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session, sessionmaker
 from tests import factories
 from tests.conftest import RELEASE
-from tests.factories import MONDAY, photograph
+from tests.factories import MONDAY, SEVERE, photograph
 
 from dermtriage.models import Release, RescoreRun
 from dermtriage.releases.activation import activate_release, add_release
 from dermtriage.releases.queries import find_release
-from dermtriage.rescoring import chunks, planning, recording, reports, runs
-from dermtriage.rescoring.chunks import Chunk, Work
-from dermtriage.rescoring.recording import Changes
-from dermtriage.rescoring.reports import RunReport
+from dermtriage.rescoring import chunk_leases, failures, lifecycle, planning, recording, runs
+from dermtriage.rescoring.chunk_leases import Chunk
+from dermtriage.rescoring.recording import RecordedBatch
+from dermtriage.rescoring.remaining_images import RemainingImage, remaining_images
+from dermtriage.rescoring.reports.report import RunReport
+from dermtriage.rescoring.reports.writing import write_report
 from dermtriage.rescoring.scope import OPEN, Scope
 from dermtriage.storage.image_store import ImageStore
 from dermtriage_worker.scoring.runtime import Runtime
@@ -65,13 +68,13 @@ def plan(session: Session, scope: Scope = OPEN, size: int = 512, name: str = NEX
 
 
 def take(session: Session) -> Chunk:
-    chunk = chunks.acquire(session, worker_id=uuid4(), lease_seconds=60)
+    chunk = chunk_leases.acquire(session, worker_id=uuid4(), lease_seconds=60)
     assert chunk is not None
     return chunk
 
 
-def left(session: Session, chunk: Chunk, limit: int = 1000) -> list[Work]:
-    work = chunks.remaining(session, chunk, limit)
+def left(session: Session, chunk: Chunk, limit: int = 1000) -> list[RemainingImage]:
+    work = remaining_images(session, chunk, limit)
     assert work is not None
     return work
 
@@ -85,12 +88,12 @@ def say(
     share: float = 1.0,
     limit: int = 1000,
     broken: Collection[UUID] = (),
-) -> Changes:
+) -> RecordedBatch:
     """Record the same score, or one by the case, of what is left of a chunk; give up the broken."""
     work = []
     for one in left(session, chunk, limit):
         if one.lease.image_id in broken:
-            chunks.exclude_image(session, chunk, one.lease.image_id, reason="It is broken.")
+            failures.exclude_image(session, chunk, one.lease.image_id, reason="It is broken.")
         else:
             work.append(one)
     results = [
@@ -109,19 +112,32 @@ def say(
     )
 
 
+def record_severe(session: Session, chunk: Chunk, work: list[RemainingImage]) -> RecordedBatch:
+    """Record that the release finds all of these images severe."""
+    return recording.record(
+        session,
+        chunk,
+        [factories.result(one.lease, SEVERE) for one in work],
+        [],
+        device="cpu",
+        now=MONDAY + timedelta(days=1),
+        recall_share=0.02,
+    )
+
+
 def work_off(session: Session, p_severe: float | Callable[[UUID], float]) -> int:
     """Take chunk after chunk to the end of all runs."""
     done = 0
-    while (chunk := chunks.acquire(session, worker_id=uuid4(), lease_seconds=60)) is not None:
+    while (chunk := chunk_leases.acquire(session, worker_id=uuid4(), lease_seconds=60)) is not None:
         done += say(session, chunk, p_severe).images
-        chunks.close(session, chunk)
+        chunk_leases.complete(session, chunk)
     return done
 
 
 def report_of(session: Session, run_id: UUID) -> RunReport:
     """Have a run that is done or ended its report."""
-    reports.finish_done(session, now=MONDAY + timedelta(days=2))
-    reports.write_report(session, run_id)
+    lifecycle.finish_completed(session, now=MONDAY + timedelta(days=2))
+    write_report(session, run_id)
     return RunReport.model_validate(runs.find_run(session, run_id).report)
 
 
@@ -145,3 +161,14 @@ def begin(sessions: sessionmaker[Session], name: str, size: int = 3) -> UUID:
     with sessions.begin() as session:
         activate(session, name)
         return plan(session, size=size, name=name).id
+
+
+def start_and_wait_until_blocked(
+    sessions: sessionmaker[Session], call: Callable[[], object]
+) -> Future[object]:
+    """Start a call in a thread, and return once it waits for a lock."""
+    pool = ThreadPoolExecutor(1)
+    future = pool.submit(call)
+    pool.shutdown(wait=False)
+    factories.wait_until_blocked(sessions)
+    return future

@@ -29,6 +29,7 @@ KINDS = (
     "replaced",
     "recalled",
     "lowered",
+    "withdrawn",
 )
 
 

@@ -1,4 +1,4 @@
-"""The figures that operators watch, read from PostgreSQL at each asking."""
+"""Figures for operators, read from PostgreSQL whenever they are requested."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -24,26 +24,39 @@ AGE_BUCKETS = (10, 60, 300, 900, 3600, 14_400, 86_400)
 """Upper bounds of the age of pending images, in seconds."""
 
 RATE_WINDOW = timedelta(minutes=1)
+"""Time over which the rate of assessments is averaged."""
 
 
 @dataclass(frozen=True, slots=True)
 class Figures:
-    """One look at the system. Ages are in seconds, rates a second."""
+    """The state of the system at one moment.
+
+    Attributes
+    ----------
+    pending_by_age
+        Upper bound of the age in seconds (the last is infinite) to the number of pending images
+        that are not older: cumulative.
+    unscored_cases
+        Open cases of which a score is pending or has failed.
+    awaiting_retake
+        Cases that await a retake.
+    batches, batched_images
+        Batches and images that the live workers have scored since their start.
+    broken_invariants
+        As the last nightly check found them.
+    """
 
     pending_by_age: Mapping[float, int]
-    """Upper bound of the age (the last is infinite) to the images no older: cumulative."""
     oldest_unscored_seconds: float
     assessments_per_second: float
     worklist_by_lane: Mapping[Lane, int]
     overdue_by_lane: Mapping[Lane, int]
     unscored_cases: int
-    """Open cases without their scores, be they pending or failed."""
     awaiting_retake: int
     live_workers: int
     live_slots: int
     batches: int
     batched_images: int
-    """With `batches` the mean batch of the workers that live now."""
     broken_invariants: int
 
 
@@ -58,14 +71,14 @@ def figures(session: Session, *, now: datetime, settings: Settings) -> Figures:
         .join(Release, Release.id == Assessment.release_id)
         .where(Assessment.created_at > since, Release.mode != "shadow")
     )
-    fresh = Worker.heartbeat_at > now - timedelta(seconds=settings.slow_after)
-    live, slots, batches, completed = session.execute(
+    live = Worker.heartbeat_at > now - timedelta(seconds=settings.slow_after)
+    live_workers, slots, batches, completed = session.execute(
         select(
             func.count(),
             func.coalesce(func.sum(Worker.slots), 0),
             func.coalesce(func.sum(Worker.batches), 0),
             func.coalesce(func.sum(Worker.completed), 0),
-        ).where(fresh)
+        ).where(live)
     ).one()
     checked = session.scalar(
         select(AuditEntry.detail)
@@ -81,7 +94,7 @@ def figures(session: Session, *, now: datetime, settings: Settings) -> Figures:
         overdue_by_lane=overdue,
         unscored_cases=_count(session, IS_OPEN, Case.severity == Severity.UNSCORED),
         awaiting_retake=_count(session, AWAITS_RETAKE),
-        live_workers=live,
+        live_workers=live_workers,
         live_slots=int(slots),
         batches=int(batches),
         batched_images=int(completed),

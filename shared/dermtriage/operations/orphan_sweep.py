@@ -1,4 +1,4 @@
-"""Remove objects of the image store that no row ever named."""
+"""Remove objects from the image store that have no row in the database."""
 
 from datetime import datetime
 
@@ -10,14 +10,20 @@ from dermtriage.storage.image_store import ImageStore
 
 
 def sweep_orphans(session: Session, store: ImageStore, *, before: datetime) -> int:
-    """Remove originals stored before a moment that no row ever named.
+    """Remove originals that were stored before a moment and have no row.
 
-    They stem from uploads whose transaction failed while the store was out of reach.
+    Uploads leave them behind whose transaction failed and that could not remove them, because
+    the store could not be reached.
+
+    Parameters
+    ----------
+    before
+        Aware. Younger originals stay: the transaction of their upload may not be committed yet.
 
     Returns
     -------
     int
-        How many were removed.
+        The number of originals removed.
     """
     removed = 0
     for page in store.originals_before(before):

@@ -1,4 +1,4 @@
-"""The safety net: find in PostgreSQL what Redis forgot or a dead worker left, and set it going."""
+"""Recovery: find in PostgreSQL what Redis lost or a dead worker left behind, and restart it."""
 
 import logging
 from collections.abc import Sequence
@@ -10,48 +10,59 @@ from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
 from dermtriage.core.settings import Settings
-from dermtriage.rescoring import chunks
+from dermtriage.rescoring import chunk_leases
 from dermtriage.scoring import recording, workers
 from dermtriage.scoring.leases import take_over_exhausted
 from dermtriage.scoring.pending import most_urgent_images
 
 logger = logging.getLogger(__name__)
 
-
-FORGET_AFTER = timedelta(minutes=10)
-"""A worker that was silent for this long is struck off the list."""
+REMOVE_SILENT_AFTER = timedelta(minutes=10)
+"""A worker without a heartbeat for this long is removed from the registry."""
 
 
 @dataclass(frozen=True, slots=True)
-class Found:
-    """What one look found."""
+class RecoveryResult:
+    """What recovery found.
 
-    wake: Sequence[UUID]
-    """Images to send messages for, once the transaction has been committed."""
-    rescore: int
-    """Threads that chunks of rescore runs could use."""
+    Attributes
+    ----------
+    image_ids
+        Pending images, one for each thread to wake; to be sent once the transaction has been
+        committed.
+    rescore_threads
+        Number of further threads to wake for chunks of rescore runs.
+    failed
+        Number of images that failed because their attempts are used up.
+    """
+
+    image_ids: Sequence[UUID]
+    rescore_threads: int
     failed: int
 
 
-def recover(session: Session, settings: Settings, *, now: datetime) -> Found:
-    """Fail images that used up their attempts, and name one image for each idle thread.
+def recover(session: Session, settings: Settings, *, now: datetime) -> RecoveryResult:
+    """Fail images that used up their attempts, and return what to wake idle threads for.
 
-    A thread that has been woken goes on until nothing is pending, so one message a thread is
-    enough for any backlog, and a queue without workers does not fill with messages.
+    A thread that is woken continues until nothing is pending. One message per idle thread is
+    therefore enough for any backlog, and the queue does not fill up while no worker runs.
     """
     failed = 0
     for lease in take_over_exhausted(session, max_attempts=settings.max_attempts):
         error = f"Gave up after {lease.attempts} attempts: the worker did not come back."
         try:
-            # One case that cannot be written must not stop the safety net for the others.
+            # A case that cannot be written must not keep the others from recovery.
             with session.begin_nested():
                 failed += recording.record_failure(session, lease, error=error, now=now)
         except IntegrityError:
-            logger.exception("could not give up", extra={"image_id": lease.image_id})
-    workers.remove_silent_workers(session, silent_for=FORGET_AFTER)
-    free = workers.free_slots(session, slow_after=settings.slow_after)
-    wake = most_urgent_images(session, free, max_attempts=settings.max_attempts) if free else []
-    rescore = chunks.count_waiting(session, max(0, free - len(wake)))
-    if wake or rescore or failed:
-        logger.info("recovery", extra={"woken": len(wake) + rescore, "failed": failed})
-    return Found(wake, rescore, failed)
+            logger.exception("failure not recorded", extra={"image_id": lease.image_id})
+    workers.remove_silent_workers(session, silent_for=REMOVE_SILENT_AFTER)
+    idle = workers.free_slots(session, slow_after=settings.slow_after)
+    image_ids = (
+        most_urgent_images(session, idle, max_attempts=settings.max_attempts) if idle else []
+    )
+    rescore_threads = chunk_leases.count_available(session, max(0, idle - len(image_ids)))
+    if image_ids or rescore_threads or failed:
+        woken = len(image_ids) + rescore_threads
+        logger.info("recovery", extra={"woken": woken, "failed": failed})
+    return RecoveryResult(image_ids, rescore_threads, failed)

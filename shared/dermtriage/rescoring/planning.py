@@ -1,10 +1,11 @@
-"""Plan rescore runs: count the images in scope, and cut them into chunks."""
+"""Plan rescore runs: count the images in scope, and divide them into chunks."""
 
-from datetime import UTC, date, datetime, time, timedelta
-from zoneinfo import ZoneInfo
+import logging
+from datetime import date, datetime
+from uuid import UUID
 
 from sqlalchemy import Text, cast, func, insert, literal, select, update
-from sqlalchemy.dialects.postgresql import insert as insert_or
+from sqlalchemy.dialects.postgresql import insert as postgresql_insert
 from sqlalchemy.orm import Session
 
 from dermtriage.core.enums import RunState
@@ -13,26 +14,24 @@ from dermtriage.core.ids import new_id
 from dermtriage.core.settings import Settings
 from dermtriage.models import Case, Image, Release, ReleaseActivation, RescoreChunk, RescoreRun
 from dermtriage.releases.queries import active_release
-from dermtriage.rescoring import runs
-from dermtriage.rescoring.recording import logger
-from dermtriage.rescoring.scope import OPEN, Scope, unscored_by, within
+from dermtriage.rescoring import confirmation, runs
+from dermtriage.rescoring.nights import last_night
+from dermtriage.rescoring.scope import OPEN, Scope, in_scope, needs_rescoring
+
+logger = logging.getLogger(__name__)
 
 BEAT = "beat"
-"""Who plans the runs of the nights."""
-
-
-NOON = 12
-"""The hour at which one night ends and the next may begin."""
+"""The actor of nightly runs, which Celery beat plans."""
 
 
 def count_images(session: Session, *, release_id: int, scope: Scope) -> int:
-    """Return how many images a run would have work with."""
+    """Return the number of images that a run would score or triage."""
     return (
         session.scalar(
             select(func.count())
             .select_from(Image)
             .join(Case, Case.id == Image.case_id)
-            .where(unscored_by(release_id), within(scope))
+            .where(needs_rescoring(release_id), in_scope(scope))
         )
         or 0
     )
@@ -47,29 +46,30 @@ def plan_run(
     chunk_images: int,
     night: date | None = None,
 ) -> RescoreRun:
-    """Plan a run: count its images, and cut them into chunks.
+    """Plan a run: count its images, and divide them into chunks.
 
     Parameters
     ----------
     release
-        To score with. Only the active one triages; what another says is kept for comparison.
+        The release to score with. Only the active one triages; assessments of another one are
+        stored for comparison.
     actor
-        Who asked for it, in words.
+        Name of the person or service that plans it.
     chunk_images
-        Images a chunk.
+        Images per chunk.
     night
-        The local date of the morning of the night whose run this is.
+        The local date of the morning, if it is the run of a night.
 
     Raises
     ------
     Conflict
-        If the run of that night has been planned already, or the recalls of a run of the same
-        release await confirmation.
+        If the run of that night exists already, or the recalls of a run of the same release
+        await confirmation.
     """
-    runs.require_confirmed(session, release.id)
+    confirmation.require_confirmed(session, release.id)
     run_id = new_id()
     planned = session.execute(
-        insert_or(RescoreRun)
+        postgresql_insert(RescoreRun)
         .values(
             id=run_id,
             release_id=release.id,
@@ -89,14 +89,63 @@ def plan_run(
             remedy="See `dermtriage rescore list`.",
             code="night_planned",
         )
+    _insert_chunks(session, run_id, release.id, scope, chunk_images)
+    images = select(func.coalesce(func.sum(RescoreChunk.images), 0)).where(
+        RescoreChunk.run_id == run_id
+    )
+    session.execute(
+        update(RescoreRun).where(RescoreRun.id == run_id).values(images=images.scalar_subquery())
+    )
+    run = runs.find_run(session, run_id)
+    logger.info("run planned", extra={"run_id": run_id, "images": run.images})
+    return run
+
+
+def plan_night(session: Session, settings: Settings, *, now: datetime) -> RescoreRun | None:
+    """Plan the run of the last night that has begun.
+
+    A night that upkeep missed is made up for this way at its next call.
+
+    Returns
+    -------
+    RescoreRun or None
+        None if nightly runs are switched off, the night has its run already, the database was
+        installed after the night began, or recalls await confirmation.
+    """
+    if settings.rescore_at == "":
+        return None
+    night, began = last_night(settings.rescore_at, settings.timezone, now)
+    planned = session.scalar(select(RescoreRun.id).where(RescoreRun.night == night))
+    installed = session.scalar(select(func.min(ReleaseActivation.created_at)))
+    if planned is not None or installed is None or installed > began:
+        return None
+    try:
+        return plan_run(
+            session,
+            release=active_release(session),
+            scope=OPEN,
+            actor=BEAT,
+            chunk_images=settings.rescore_chunk,
+            night=night,
+        )
+    except Conflict:
+        # Another beat planned it at the same moment; or recalls await confirmation, and the
+        # night is planned after it.
+        return None
+
+
+def _insert_chunks(
+    session: Session, run_id: UUID, release_id: int, scope: Scope, chunk_images: int
+) -> None:
+    """Insert the chunks of a run: its images in the order of their ids, `chunk_images` each."""
     position = func.row_number().over(order_by=Image.id) - 1
     numbered = (
         select(Image.id.label("id"), (position // chunk_images).label("number"))
         .join(Case, Case.id == Image.case_id)
-        .where(unscored_by(release.id), within(scope))
+        .where(needs_rescoring(release_id), in_scope(scope))
         .subquery()
     )
-    # PostgreSQL orders UUIDs as it orders their text, and only later versions have min(uuid).
+    # PostgreSQL orders UUIDs as it orders their text; before version 18 it has no min(uuid).
     as_text = cast(numbered.c.id, Text)
     bounds = select(
         literal(run_id).label("run_id"),
@@ -110,62 +159,3 @@ def plan_run(
             ["run_id", "number", "first_image_id", "last_image_id", "images"], bounds
         )
     )
-    total = select(func.coalesce(func.sum(RescoreChunk.images), 0)).where(
-        RescoreChunk.run_id == run_id
-    )
-    session.execute(
-        update(RescoreRun).where(RescoreRun.id == run_id).values(images=total.scalar_subquery())
-    )
-    run = runs.find_run(session, run_id)
-    logger.info("run planned", extra={"run_id": run_id, "images": run.images})
-    return run
-
-
-def plan_night(session: Session, settings: Settings, *, now: datetime) -> RescoreRun | None:
-    """Plan the run of the last night that has begun, unless it is planned.
-
-    A night that was missed is made up this way: whoever looks next plans it.
-    """
-    if settings.rescore_at == "":
-        return None
-    night, began = last_night(settings.rescore_at, settings.timezone, now)
-    known = session.scalar(select(RescoreRun.id).where(RescoreRun.night == night))
-    installed = session.scalar(select(func.min(ReleaseActivation.created_at)))
-    # A database that is younger than the night has missed nothing.
-    if known is not None or installed is None or installed > began:
-        return None
-    try:
-        return plan_run(
-            session,
-            release=active_release(session),
-            scope=OPEN,
-            actor=BEAT,
-            chunk_images=settings.rescore_chunk,
-            night=night,
-        )
-    except Conflict:
-        # Another beat looked at the same moment, and was first; or recalls await confirmation,
-        # and the night is made up after it.
-        return None
-
-
-def last_night(at: str, timezone: str, now: datetime) -> tuple[date, datetime]:
-    """Return the date and the beginning of the last night that has begun.
-
-    A night goes from noon to noon and has the date of its morning: one that begins at 22:00 and
-    one that begins at 01:00 are the same, so that its hour can be changed on any day.
-
-    Parameters
-    ----------
-    at
-        Local time at which a night begins, HH:MM.
-    """
-    hour, minute = (int(part) for part in at.split(":"))
-    zone = ZoneInfo(timezone)
-    day = now.astimezone(zone).date()
-    # Moments are compared rather than what clocks show: an hour may come twice, or never.
-    began = datetime.combine(day, time(hour, minute), tzinfo=zone).astimezone(UTC)
-    if began > now:
-        day -= timedelta(days=1)
-        began = datetime.combine(day, time(hour, minute), tzinfo=zone).astimezone(UTC)
-    return day + timedelta(days=1 if hour >= NOON else 0), began

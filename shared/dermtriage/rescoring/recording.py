@@ -1,4 +1,4 @@
-"""Record what a run's release said, triage by it, and watch the share of recalls."""
+"""Record a rescored batch: store its assessments, and triage the cases by them."""
 
 import logging
 from collections.abc import Sequence
@@ -10,11 +10,11 @@ from sqlalchemy import update
 from sqlalchemy.orm import Session
 
 from dermtriage.cases.transitions import lock_cases
-from dermtriage.core.enums import RunState
-from dermtriage.models import RescoreChunk, RescoreRun
+from dermtriage.models import RescoreChunk
 from dermtriage.releases.queries import active_release
-from dermtriage.rescoring import chunks, runs
-from dermtriage.rescoring.chunks import Chunk, Work
+from dermtriage.rescoring import chunk_leases, confirmation, failures
+from dermtriage.rescoring.chunk_leases import Chunk
+from dermtriage.rescoring.remaining_images import RemainingImage
 from dermtriage.scoring.recording import (
     CaseChange,
     ScoredImage,
@@ -25,35 +25,31 @@ from dermtriage.scoring.recording import (
 logger = logging.getLogger(__name__)
 
 
-FEW_RECALLS = 10
-"""So many never stop a run: of a small one they would be a large share."""
-
-
 @dataclass(frozen=True, slots=True)
-class Changes:
-    """What came of one batch of a run.
+class RecordedBatch:
+    """What recording one batch of a run changed.
 
     Attributes
     ----------
     images
-        That were written.
+        Number of images written.
     upgraded, recalled
-        The images of the cases that this happened to, a list a case.
+        For each case that was upgraded or recalled, the ids of its rescored images.
     """
 
     images: int = 0
     upgraded: Sequence[Sequence[UUID]] = ()
     recalled: Sequence[Sequence[UUID]] = ()
 
-    def __add__(self, other: "Changes") -> "Changes":
-        return Changes(
+    def __add__(self, other: "RecordedBatch") -> "RecordedBatch":
+        return RecordedBatch(
             self.images + other.images,
             (*self.upgraded, *other.upgraded),
             (*self.recalled, *other.recalled),
         )
 
     @property
-    def risen(self) -> list[UUID]:
+    def raised_image_ids(self) -> list[UUID]:
         """The images of all cases that are now more urgent."""
         return [image_id for case in (*self.upgraded, *self.recalled) for image_id in case]
 
@@ -62,53 +58,50 @@ def record(
     session: Session,
     chunk: Chunk,
     results: Sequence[ScoredImage],
-    assessed: Sequence[Work],
+    assessed: Sequence[RemainingImage],
     *,
     device: str,
     now: datetime,
     recall_share: float,
-) -> Changes:
-    """Write what a run's release said of some images, and triage their cases by it.
+) -> RecordedBatch:
+    """Store the assessments of some images of a chunk, and triage their cases by them.
 
-    A chunk whose lease has been lost is left to whoever holds it now. A run that has ended writes
-    nothing more, and one whose recalls await confirmation does its images after that. What is on
-    its way when someone pauses a run is written.
+    Nothing is written if the lease on the chunk is lost, the run has ended, or its recalls await
+    confirmation; in the last case the images remain to be done. A run that an operator paused
+    still writes the batches that were being scored.
 
     Parameters
     ----------
     results
-        Of the images that had to be scored.
+        Predictions for the images that had to be scored.
     assessed
-        Images whose assessment was there already.
+        Images whose assessment by the run's release exists already.
+    device
+        Name of the device that scored them.
     recall_share
-        The run pauses once more than this share of its images has recalled a case.
-
-    Returns
-    -------
-    Changes
-        What came of it.
+        The run is paused once more than this share of its images, 0..1, has recalled a case.
     """
-    leases = [*(result.lease for result in results), *(work.lease for work in assessed)]
+    leases = [*(result.lease for result in results), *(image.lease for image in assessed)]
     if not leases:
-        return Changes()
+        return RecordedBatch()
     cases = lock_cases(session, {lease.case_id for lease in leases})
     image_ids = [lease.image_id for lease in leases]
-    run = chunks.lock_held(session, chunk)
+    run = chunk_leases.lock(session, chunk)
     if run is not None:
-        # Whatever becomes of their scores, they have come back from the device.
-        chunks.clear_suspects(session, chunk, image_ids)
-    if run is None or runs.awaits_confirmation(run):
-        logger.warning("not written", extra={"run_id": chunk.run_id, "images": len(leases)})
-        return Changes()
+        # Whether or not their scores are written, the worker has survived them.
+        failures.clear_suspects(session, chunk, image_ids)
+    if run is None or confirmation.awaits_confirmation(run):
+        logger.warning("results dropped", extra={"run_id": chunk.run_id, "images": len(leases)})
+        return RecordedBatch()
     insert_assessments(session, results, release_id=chunk.release_id, device=device)
-    moved: list[CaseChange] = []
+    changes: list[CaseChange] = []
     if active_release(session).id == chunk.release_id:
-        moved = triage_from_assessments(
+        changes = triage_from_assessments(
             session, cases, image_ids, release_id=chunk.release_id, now=now, run_id=chunk.run_id
         )
-    # What was unscored and has become severe has risen as well.
-    upgraded = [one.image_ids for one in moved if one.kind in {"upgraded", "scored"}]
-    recalled = [one.image_ids for one in moved if one.kind == "recalled"]
+    # A case that was unscored and has become severe counts as upgraded as well.
+    upgraded = [one.image_ids for one in changes if one.kind in {"upgraded", "scored"}]
+    recalled = [one.image_ids for one in changes if one.kind == "recalled"]
     session.execute(
         update(RescoreChunk)
         .where(RescoreChunk.run_id == chunk.run_id, RescoreChunk.number == chunk.number)
@@ -119,23 +112,5 @@ def record(
         )
     )
     if recalled:
-        _count_recalls(session, chunk, len(recalled), recall_share)
-    return Changes(len(image_ids), upgraded, recalled)
-
-
-def _count_recalls(session: Session, chunk: Chunk, recalls: int, share: float) -> None:
-    run = session.scalars(
-        update(RescoreRun)
-        .where(RescoreRun.id == chunk.run_id)
-        .values(recalls=RescoreRun.recalls + recalls)
-        .returning(RescoreRun)
-        .execution_options(populate_existing=True)
-    ).one()
-    many = run.recalls > max(FEW_RECALLS, share * run.images)
-    if many and run.recalls_confirmed is None and run.state is RunState.RUNNING:
-        run.state, run.recalls_confirmed = RunState.PAUSED, False
-        run.reason = (
-            f"{run.recalls} of at most {run.images} images have recalled a case:"
-            " someone has to confirm that this is right."
-        )
-        logger.warning("run paused", extra={"run_id": run.id, "recalls": run.recalls})
+        confirmation.count_recalls(session, chunk.run_id, len(recalled), share=recall_share)
+    return RecordedBatch(len(image_ids), upgraded, recalled)

@@ -1,4 +1,4 @@
-"""Which images a rescore run is about, and which of them it has still to score."""
+"""The filter of a rescore run: which cases it covers, and which of their images need scoring."""
 
 from typing import Literal
 from uuid import UUID
@@ -9,17 +9,15 @@ from sqlalchemy import ColumnElement, and_, exists, or_, select, true
 from dermtriage.core.enums import CaseState, Scoring
 from dermtriage.models import Assessment, Case, Image, Release
 
-_UNDECIDED = (CaseState.OPEN, CaseState.AWAITING_RETAKE)
-
 
 class Scope(BaseModel):
-    """Which cases a run is about; none that was withdrawn ever is.
+    """Which cases a run covers; withdrawn cases never are.
 
     Attributes
     ----------
     kind
-        `open`: cases without a decision that ends them; `all`: these and the decided ones;
-        `since`: cases received from a moment on; `clinic`: the cases of one clinic.
+        `open`: open cases and those that await a retake; `all`: these and the decided ones;
+        `since`: cases received at or after a moment; `clinic`: the cases of one clinic.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -29,35 +27,34 @@ class Scope(BaseModel):
     clinic_id: UUID | None = None
 
     @model_validator(mode="after")
-    def _whole(self) -> "Scope":
+    def _check_fields(self) -> "Scope":
         if (self.kind == "since") != (self.since is not None):
-            raise ValueError("`since` goes with a moment, and a moment with it alone")
+            raise ValueError("`since` needs the kind `since`, and that kind needs `since`")
         if (self.kind == "clinic") != (self.clinic_id is not None):
-            raise ValueError("`clinic` goes with a clinic, and a clinic with it alone")
+            raise ValueError("`clinic_id` needs the kind `clinic`, and that kind needs `clinic_id`")
         return self
 
 
 OPEN = Scope()
 
 
-def within(scope: Scope) -> ColumnElement[bool]:
-    """Return the condition on a case that it is in scope."""
+def in_scope(scope: Scope) -> ColumnElement[bool]:
+    """Return the condition that a case is in scope."""
     if scope.kind == "open":
-        return Case.state.in_(_UNDECIDED)
-    kept = Case.state != CaseState.WITHDRAWN
+        return Case.state.in_((CaseState.OPEN, CaseState.AWAITING_RETAKE))
     return and_(
-        kept,
+        Case.state != CaseState.WITHDRAWN,
         Case.received_at >= scope.since if scope.since is not None else true(),
         Case.clinic_id == scope.clinic_id if scope.clinic_id is not None else true(),
     )
 
 
-def unscored_by(release_id: int) -> ColumnElement[bool]:
-    """Return the condition on an image that a run with this release has work with it.
+def needs_rescoring(release_id: int) -> ColumnElement[bool]:
+    """Return the condition that a run with this release has to do something for an image.
 
-    The release has not said anything of it, or has said so as a shadow and triages now. What
-    waits for its first score gets it from the queue of uploads, and what failed there from
-    nobody.
+    Either the release has not assessed the image, or its assessment was recorded while it was a
+    shadow and now has to triage. An image without its first score is not covered: uploads score
+    it, or it has failed there.
     """
     assessed = exists().where(Assessment.release_id == release_id, Assessment.image_id == Image.id)
     triages = exists(select(Release.id).where(Release.id == release_id, Release.mode == "active"))

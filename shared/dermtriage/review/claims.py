@@ -16,26 +16,27 @@ from dermtriage.models import IS_OPEN, Case, ReviewClaim, claim_tokens
 def claim_next(
     session: Session, *, clinician_id: UUID, now: datetime, lifetime: float
 ) -> ReviewClaim | None:
-    """Lend the first case of the worklist that nobody holds; None if there is none.
+    """Claim the first unclaimed case of the worklist; None if there is none.
 
     Parameters
     ----------
     lifetime
-        Seconds until the claim runs out.
+        Seconds until the claim expires.
     """
-    held = select(ReviewClaim.case_id).where(
+    claimed = select(ReviewClaim.case_id).where(
         ReviewClaim.case_id == Case.id, ReviewClaim.expires_at > now
     )
-    first_free = (
+    first_unclaimed = (
         select(Case.id)
-        .where(IS_OPEN, ~held.exists())
+        .where(IS_OPEN, ~claimed.exists())
         .order_by(Case.lane, Case.due_at, Case.id)
         .limit(1)
         .with_for_update(skip_locked=True)
     )
-    # A case may be lent between our look and our lock: then look again, at what is next.
-    while (case_id := session.scalar(first_free)) is not None:
-        claim = _lend(session, case_id, clinician_id, now, lifetime)
+    # Another clinician may have claimed the case between the read and its lock: then the query is
+    # repeated, and finds the next one.
+    while (case_id := session.scalar(first_unclaimed)) is not None:
+        claim = _claim(session, case_id, clinician_id, now, lifetime)
         if claim is not None:
             return claim
     return None
@@ -44,23 +45,23 @@ def claim_next(
 def claim_case(
     session: Session, *, case_id: UUID, clinician_id: UUID, now: datetime, lifetime: float
 ) -> ReviewClaim:
-    """Lend one case, also a decided one, whose decision is then to be superseded.
+    """Claim one case; a decided one too, so that its decision can be superseded.
 
     Raises
     ------
     NotFound
         If there is no such case.
     Conflict
-        If another clinician holds it, or it was withdrawn.
+        If another clinician has claimed it, or it was withdrawn.
     """
     case = lock_case(session, case_id)
     if case.state is CaseState.WITHDRAWN:
         raise Conflict("The case was withdrawn.", remedy="Take another.", code="withdrawn")
-    claim = _lend(session, case_id, clinician_id, now, lifetime)
+    claim = _claim(session, case_id, clinician_id, now, lifetime)
     if claim is None:
         raise Conflict(
-            "Another clinician holds this case.",
-            remedy="Take another, or wait until the claim runs out.",
+            "Another clinician has claimed this case.",
+            remedy="Take another, or wait until the claim expires.",
             code="claimed_by_other",
         )
     return claim
@@ -75,12 +76,12 @@ def renew_claim(
     now: datetime,
     lifetime: float,
 ) -> ReviewClaim:
-    """Prolong a claim that still holds.
+    """Prolong a claim until `lifetime` seconds from now.
 
     Raises
     ------
     Conflict
-        If it does not.
+        If it has expired, or was released or replaced.
     """
     claim = lock_claim(session, case_id, clinician_id, token, now)
     claim.expires_at = now + timedelta(seconds=lifetime)
@@ -88,7 +89,13 @@ def renew_claim(
 
 
 def release_claim(session: Session, *, case_id: UUID, clinician_id: UUID, token: int) -> None:
-    """Give a case back to the worklist; it is no error if the claim holds no more."""
+    """Give a case back to the worklist; a claim that exists no more is no error.
+
+    Raises
+    ------
+    NotFound
+        If there is no such case.
+    """
     lock_case(session, case_id)
     removed = session.execute(
         delete(ReviewClaim)
@@ -100,7 +107,13 @@ def release_claim(session: Session, *, case_id: UUID, clinician_id: UUID, token:
         .returning(ReviewClaim.case_id)
     )
     if removed.first() is not None:
-        record_audit(session, clinician_id, "case.released", case_id)
+        audit.record(
+            session,
+            actor_kind="clinician",
+            actor_id=clinician_id,
+            action="case.released",
+            case_id=case_id,
+        )
 
 
 def lock_case(session: Session, case_id: UUID) -> Case:
@@ -117,40 +130,15 @@ def lock_case(session: Session, case_id: UUID) -> Case:
     return case
 
 
-def _lend(
-    session: Session, case_id: UUID, clinician_id: UUID, now: datetime, lifetime: float
-) -> ReviewClaim | None:
-    lent = {
-        "clinician_id": clinician_id,
-        "token": claim_tokens.next_value(),
-        "claimed_at": now,
-        "expires_at": now + timedelta(seconds=lifetime),
-    }
-    claim = session.scalar(
-        insert(ReviewClaim)
-        .values(case_id=case_id, **lent)
-        .on_conflict_do_update(
-            index_elements=[ReviewClaim.case_id],
-            set_=lent,
-            where=or_(ReviewClaim.expires_at <= now, ReviewClaim.clinician_id == clinician_id),
-        )
-        .returning(ReviewClaim)
-        .execution_options(populate_existing=True)
-    )
-    if claim is not None:
-        record_audit(session, clinician_id, "case.claimed", case_id)
-    return claim
-
-
 def lock_claim(
     session: Session, case_id: UUID, clinician_id: UUID, token: int, now: datetime
 ) -> ReviewClaim:
-    """Return a claim that still holds, locked until the caller's transaction ends.
+    """Return a valid claim, locked until the caller's transaction ends.
 
     Raises
     ------
     Conflict
-        If it holds no more.
+        If it has expired, or was released or replaced.
     """
     claim = session.scalar(
         select(ReviewClaim)
@@ -165,22 +153,40 @@ def lock_claim(
     )
     if claim is None:
         raise Conflict(
-            "Your claim on this case does not hold any more.",
+            "Your claim on this case is not valid any more.",
             remedy="Claim the case again.",
             code="claim_lost",
         )
     return claim
 
 
-def record_audit(
-    session: Session, clinician_id: UUID, action: str, case_id: UUID, **detail: object
-) -> None:
-    """Record what a clinician did with a case."""
-    audit.record(
-        session,
-        actor_kind="clinician",
-        actor_id=clinician_id,
-        action=action,
-        case_id=case_id,
-        **detail,
+def _claim(
+    session: Session, case_id: UUID, clinician_id: UUID, now: datetime, lifetime: float
+) -> ReviewClaim | None:
+    """Insert a claim, or replace one that has expired or is the clinician's own; else None."""
+    values = {
+        "clinician_id": clinician_id,
+        "token": claim_tokens.next_value(),
+        "claimed_at": now,
+        "expires_at": now + timedelta(seconds=lifetime),
+    }
+    claim = session.scalar(
+        insert(ReviewClaim)
+        .values(case_id=case_id, **values)
+        .on_conflict_do_update(
+            index_elements=[ReviewClaim.case_id],
+            set_=values,
+            where=or_(ReviewClaim.expires_at <= now, ReviewClaim.clinician_id == clinician_id),
+        )
+        .returning(ReviewClaim)
+        .execution_options(populate_existing=True)
     )
+    if claim is not None:
+        audit.record(
+            session,
+            actor_kind="clinician",
+            actor_id=clinician_id,
+            action="case.claimed",
+            case_id=case_id,
+        )
+    return claim

@@ -1,4 +1,4 @@
-"""Decisions of clinicians."""
+"""Clinicians' decisions on cases."""
 
 from datetime import datetime
 from uuid import UUID
@@ -6,13 +6,14 @@ from uuid import UUID
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
+from dermtriage.accounts import audit
 from dermtriage.cases.decisions import current_decision
 from dermtriage.cases.events import TriageCause, case_status, record_event
 from dermtriage.core.enums import CaseState, Outcome, may_become
 from dermtriage.core.errors import Conflict
 from dermtriage.models import Case, Decision
 from dermtriage.releases.queries import active_policy
-from dermtriage.review.claims import lock_case, lock_claim, record_audit
+from dermtriage.review.claims import lock_case, lock_claim
 from dermtriage.triage.case_severity import most_urgent
 
 
@@ -29,24 +30,24 @@ def decide(
     supersedes_id: UUID | None = None,
     now: datetime,
 ) -> Decision:
-    """Write down what a clinician decided.
+    """Store a clinician's decision, and end the claim.
 
     Parameters
     ----------
     token
-        Of the clinician's claim.
+        Fencing token of the clinician's claim.
     triage_version
-        As the clinician saw it: a case that has risen since must be looked at again.
+        As the clinician saw it: if the severity has risen since, the case must be read again.
     supersedes_id
-        The decision to be replaced, if the case has one that stands.
+        The current decision, if the case is decided already.
 
     Raises
     ------
     NotFound
         If there is no such case.
     Conflict
-        If the claim was lost, the severity rose, the case has another decision by now, or a
-        retake is asked for that has already come.
+        If the claim is lost, the severity rose, the case has another decision by now, or a
+        retake is requested that has already arrived.
     """
     case = lock_case(session, case_id)
     claim = lock_claim(session, case_id, clinician_id, token, now)
@@ -56,18 +57,9 @@ def decide(
             remedy="Read the case again, then decide.",
             code="severity_rose",
         )
-    standing = current_decision(session, case_id)
-    if case.state is CaseState.OPEN:
-        # A recalled case has a decision; the new one replaces it, named or not.
-        supersedes_id = standing.id if standing else None
-    elif standing is None or supersedes_id != standing.id:
-        raise Conflict(
-            "The case has been decided.",
-            remedy="To correct that decision, name it in supersedes_id.",
-            code="already_decided",
-        )
+    supersedes_id = _superseded(session, case, supersedes_id)
     if outcome is Outcome.RETAKE:
-        _refuse_second_retake(session, case_id)
+        _require_no_retake(session, case_id)
     state = CaseState.AWAITING_RETAKE if outcome is Outcome.RETAKE else CaseState.DECIDED
     if state is not case.state and not may_become(case.state, state):
         raise Conflict(
@@ -82,7 +74,7 @@ def decide(
         advice=advice,
         diagnosis=diagnosis,
         supersedes_id=supersedes_id,
-        # What was seen: a decided case keeps its severity, whatever its latest score said.
+        # A decided case keeps its severity, but the clinician has seen its latest one as well.
         severity_at_decision=most_urgent(case.severity, case.latest_severity),
         triage_version=triage_version,
         claim_token=token,
@@ -95,16 +87,40 @@ def decide(
     record_event(session, case, "decided", TriageCause(policy_id), before=before)
     session.delete(claim)
     session.flush()
-    record_audit(session, clinician_id, "case.decided", case_id, decision_id=decision.id)
+    audit.record(
+        session,
+        actor_kind="clinician",
+        actor_id=clinician_id,
+        action="case.decided",
+        case_id=case_id,
+        decision_id=decision.id,
+    )
     return decision
 
 
-def _refuse_second_retake(session: Session, case_id: UUID) -> None:
-    # A case is replaced once: it would wait for good for what no clinic can send.
+def _superseded(session: Session, case: Case, supersedes_id: UUID | None) -> UUID | None:
+    """Return the id of the decision that a new one replaces; None if it is the first.
+
+    The decision of a recalled case is replaced whether or not it is named.
+    """
+    current = current_decision(session, case.id)
+    if case.state is CaseState.OPEN:
+        return current.id if current else None
+    if current is None or supersedes_id != current.id:
+        raise Conflict(
+            "The case has been decided.",
+            remedy="To correct that decision, name it in supersedes_id.",
+            code="already_decided",
+        )
+    return current.id
+
+
+def _require_no_retake(session: Session, case_id: UUID) -> None:
+    # A case can be replaced only once: it would wait forever for a second retake.
     retake = session.scalar(select(Case.id).where(Case.replaces_case_id == case_id))
     if retake is not None:
         raise Conflict(
-            f"The retake of this case has come: it is case {retake}.",
-            remedy="Decide here by what there is, and ask for a further retake there.",
+            f"The retake of this case has arrived: it is case {retake}.",
+            remedy="Decide this case by its photographs, and request a further retake there.",
             code="retake_arrived",
         )

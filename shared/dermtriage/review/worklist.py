@@ -1,6 +1,5 @@
-"""The worklist as clinicians read it: an index scan in pages, and one case in full."""
+"""The worklist: pages of cases in the order in which clinicians should read them."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
@@ -10,44 +9,26 @@ from sqlalchemy.orm import Session, selectinload
 
 from dermtriage.core import pagination
 from dermtriage.core.enums import CaseState, Lane, Severity
-from dermtriage.core.errors import NotFound
-from dermtriage.imaging.retake_advice import QualityReason, quality_reasons
-from dermtriage.models import (
-    AWAITS_RETAKE,
-    IS_OPEN,
-    Assessment,
-    Case,
-    Clinic,
-    Clinician,
-    Decision,
-    Image,
-    Release,
-    ReviewClaim,
-    TriageEvent,
-)
-from dermtriage.releases.queries import policy_of_release
-from dermtriage.scoring import assessments
-from dermtriage.triage.explanation import explain, member_severities
-from dermtriage.triage.image_severity import triage_image
+from dermtriage.models import AWAITS_RETAKE, IS_OPEN, Case, Clinic, Clinician, ReviewClaim
 
-Lines = Select[Case, str, str | None, datetime | None]
+ItemQuery = Select[Case, str, str | None, datetime | None]
 
 
 @dataclass(frozen=True, slots=True)
 class Filter:
-    """Which cases to show; None shows all."""
+    """Which cases a page holds; None does not restrict them."""
 
     lane: Lane | None = None
     severity: Severity | None = None
     clinic_id: UUID | None = None
     overdue: bool | None = None
     awaiting_retake: bool = False
-    """Instead of the open cases, those whose clinic was asked for new photographs."""
+    """Instead of the open cases, those that await new photographs from their clinic."""
 
 
 @dataclass(frozen=True, slots=True)
 class Item:
-    """One line of the worklist."""
+    """One line of the worklist; `claimed_by` is a username."""
 
     case: Case
     clinic_name: str
@@ -58,34 +39,10 @@ class Item:
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """Some lines, and the cursor of those that follow."""
+    """Some lines, and the cursor of the next page; None on the last one."""
 
     items: list[Item]
     next_cursor: str | None
-
-
-@dataclass(frozen=True, slots=True)
-class ScoredImage:
-    """A photograph with the assessment that triaged it."""
-
-    image: Image
-    assessment: Assessment | None
-    release_name: str | None = None
-    reasons: tuple[str, ...] = ()
-    explanation: str = ""
-    """In words: which members agree, and why the image is indeterminate if it is."""
-    retake: tuple[QualityReason, ...] = ()
-    """Why the photograph should be taken again."""
-
-
-@dataclass(frozen=True, slots=True)
-class ReviewCase:
-    """Everything a clinician sees of one case."""
-
-    item: Item
-    images: list[ScoredImage]
-    events: Sequence[TriageEvent]
-    decisions: Sequence[Decision]
 
 
 def page(
@@ -96,30 +53,30 @@ def page(
     cursor: str | None = None,
     where: Filter | None = None,
 ) -> Page:
-    """Return the most urgent open cases after `cursor`, in the order (lane, due_at, id).
+    """Return the most urgent cases after `cursor`, in the order (lane, due_at, id).
 
     Raises
     ------
     RequestRejected
-        If the cursor cannot be read.
+        If the cursor is invalid.
     """
     statement = (
-        page_statement(where or Filter(), now, cursor)
+        page_query(where or Filter(), now, cursor)
         .limit(limit + 1)
         .options(selectinload(Case.images))
     )
-    items = [_item(row, now) for row in session.execute(statement)]
-    more = len(items) > limit
-    last = items[limit - 1].case if more else None
+    items = [to_item(row, now) for row in session.execute(statement)]
+    has_more = len(items) > limit
+    last = items[limit - 1].case if has_more else None
     return Page(
         items[:limit], pagination.encode(int(last.lane), last.due_at, last.id) if last else None
     )
 
 
-def page_statement(where: Filter, now: datetime, cursor: str | None) -> Lines:
-    """Build the query of a page, so that a bench can explain the very query that is run."""
+def page_query(where: Filter, now: datetime, cursor: str | None) -> ItemQuery:
+    """Build the query of a page without its limit; tests and a bench explain its plan."""
     statement = (
-        _lines(now)
+        item_query(now)
         .where(AWAITS_RETAKE if where.awaiting_retake else IS_OPEN)
         .order_by(Case.lane, Case.due_at, Case.id)
     )
@@ -139,49 +96,8 @@ def page_statement(where: Filter, now: datetime, cursor: str | None) -> Lines:
     return statement
 
 
-def read_case(session: Session, *, case_id: UUID, now: datetime) -> ReviewCase:
-    """Return one case in whatever state.
-
-    Raises
-    ------
-    NotFound
-        If there is no such case.
-    """
-    row = session.execute(
-        _lines(now).where(Case.id == case_id).options(selectinload(Case.images))
-    ).first()
-    if row is None:
-        raise NotFound("There is no such case.", remedy="Check its id.", code="case_not_found")
-    item = _item(row, now)
-    latest = assessments.current_assessments(session, [image.id for image in item.case.images])
-    images = [_scored(session, image, latest.get(image.id)) for image in item.case.images]
-    events = session.scalars(
-        select(TriageEvent).where(TriageEvent.case_id == case_id).order_by(TriageEvent.id)
-    ).all()
-    decisions = session.scalars(
-        select(Decision).where(Decision.case_id == case_id).order_by(Decision.id)
-    ).all()
-    return ReviewCase(item, images, events, decisions)
-
-
-def _scored(session: Session, image: Image, assessment: Assessment | None) -> ScoredImage:
-    if assessment is None:
-        return ScoredImage(image, None)
-    release = session.get_one(Release, assessment.release_id)
-    _, policy = policy_of_release(session, release.id)
-    found = assessments.finding(assessment)
-    own = member_severities(assessment.members, release.manifest.get("members", ()))
-    return ScoredImage(
-        image,
-        assessment,
-        release.name,
-        triage_image(found, policy).reasons,
-        explain(found, own, policy),
-        quality_reasons(assessment.quality, width=image.width, height=image.height),
-    )
-
-
-def _lines(now: datetime) -> Lines:
+def item_query(now: datetime) -> ItemQuery:
+    """Build the query of cases with what `to_item` needs of their clinic and claim."""
     return (
         select(Case, Clinic.name, Clinician.username, ReviewClaim.expires_at)
         .join(Clinic, Clinic.id == Case.clinic_id)
@@ -190,8 +106,8 @@ def _lines(now: datetime) -> Lines:
     )
 
 
-def _item(row: Row[Case, str, str | None, datetime | None], now: datetime) -> Item:
+def to_item(row: Row[Case, str, str | None, datetime | None], now: datetime) -> Item:
+    """Build a line from a row of `item_query`."""
     case, clinic_name, username, expires_at = row
-    waits = case.state in {CaseState.OPEN, CaseState.AWAITING_RETAKE}
-    overdue = waits and case.due_at < now
-    return Item(case, clinic_name, overdue, username, expires_at)
+    waiting = case.state in {CaseState.OPEN, CaseState.AWAITING_RETAKE}
+    return Item(case, clinic_name, waiting and case.due_at < now, username, expires_at)

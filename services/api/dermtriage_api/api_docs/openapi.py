@@ -88,7 +88,7 @@ _ERRORS: dict[int, tuple[str, str, str]] = {
     403: ("Not for this role", "clinician_only", "Only a clinician may do this."),
     404: ("No such thing, or not yours", "not_found", "There is no such case."),
     408: ("Too slow", "body_too_slow", "The request's body did not arrive within 600 seconds."),
-    409: ("Changed meanwhile", "claim_lost", "Your claim on this case does not hold any more."),
+    409: ("Changed meanwhile", "claim_lost", "Your claim on this case is not valid any more."),
     413: ("Too large", "request_too_large", "The request is larger than 67108864 bytes."),
     415: ("Wrong kind of file", "unsupported_media_type", "The file is no JPEG or PNG."),
     422: ("Not valid", "invalid_request", "limit: Input should be greater than 0."),

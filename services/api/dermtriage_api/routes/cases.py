@@ -7,17 +7,19 @@ from fastapi import APIRouter, Query, Request, Response
 
 from dermtriage.accounts import audit
 from dermtriage.cases.decisions import current_decision
-from dermtriage.clinics.feed import changed_cases, own_case
+from dermtriage.clinics.feed import changed_cases
+from dermtriage.clinics.own_cases import own_case
+from dermtriage.clinics.withdrawal import withdraw_case
 from dermtriage.core.clock import utcnow
 from dermtriage.core.errors import Unavailable
 from dermtriage.intake.receipts import Receipt
 from dermtriage.intake.service import discard, receive_case
-from dermtriage.review.worklist import read_case
+from dermtriage.review.case_detail import read_case
 from dermtriage_api.api_docs.openapi import REFERRAL_BODY, Responses, errors
 from dermtriage_api.auth import ClinicDep, PrincipalDep
 from dermtriage_api.http.etag import revalidated
 from dermtriage_api.http.multipart import Referral, ReferralDep
-from dermtriage_api.schemas.cases import CaseView, ChangesView, ReceiptView
+from dermtriage_api.schemas.cases import CaseView, ChangesView, ReceiptView, Withdrawal
 from dermtriage_api.schemas.review import Review
 from dermtriage_api.services import Services, ServicesDep
 
@@ -137,3 +139,25 @@ def show_case(
             retake = {scored.image.id: scored.retake for scored in review.images}
             view = CaseView.of(review.item.case, outcome, retake, Review.of(review))
     return revalidated(request, view)
+
+
+@router.post(
+    "/{case_id}/withdraw",
+    summary="Withdraw a case",
+    responses=errors(400, 401, 403, 404, 409, 413, 422, 503),
+)
+def withdraw(
+    case_id: UUID,
+    clinic: ClinicDep,
+    services: ServicesDep,
+    withdrawal: Withdrawal | None = None,
+) -> CaseView:
+    """Withdraw your case while no clinician has decided it: nobody reads or scores it any more.
+
+    409 if it has been decided, or a clinician is reading it. Withdrawing it again changes nothing.
+    """
+    reason = withdrawal.reason if withdrawal else None
+    with services.transaction() as session:
+        withdraw_case(session, clinic_id=clinic.id, case_id=case_id, reason=reason, now=utcnow())
+        own = own_case(session, clinic_id=clinic.id, case_id=case_id)
+        return CaseView.of(own.case, own.outcome, own.retake)

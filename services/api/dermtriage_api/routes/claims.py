@@ -9,7 +9,7 @@ from sqlalchemy.orm import Session
 from dermtriage.core.clock import utcnow
 from dermtriage.models import ReviewClaim
 from dermtriage.review import claims
-from dermtriage.review.worklist import read_case
+from dermtriage.review.case_detail import read_case
 from dermtriage_api.api_docs.openapi import Responses, errors
 from dermtriage_api.auth import ClinicianDep
 from dermtriage_api.schemas.common import FencingToken

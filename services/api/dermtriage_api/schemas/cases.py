@@ -10,8 +10,17 @@ from pydantic import BaseModel, Field
 from dermtriage.core.enums import CaseState, ImageType, Outcome, Priority, Scoring
 from dermtriage.imaging.retake_advice import ADVICE, QualityReason
 from dermtriage.intake.receipts import Receipt
-from dermtriage.models import Case, Decision, Image
-from dermtriage_api.schemas.common import CASE_ID, DECISION_ID, IMAGE_ID, SHA256, example
+from dermtriage.models import MAX_REASON, Case, Decision, Image
+from dermtriage_api.schemas.common import (
+    CASE_ID,
+    DECISION_ID,
+    IMAGE_ID,
+    SHA256,
+    Input,
+    Text,
+    example,
+    input_example,
+)
 from dermtriage_api.schemas.review import REVIEW_EXAMPLE, Review
 
 _OUTCOME = {
@@ -176,6 +185,19 @@ class CaseView(BaseModel):
             outcome=OutcomeView.of(outcome) if outcome else None,
             review=review,
         )
+
+
+class Withdrawal(Input):
+    """Why a clinic withdraws a case."""
+
+    model_config = input_example(reason="Sent twice.")
+
+    reason: Text | None = Field(
+        default=None,
+        min_length=1,
+        max_length=MAX_REASON,
+        description="Kept in the case's history. No names.",
+    )
 
 
 class ChangesView(BaseModel):

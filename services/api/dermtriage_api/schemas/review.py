@@ -8,7 +8,7 @@ from pydantic import BaseModel, Field
 
 from dermtriage.core.enums import CLASSES, CaseState, Severity
 from dermtriage.models import Case, TriageEvent
-from dermtriage.review.worklist import ReviewCase, ScoredImage
+from dermtriage.review.case_detail import ReviewCase, ReviewImage
 from dermtriage_api.schemas.common import CLINIC_ID, IMAGE_ID
 from dermtriage_api.schemas.reviews import DECISION_EXAMPLE, DecisionView
 
@@ -109,7 +109,7 @@ class AssessmentView(BaseModel):
     assessed_at: datetime
 
     @classmethod
-    def of(cls, scored: ScoredImage) -> Self | None:
+    def of(cls, scored: ReviewImage) -> Self | None:
         """Show the assessment of an image, if it has one."""
         said = scored.assessment
         if said is None:
@@ -136,7 +136,7 @@ class ReviewImageView(BaseModel):
     assessment: AssessmentView | None
 
     @classmethod
-    def of(cls, scored: ScoredImage) -> Self:
+    def of(cls, scored: ReviewImage) -> Self:
         """Show an image with its assessment."""
         image = scored.image
         return cls(

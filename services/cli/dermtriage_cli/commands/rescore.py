@@ -160,7 +160,7 @@ def report(
     Example: dermtriage rescore report 019ac2c4-7a54-7d5c-9b1c-6f0a5f1f3e11 --page night.html
     """
     from dermtriage.rescoring import runs
-    from dermtriage.rescoring.reports import RunReport
+    from dermtriage.rescoring.reports.report import RunReport
     from dermtriage_cli.views.rescore_report.page import run_page
 
     with open_session(data_dir) as (session, _):
@@ -172,7 +172,7 @@ def report(
 
 
 def _print_report(run: "RescoreRun", as_json: bool) -> None:
-    from dermtriage.rescoring.reports import RunReport
+    from dermtriage.rescoring.reports.report import RunReport
     from dermtriage_cli.views.rescore_report.tables import report_tables
 
     if as_json:

@@ -20,10 +20,10 @@ def pause(
 
     Example: dermtriage rescore pause RUN --reason 'maintenance'
     """
-    from dermtriage.rescoring import runs
+    from dermtriage.rescoring import lifecycle
 
     with open_session(data_dir) as (session, _):
-        runs.pause(session, run_id, reason=reason)
+        lifecycle.pause(session, run_id, reason=reason)
     out.print("The run is paused.")
 
 
@@ -32,11 +32,11 @@ def resume(run_id: RunId, data_dir: DataDir = DATA_DIR) -> None:
 
     Example: dermtriage rescore resume RUN
     """
-    from dermtriage.rescoring import runs
+    from dermtriage.rescoring import lifecycle, runs
     from dermtriage_cli.rescoring.wake import wake_workers
 
     with open_session(data_dir) as (session, settings):
-        run = runs.resume(session, run_id)
+        run = lifecycle.resume(session, run_id)
         chunks = runs.progress(session, run).chunks
     wake_workers(settings, chunks)
     out.print("The run continues.")
@@ -52,11 +52,12 @@ def cancel(
     Example: dermtriage rescore cancel RUN
     """
     from dermtriage.core.clock import utcnow
-    from dermtriage.rescoring import reports
+    from dermtriage.rescoring import lifecycle
+    from dermtriage.rescoring.reports.writing import write_report
 
     with open_sessions(data_dir) as (sessions, _):
         with sessions.begin() as session:
-            reports.cancel(session, run_id, reason=reason, now=utcnow())
+            lifecycle.cancel(session, run_id, reason=reason, now=utcnow())
         out.print("The run has ended.")
         with sessions.begin() as session:
-            reports.write_report(session, run_id)
+            write_report(session, run_id)

@@ -9,7 +9,8 @@ from dermtriage.core.clock import utcnow
 from dermtriage.core.enums import RunState
 from dermtriage.core.settings import Settings
 from dermtriage.models import RescoreRun
-from dermtriage.rescoring import reports, runs
+from dermtriage.rescoring import lifecycle, runs
+from dermtriage.rescoring.reports.writing import write_report
 from dermtriage_cli.terminal.output import err
 from dermtriage_cli.views.rescore_progress import RescoreProgressBar
 
@@ -26,7 +27,7 @@ def watch_run(sessions: sessionmaker[Session], settings: Settings, run_id: UUID)
         while True:
             with sessions.begin() as session:
                 # Upkeep also ends runs and writes their reports, but perhaps later.
-                reports.finish_done(session, now=utcnow())
+                lifecycle.finish_completed(session, now=utcnow())
                 run = runs.find_run(session, run_id)
                 progress = runs.progress(session, run)
             bar.update(run, progress)
@@ -34,5 +35,5 @@ def watch_run(sessions: sessionmaker[Session], settings: Settings, run_id: UUID)
                 return run
             if run.ended_at is not None:
                 with sessions.begin() as session:
-                    reports.write_report(session, run_id)
+                    write_report(session, run_id)
             time.sleep(min(_INTERVAL, settings.recovery_seconds))

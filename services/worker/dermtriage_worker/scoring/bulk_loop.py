@@ -4,7 +4,7 @@ from dermtriage.core.clock import utcnow
 from dermtriage.core.errors import ReleaseInvalid
 from dermtriage.database.engine import outage_as_unavailable
 from dermtriage.models import Release
-from dermtriage.rescoring import chunks, reports
+from dermtriage.rescoring import chunk_leases, lifecycle
 from dermtriage_worker.scoring.chunk_work import ChunkWork
 from dermtriage_worker.scoring.failures import write_with_retries
 from dermtriage_worker.scoring.heat_maps import HeatMapQueue
@@ -32,11 +32,11 @@ def rescore(runtime: Runtime) -> int:
         while not runtime.stopping.is_set():
             score_uploads(runtime, heat_maps)
             with outage_as_unavailable(), runtime.sessions.begin() as session:
-                chunk = chunks.acquire(
+                chunk = chunk_leases.acquire(
                     session,
                     worker_id=runtime.worker_id,
                     lease_seconds=runtime.settings.lease_seconds,
-                    without=without,
+                    excluded_releases=without,
                 )
                 release = session.get_one(Release, chunk.release_id) if chunk else None
             if chunk is None or release is None:
@@ -49,5 +49,5 @@ def rescore(runtime: Runtime) -> int:
                     without.add(release.id)
         # Those of uploads as well, which no other thread has queued.
         make_heat_maps(runtime, heat_maps)
-    write_with_retries(runtime, lambda session: reports.finish_done(session, now=utcnow()))
+    write_with_retries(runtime, lambda session: lifecycle.finish_completed(session, now=utcnow()))
     return done

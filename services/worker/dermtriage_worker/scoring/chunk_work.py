@@ -13,9 +13,10 @@ from dermtriage.core.clock import utcnow
 from dermtriage.core.errors import ReleaseInvalid
 from dermtriage.database.engine import outage_as_unavailable
 from dermtriage.models import Release
-from dermtriage.rescoring import chunks, recording, reports, runs
-from dermtriage.rescoring.chunks import Chunk, Work
-from dermtriage.rescoring.recording import Changes
+from dermtriage.rescoring import chunk_leases, failures, lifecycle, recording
+from dermtriage.rescoring.chunk_leases import Chunk
+from dermtriage.rescoring.recording import RecordedBatch
+from dermtriage.rescoring.remaining_images import RemainingImage, remaining_images
 from dermtriage.scoring.leases import Lease
 from dermtriage.scoring.recording import ScoredImage
 from dermtriage.storage.renditions import rendition_of
@@ -68,7 +69,9 @@ class ChunkWork:
                 if work is None:
                     break
                 if not work:
-                    write_with_retries(self._runtime, lambda s: chunks.close(s, self._chunk))
+                    write_with_retries(
+                        self._runtime, lambda s: chunk_leases.complete(s, self._chunk)
+                    )
                     return done
                 changes = self._do(work)
                 done += changes.images
@@ -81,7 +84,7 @@ class ChunkWork:
             self._give_back(delay=self._runtime.settings.outage_delay)
             return done
         except DeviceLost:
-            self._give_back(counts=True)
+            self._give_back(costs_attempt=True)
             raise
         except Exception as error:
             logger.exception("chunk failed", extra={"run_id": self._chunk.run_id})
@@ -90,13 +93,13 @@ class ChunkWork:
         self._give_back()
         return done
 
-    def _read_next(self) -> list[Work] | None:
+    def _read_next(self) -> list[RemainingImage] | None:
         with outage_as_unavailable(), self._runtime.sessions() as session:
             # Since the batches before, it may have become the active one, or ceased to be.
             self._release = session.get_one(Release, self._chunk.release_id)
-            return chunks.remaining(session, self._chunk, self._limit)
+            return remaining_images(session, self._chunk, self._limit)
 
-    def _do(self, work: Sequence[Work]) -> Changes:
+    def _do(self, work: Sequence[RemainingImage]) -> RecordedBatch:
         unscored = [item.lease for item in work if not item.assessed]
         assessed = [item for item in work if item.assessed]
         ensemble = self._ensemble()
@@ -142,8 +145,8 @@ class ChunkWork:
         return [scored_image(image, prediction) for image, prediction in scored]
 
     def _record(
-        self, results: Sequence[ScoredImage], assessed: Sequence[Work], device: str
-    ) -> Changes:
+        self, results: Sequence[ScoredImage], assessed: Sequence[RemainingImage], device: str
+    ) -> RecordedBatch:
         try:
             return write_with_retries(
                 self._runtime,
@@ -162,7 +165,7 @@ class ChunkWork:
             leases = [*(one.lease for one in results), *(one.lease for one in assessed)]
             if len(leases) == 1:
                 self._fail(leases[0], error)
-                return Changes()
+                return RecordedBatch()
             middle = len(leases) // 2
             rest = max(0, middle - len(results))
             return self._record(results[:middle], assessed[:rest], device) + self._record(
@@ -175,13 +178,13 @@ class ChunkWork:
         logger.warning("image failed", extra={"image_id": lease.image_id, "reason": reason})
         write_with_retries(
             self._runtime,
-            lambda s: chunks.exclude_image(s, self._chunk, lease.image_id, reason=reason),
+            lambda s: failures.exclude_image(s, self._chunk, lease.image_id, reason=reason),
         )
 
-    def _make_heat_maps(self, changes: Changes) -> None:
+    def _make_heat_maps(self, changes: RecordedBatch) -> None:
         """Make maps of what has become severe; the other maps are of an earlier release."""
-        if changes.risen:
-            self._heat_maps.add(changes.risen, self._release)
+        if changes.raised_image_ids:
+            self._heat_maps.add(changes.raised_image_ids, self._release)
         make_heat_maps(self._runtime, self._heat_maps)
 
     def _report_release(self, reason: str) -> None:
@@ -190,7 +193,9 @@ class ChunkWork:
         logger.error("release not loaded", extra={"run_id": run_id, "reason": reason})
         write_with_retries(
             self._runtime,
-            lambda s: runs.remark(s, run_id, reason=f"A worker cannot take part. {reason}"),
+            lambda s: lifecycle.set_reason(
+                s, run_id, reason=f"A worker cannot take part. {reason}"
+            ),
         )
         self._give_back(delay=self._runtime.settings.outage_delay)
 
@@ -204,12 +209,14 @@ class ChunkWork:
             )
             write_with_retries(
                 self._runtime,
-                lambda s: reports.fail(s, run_id, reason=reason, now=utcnow()),
+                lambda s: lifecycle.fail(s, run_id, reason=reason, now=utcnow()),
             )
-        self._give_back(delay=self._runtime.settings.outage_delay, counts=True)
+        self._give_back(delay=self._runtime.settings.outage_delay, costs_attempt=True)
 
-    def _give_back(self, *, delay: float = 0.0, counts: bool = False) -> None:
+    def _give_back(self, *, delay: float = 0.0, costs_attempt: bool = False) -> None:
         write_with_retries(
             self._runtime,
-            lambda s: chunks.release(s, self._chunk, delay=delay, counts=counts),
+            lambda s: chunk_leases.release(
+                s, self._chunk, delay=delay, costs_attempt=costs_attempt
+            ),
         )

@@ -12,8 +12,8 @@ from sqlalchemy.orm import Session, sessionmaker
 from dermtriage.core.settings import Settings
 from dermtriage.database.engine import make_engine, make_sessions, outage_as_unavailable
 from dermtriage.releases.queries import active_release
-from dermtriage.rescoring import chunks
-from dermtriage.rescoring.chunks import Chunk
+from dermtriage.rescoring import chunk_leases
+from dermtriage.rescoring.chunk_leases import Chunk
 from dermtriage.scoring import workers
 from dermtriage.scoring.leases import Lease, renew_leases
 from dermtriage.scoring.pending import most_urgent_images
@@ -179,7 +179,7 @@ class Runtime:
             if tokens:
                 renew_leases(session, tokens=tokens, lease_seconds=seconds)
             if chunk_tokens:
-                chunks.renew(session, tokens=chunk_tokens, lease_seconds=seconds)
+                chunk_leases.renew(session, tokens=chunk_tokens, lease_seconds=seconds)
 
     def has_backlog(self) -> bool:
         """Return whether any image can be leased now."""

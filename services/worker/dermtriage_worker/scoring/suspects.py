@@ -4,8 +4,8 @@ from collections.abc import Sequence
 
 from sqlalchemy.orm import Session
 
-from dermtriage.rescoring import chunks
-from dermtriage.rescoring.chunks import Chunk
+from dermtriage.rescoring import chunk_leases, failures
+from dermtriage.rescoring.chunk_leases import Chunk
 from dermtriage.scoring.leases import Lease
 from dermtriage_worker.scoring.failures import write_with_retries
 from dermtriage_worker.scoring.runtime import Runtime
@@ -31,7 +31,7 @@ class Suspects:
             return True
         (lease,) = leases
         return write_with_retries(
-            self._runtime, lambda s: chunks.mark_suspect(s, self._chunk, lease.image_id)
+            self._runtime, lambda s: failures.mark_suspect(s, self._chunk, lease.image_id)
         )
 
     def clear(self, leases: Sequence[Lease]) -> None:
@@ -39,8 +39,8 @@ class Suspects:
         image_ids = [lease.image_id for lease in leases]
 
         def write(session: Session) -> None:
-            if chunks.lock_held(session, self._chunk) is not None:
-                chunks.clear_suspects(session, self._chunk, image_ids)
+            if chunk_leases.lock(session, self._chunk) is not None:
+                failures.clear_suspects(session, self._chunk, image_ids)
 
         if self.one_at_a_time:
             write_with_retries(self._runtime, write)

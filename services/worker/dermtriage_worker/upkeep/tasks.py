@@ -12,7 +12,8 @@ from dermtriage.core.settings import Settings
 from dermtriage.database.engine import make_engine, make_sessions, outage_as_unavailable
 from dermtriage.messaging.sender import send_rescores, send_scores
 from dermtriage.operations import invariants, orphan_sweep, recovery
-from dermtriage.rescoring import planning, reports
+from dermtriage.rescoring import lifecycle, planning
+from dermtriage.rescoring.reports.writing import runs_without_report, write_report
 from dermtriage.storage.image_store import ImageStore
 
 logger = logging.getLogger(__name__)
@@ -41,20 +42,20 @@ class UpkeepTasks:
         self.last_recovery = time.monotonic()
         with outage_as_unavailable(), self._sessions.begin() as session:
             found = recovery.recover(session, self._settings, now=utcnow())
-        send_scores(self._app, found.wake)
-        send_rescores(self._app, found.rescore)
+        send_scores(self._app, found.image_ids)
+        send_rescores(self._app, found.rescore_threads)
 
     def end_runs(self) -> None:
         """End the rescore runs that are done, and write the missing reports."""
         with outage_as_unavailable(), self._sessions.begin() as session:
-            reports.finish_done(session, now=utcnow())
+            lifecycle.finish_completed(session, now=utcnow())
         with outage_as_unavailable(), self._sessions.begin() as session:
-            missing = reports.without_report(session)
+            missing = runs_without_report(session)
         for run_id in missing:
             try:
                 # In a transaction of its own: one that fails must not keep the others from theirs.
                 with self._sessions.begin() as session:
-                    reports.write_report(session, run_id)
+                    write_report(session, run_id)
             except Exception:
                 logger.exception("report could not be written", extra={"run_id": run_id})
 

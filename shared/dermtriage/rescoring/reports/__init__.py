@@ -1,21 +1,4 @@
-"""The end of rescore runs, and the reports that are kept of them."""
+"""Reports of rescore runs that have ended: what they hold, and how they are written.
 
-from dermtriage.rescoring.reports.ending import (
-    cancel,
-    fail,
-    finish_done,
-    without_report,
-    write_report,
-)
-from dermtriage.rescoring.reports.report import BINS, STANDSTILL, RunReport
-
-__all__ = [
-    "BINS",
-    "STANDSTILL",
-    "RunReport",
-    "cancel",
-    "fail",
-    "finish_done",
-    "without_report",
-    "write_report",
-]
+Nothing here changes a run, a case or an image.
+"""

@@ -1,4 +1,4 @@
-"""What is kept of a rescore run that has ended."""
+"""The report of a rescore run that has ended, as it is stored and shown."""
 
 from datetime import timedelta
 
@@ -7,10 +7,10 @@ from pydantic import AwareDatetime, BaseModel, ConfigDict, computed_field
 from dermtriage.core.enums import RunState, Severity
 
 BINS = 20
-"""Of the histogram of how far scores moved, from -1 to 1."""
+"""Number of bins of the histogram of score changes, from -1 to 1."""
 
-STANDSTILL = timedelta(minutes=10)
-"""A run that has written nothing for longer stood still: paused, unconfirmed or in an outage."""
+MAX_GAP = timedelta(minutes=10)
+"""Longest time between two writes that counts as work: after it the run was paused or waiting."""
 
 
 class _Part(BaseModel):
@@ -18,7 +18,7 @@ class _Part(BaseModel):
 
 
 class Transition(_Part):
-    """Cases that a run raised from one severity to another, from its first change to its last."""
+    """Number of cases that a run raised from one severity to another."""
 
     before: str
     after: str
@@ -26,25 +26,25 @@ class Transition(_Part):
 
 
 class Compared(_Part):
-    """A release that an image was compared with, and how many were."""
+    """Number of photographs that were compared with the scores of one earlier release."""
 
     release: str
     photographs: int
 
 
 class Drift(_Part):
-    """How far the scores moved from the release that had triaged each image before.
+    """How far the scores moved from those of the release that had triaged each photograph before.
 
     Attributes
     ----------
     photographs
-        That the run scored, and that could be compared: see `figures.drift`.
+        Number of photographs that the run scored and that could be compared.
     mean, mean_absolute
-        Of the change of p_severe, -1..1 and 0..1.
+        Mean change of `p_severe`, -1..1, and mean absolute change, 0..1; None without photographs.
     histogram
         Photographs by change, in `BINS` equal bins from -1 to 1.
     compared
-        What with, most photographs first; reports of before have it empty.
+        The earlier releases, most photographs first; empty in older reports.
     """
 
     photographs: int
@@ -55,7 +55,7 @@ class Drift(_Part):
 
 
 class Failure(_Part):
-    """Why images could not be scored, and how many."""
+    """Number of images that could not be scored for one reason."""
 
     reason: str
     images: int
@@ -67,15 +67,15 @@ class RunReport(_Part):
     Attributes
     ----------
     triaged
-        Whether its release was the active one when the report was written, right after the end.
+        Whether its release was the active one when the report was written.
     upgrades, recalls
-        Cases, not events.
+        Numbers of cases, not of events.
     seconds
-        From the first chunk to the end, whatever the run waited for meanwhile.
+        From the first chunk to the end, pauses included.
     working_seconds
-        Without what is longer than `STANDSTILL`; reports of before do not know.
+        Without gaps longer than `MAX_GAP`; None in older reports.
     images_per_second
-        Over `working_seconds`.
+        Scored images per working second; None if the run did no work.
     """
 
     release: str
@@ -98,7 +98,7 @@ class RunReport(_Part):
     @computed_field  # type: ignore[prop-decorator]
     @property
     def matrix(self) -> dict[str, dict[str, int]]:
-        """The transitions as from -> to -> cases, the most urgent first, with every zero."""
+        """Cases by severity before and after, the most urgent first; every pair is present."""
         moves = {(move.before, move.after): move.cases for move in self.transitions}
         return {
             before.value: {after.value: moves.get((before, after), 0) for after in Severity}

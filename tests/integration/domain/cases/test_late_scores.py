@@ -6,11 +6,12 @@ from uuid import UUID
 import pytest
 from sqlalchemy.orm import Session
 from tests import factories
-from tests.factories import MONDAY, SEVERE
+from tests.factories import LOW, MONDAY, SEVERE
 
 from dermtriage.core.enums import CaseState, Outcome, Priority, Severity
 from dermtriage.core.errors import Conflict, RequestRejected
 from dermtriage.review import claims, decisions, worklist
+from dermtriage.review.case_detail import read_case
 
 LATER = MONDAY + timedelta(hours=3)
 
@@ -45,7 +46,7 @@ def test_a_correction_that_did_not_see_a_late_severe_score_is_refused(
     assert refused.value.code == "severity_rose"
     correct(factories.case(session, receipt).triage_version)
     session.flush()
-    review = worklist.read_case(session, case_id=receipt.case_id, now=MONDAY)
+    review = read_case(session, case_id=receipt.case_id, now=MONDAY)
     assert review.decisions[-1].severity_at_decision is Severity.SEVERE
 
 
@@ -83,3 +84,12 @@ def test_cases_that_await_a_retake_can_be_read(
     session.flush()
     page = worklist.page(session, now=MONDAY, limit=10, where=worklist.Filter(awaiting_retake=True))
     assert [item.case.id for item in page.items] == [waiting.case_id]
+
+
+def test_the_first_score_takes_a_case_out_of_the_unscored_lane(
+    session: Session, clinic_id: UUID
+) -> None:
+    receipt = factories.receive(session, clinic_id)
+    assert factories.case(session, receipt).lane == 1
+    factories.score(session, receipt.pending_image_ids[0], LOW)
+    assert factories.case(session, receipt).lane == 3

@@ -11,6 +11,7 @@ from tests import factories
 from tests.conftest import TEMPLATE, Servers
 
 from dermtriage import models
+from dermtriage.clinics.withdrawal import withdraw_case
 from dermtriage.core.settings import Settings
 from dermtriage.database.base import Base
 from dermtriage.database.engine import make_engine, make_sessions
@@ -70,6 +71,21 @@ def test_images_scored_before_migration_0002_get_their_release(
         assert factories.image(session, pending).release_id is None
         for name in ("release_id", "previous_release_id", "policy_id", "actor", "sensitivity_low"):
             assert getattr(after, name) == getattr(before, name)
+    engine.dispose()
+
+
+def test_a_withdrawal_outlasts_a_downgrade(settings: Settings) -> None:
+    engine = make_engine(settings)
+    sessions = make_sessions(engine)
+    with sessions.begin() as session:
+        clinic_id = factories.clinic(session)
+        receipt = factories.receive(session, clinic_id)
+        withdraw_case(session, clinic_id=clinic_id, case_id=receipt.case_id, now=factories.MONDAY)
+    for migrate, revision, kind in ((downgrade, "0003", "decided"), (upgrade, "head", "withdrawn")):
+        migrate(settings, revision)
+        with sessions() as session:
+            event = factories.events(session, receipt)[-1]
+            assert (event.kind, event.to_state) == (kind, "withdrawn")
     engine.dispose()
 
 

@@ -10,51 +10,57 @@ from tests.factories import INDETERMINATE, LOW, MONDAY, SEVERE
 from tests.runs import know, plan, report_of, work_off
 
 from dermtriage.cases import ageing
+from dermtriage.clinics.withdrawal import withdraw_case
 from dermtriage.core.enums import ImageType, Outcome
 from dermtriage.models import AuditEntry
-from dermtriage.operations.invariants import INVARIANTS, check_invariants
+from dermtriage.operations import invariants
+from dermtriage.operations.invariants import INVARIANTS, Invariant, check_invariants
 from dermtriage.rescoring.scope import Scope
 from dermtriage.scoring import recording
 
-BROKEN = {
-    "a pending image waits in the queue": [
+BROKEN: dict[Invariant, list[str]] = {
+    invariants.pending_images_are_queued: [
         "DELETE FROM pending_images",
         "INSERT INTO pending_images (image_id, case_id, priority_rank, due_at, attempts)"
         " SELECT id, case_id, 3, now(), 0 FROM images WHERE scoring = 'failed'",
         "UPDATE images SET scoring = 'failed' WHERE scoring = 'pending'",
+        "INSERT INTO pending_images (image_id, case_id, priority_rank, due_at, attempts)"
+        " SELECT i.id, i.case_id, 3, now(), 0 FROM images i JOIN cases c ON c.id = i.case_id"
+        " WHERE c.state = 'withdrawn' AND i.scoring = 'pending'",
     ],
-    "a scored image has the assessment that triaged it": [
+    invariants.scored_images_have_their_assessment: [
         "DELETE FROM assessments",
         "UPDATE images SET release_id = NULL WHERE scoring = 'scored'",
     ],
-    "an open case with a severe image is severe": [
+    invariants.severe_images_make_open_cases_severe: [
         "UPDATE cases SET severity = 'low' WHERE state = 'open' AND severity = 'severe'"
     ],
-    "a case without all its scores is severe or unscored, unless it was scored before": [
+    invariants.missing_scores_make_open_cases_unscored: [
         "UPDATE cases SET latest_severity = 'low' WHERE state = 'open' AND severity = 'unscored'"
     ],
-    "a case has an image": [
+    invariants.cases_have_images: [
         "INSERT INTO cases (id, clinic_id, received_at, priority, history, state, severity,"
         " latest_severity, lane, due_at, triage_version, changed_at)"
         " SELECT gen_random_uuid(), id, now(), 'routine', '{}', 'open', 'unscored', 'unscored',"
         " 1, now(), 0, now() FROM clinics"
     ],
-    "a case stands as its last event says": [
+    invariants.cases_agree_with_their_last_event: [
         "UPDATE cases SET lane = 0 WHERE severity = 'low'",
+        "UPDATE cases SET state = 'open' WHERE state = 'withdrawn'",
         "UPDATE cases SET severity = 'indeterminate' WHERE severity = 'low' AND lane < 3",
         "UPDATE cases SET state = 'open' WHERE state = 'decided'",
         "DELETE FROM triage_events",
     ],
-    "a decided case has a decision": [
+    invariants.decided_cases_have_a_decision: [
         "UPDATE cases SET state = 'decided' WHERE severity = 'unscored'",
         "UPDATE cases SET state = 'awaiting_retake' WHERE severity = 'unscored'",
     ],
-    "a case that awaits a retake was asked for one": [
+    invariants.awaited_retakes_were_requested: [
         "UPDATE cases SET state = 'awaiting_retake' WHERE state = 'decided'"
     ],
-    "one decision of a case stands": ["UPDATE decisions SET supersedes_id = NULL"],
-    "a finished run has done all its chunks": ["UPDATE rescore_chunks SET done_at = NULL"],
-    "an open case that can age knows when": ["UPDATE cases SET ages_at = NULL"],
+    invariants.cases_have_one_current_decision: ["UPDATE decisions SET supersedes_id = NULL"],
+    invariants.finished_runs_have_done_their_chunks: ["UPDATE rescore_chunks SET done_at = NULL"],
+    invariants.open_cases_have_an_ageing_time: ["UPDATE cases SET ages_at = NULL"],
 }
 
 
@@ -88,6 +94,8 @@ def day(session: Session, clinic_id: UUID, clinician_id: UUID) -> Session:
     replaced = send(INDETERMINATE)
     factories.decide(session, replaced.case_id, clinician_id, Outcome.RETAKE)
     send(replaces_case_id=replaced.case_id)
+    for withdrawn in (send(LOW, images=2), send()):
+        withdraw_case(session, clinic_id=clinic_id, case_id=withdrawn.case_id, now=MONDAY)
     ageing.age_cases(session, now=MONDAY.replace(day=20))
     _rescore(session)
     send(LOW)
@@ -109,17 +117,23 @@ def test_nothing_that_can_happen_breaks_an_invariant(day: Session) -> None:
     assert (entry.actor_kind, entry.detail) == ("operator", {"broken": "0"})
 
 
-def test_each_invariant_is_broken_below() -> None:
+def test_each_invariant_is_broken_below_and_has_a_sentence_for_people() -> None:
     assert set(BROKEN) == set(INVARIANTS)
+    assert all(invariant.__doc__ for invariant in INVARIANTS)
 
 
 @pytest.mark.parametrize(
-    ("name", "statement"), [(name, each) for name, breaks in BROKEN.items() for each in breaks]
+    ("invariant", "statement"),
+    [
+        pytest.param(invariant, each, id=f"{invariant.__name__}-{number}")
+        for invariant, breaks in BROKEN.items()
+        for number, each in enumerate(breaks)
+    ],
 )
-def test_what_is_broken_is_found(day: Session, name: str, statement: str) -> None:
+def test_what_is_broken_is_found(day: Session, invariant: Invariant, statement: str) -> None:
     assert day.execute(text(statement)).rowcount > 0  # type: ignore[attr-defined]
     broken = check_invariants(day)
-    assert broken[name]
+    assert broken[invariant.__name__]
     entry = day.scalars(select(AuditEntry).where(AuditEntry.action == "invariants.checked")).one()
     assert entry.detail == {"broken": str(len(broken))}
 

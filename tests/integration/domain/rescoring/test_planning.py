@@ -25,7 +25,7 @@ from dermtriage.models import (
     RescoreChunk,
     RescoreRun,
 )
-from dermtriage.rescoring import planning, reports
+from dermtriage.rescoring import lifecycle, planning
 from dermtriage.rescoring.scope import OPEN, Scope
 
 
@@ -67,7 +67,7 @@ def test_scopes(session: Session, clinic_id: UUID, clinician_id: UUID) -> None:
         chunk = take(session) if run.images else None
         found = {one.lease.case_id for one in left(session, chunk)} if chunk else set()
         assert planning.count_images(session, release_id=release.id, scope=scope) == len(found)
-        reports.cancel(session, run.id, reason="tests", now=MONDAY)
+        lifecycle.cancel(session, run.id, reason="tests", now=MONDAY)
         return found
 
     assert cases(OPEN) == {standing, late, retake}

@@ -36,7 +36,7 @@ from dermtriage.models import (
 )
 from dermtriage.operations import invariants
 from dermtriage.releases.queries import active_release
-from dermtriage.rescoring import chunks, recording
+from dermtriage.rescoring import chunk_leases, failures, recording
 from dermtriage.rescoring.scope import Scope
 
 
@@ -166,13 +166,15 @@ def test_a_run_moves_nothing_down_and_leaves_nothing_out(
             before[case_id] = (case.state, case.lane, case.due_at)
         new = activate(session)
         run = plan(session, Scope(kind="all"), size=size)
-        while (chunk := chunks.acquire(session, worker_id=uuid4(), lease_seconds=60)) is not None:
+        while (
+            chunk := chunk_leases.acquire(session, worker_id=uuid4(), lease_seconds=60)
+        ) is not None:
             for one in left(session, chunk):
                 results = [factories.result(one.lease, after[one.lease.image_id])]
                 recording.record(
                     session, chunk, results, [], device="cpu", now=MONDAY, recall_share=1.0
                 )
-            chunks.close(session, chunk)
+            chunk_leases.complete(session, chunk)
         report = report_of(session, run.id)
         assert report.scored == len(after)
         assert set(
@@ -201,10 +203,10 @@ def test_the_report_counts_what_happened(
     run = plan(session, Scope(kind="all"))
     chunk = take(session)
     broken = left(session, chunk)[2].lease.image_id
-    chunks.exclude_image(session, chunk, broken, reason="It cannot be decoded.")
+    failures.exclude_image(session, chunk, broken, reason="It cannot be decoded.")
     scores = {low[0]: 0.4, low[1]: SEVERE, middle: SEVERE, decided: SEVERE}
     say(session, chunk, lambda case_id: scores[case_id])
-    chunks.close(session, chunk)
+    chunk_leases.complete(session, chunk)
     report = report_of(session, run.id)
     assert (report.images, report.scored, report.failed) == (5, 4, 1)
     assert (report.upgrades, report.recalls) == (3, 1)

@@ -23,8 +23,9 @@ from dermtriage.models import (
     Case,
     RescoreFailure,
 )
-from dermtriage.rescoring import chunks, recording, reports, runs
-from dermtriage.rescoring.recording import Changes
+from dermtriage.rescoring import chunk_leases, failures, lifecycle, recording, runs
+from dermtriage.rescoring.recording import RecordedBatch
+from dermtriage.rescoring.remaining_images import remaining_images
 from dermtriage.rescoring.scope import Scope
 
 
@@ -38,7 +39,7 @@ def test_a_dead_worker_s_chunk_is_continued_by_another(session: Session, clinic_
     activate(session)
     run = plan(session)
     dead = take(session)
-    assert chunks.acquire(session, worker_id=uuid4(), lease_seconds=60) is None
+    assert chunk_leases.acquire(session, worker_id=uuid4(), lease_seconds=60) is None
     first, *rest = left(session, dead)
     recording.record(
         session,
@@ -56,12 +57,12 @@ def test_a_dead_worker_s_chunk_is_continued_by_another(session: Session, clinic_
         one.lease.image_id for one in rest
     ]
     # The token fences what the dead one writes after all.
-    assert chunks.remaining(session, dead, 10) is None
+    assert remaining_images(session, dead, 10) is None
     late = [factories.result(rest[0].lease, LOW)]
     written = recording.record(session, dead, late, [], device="cpu", now=MONDAY, recall_share=1.0)
-    assert written == Changes()
+    assert written == RecordedBatch()
     say(session, successor, SEVERE)
-    chunks.close(session, successor)
+    chunk_leases.complete(session, successor)
     assert report_of(session, run.id).scored == 3
 
 
@@ -70,16 +71,16 @@ def test_a_paused_run_waits_and_goes_on(session: Session, clinic_id: UUID) -> No
     activate(session)
     run = plan(session)
     chunk = take(session)
-    runs.pause(session, run.id, reason="requested")
-    assert chunks.remaining(session, chunk, 10) is None
-    chunks.release(session, chunk)
-    assert chunks.count_waiting(session, 10) == 0
-    assert chunks.acquire(session, worker_id=uuid4(), lease_seconds=60) is None
-    assert reports.finish_done(session, now=MONDAY) == []
+    lifecycle.pause(session, run.id, reason="requested")
+    assert remaining_images(session, chunk, 10) is None
+    chunk_leases.release(session, chunk)
+    assert chunk_leases.count_available(session, 10) == 0
+    assert chunk_leases.acquire(session, worker_id=uuid4(), lease_seconds=60) is None
+    assert lifecycle.finish_completed(session, now=MONDAY) == []
     with pytest.raises(Conflict, match="is paused"):
-        runs.pause(session, run.id, reason="again")
-    runs.resume(session, run.id)
-    assert chunks.count_waiting(session, 10) == 1
+        lifecycle.pause(session, run.id, reason="again")
+    lifecycle.resume(session, run.id)
+    assert chunk_leases.count_available(session, 10) == 1
     again = take(session)
     assert again.attempts == 1
     assert say(session, again, LOW).images == 1
@@ -91,8 +92,8 @@ def test_a_run_that_was_paused_before_it_began_has_a_beginning(
     scored(session, clinic_id, LOW)
     activate(session)
     run = plan(session)
-    runs.pause(session, run.id, reason="requested")
-    runs.resume(session, run.id)
+    lifecycle.pause(session, run.id, reason="requested")
+    lifecycle.resume(session, run.id)
     take(session)
     session.refresh(run)
     assert (run.state, run.started_at is not None) == (RunState.RUNNING, True)
@@ -105,13 +106,13 @@ def test_going_on_after_another_pause_confirms_no_recalls(
         factories.decide(session, scored(session, clinic_id, LOW), clinician_id)
     activate(session)
     run = plan(session, Scope(kind="all"))
-    runs.pause(session, run.id, reason="maintenance")
-    runs.resume(session, run.id)
+    lifecycle.pause(session, run.id, reason="maintenance")
+    lifecycle.resume(session, run.id)
     assert len(say(session, take(session), SEVERE, share=0.02).recalled) == 12
     session.flush()
     session.refresh(run)
     assert (run.state, run.recalls_confirmed) == (RunState.PAUSED, False)
-    runs.resume(session, run.id)
+    lifecycle.resume(session, run.id)
     assert (run.state, run.recalls_confirmed) == (RunState.RUNNING, True)
 
 
@@ -121,16 +122,16 @@ def test_a_cancelled_run_keeps_what_it_did(session: Session, clinic_id: UUID) ->
     run = plan(session, size=1)
     chunk = take(session)
     say(session, chunk, SEVERE)
-    chunks.close(session, chunk)
-    reports.cancel(session, run.id, reason="requested", now=MONDAY)
+    chunk_leases.complete(session, chunk)
+    lifecycle.cancel(session, run.id, reason="requested", now=MONDAY)
     assert [get(session, case_id).severity for case_id in case_ids] == ["severe", "low"]
-    assert chunks.acquire(session, worker_id=uuid4(), lease_seconds=60) is None
+    assert chunk_leases.acquire(session, worker_id=uuid4(), lease_seconds=60) is None
     report = report_of(session, run.id)
     assert (report.state, report.scored, report.images) == (RunState.CANCELLED, 1, 2)
     with pytest.raises(Conflict, match="is cancelled"):
-        runs.resume(session, run.id)
+        lifecycle.resume(session, run.id)
     with pytest.raises(Conflict, match="is cancelled"):
-        reports.cancel(session, run.id, reason="again", now=MONDAY)
+        lifecycle.cancel(session, run.id, reason="again", now=MONDAY)
 
 
 def test_many_recalls_stop_a_run_until_someone_confirms(
@@ -142,12 +143,12 @@ def test_many_recalls_stop_a_run_until_someone_confirms(
     run = plan(session, Scope(kind="all"), size=12)
     chunk = take(session)
     assert len(say(session, chunk, SEVERE, share=0.02).recalled) == 12
-    chunks.close(session, chunk)
+    chunk_leases.complete(session, chunk)
     session.refresh(run)
     assert run.state is RunState.PAUSED
     assert "12 of at most 14" in str(run.reason)
-    assert chunks.acquire(session, worker_id=uuid4(), lease_seconds=60) is None
-    runs.resume(session, run.id)
+    assert chunk_leases.acquire(session, worker_id=uuid4(), lease_seconds=60) is None
+    lifecycle.resume(session, run.id)
     chunk = take(session)
     assert len(say(session, chunk, SEVERE, share=0.02).recalled) == 2
     session.refresh(run)
@@ -170,7 +171,7 @@ def test_a_worker_that_lost_a_chunk_changes_nothing_of_it(
     image_id = work.lease.image_id
     session.execute(text("UPDATE rescore_chunks SET lease_expires_at = now()"))
     successor = take(session)
-    assert not chunks.mark_suspect(session, slow, image_id)
-    chunks.exclude_image(session, slow, image_id, reason="It cannot be decoded.")
+    assert not failures.mark_suspect(session, slow, image_id)
+    failures.exclude_image(session, slow, image_id, reason="It cannot be decoded.")
     assert session.scalars(select(RescoreFailure)).all() == []
-    assert chunks.mark_suspect(session, successor, image_id)
+    assert failures.mark_suspect(session, successor, image_id)

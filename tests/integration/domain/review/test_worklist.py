@@ -15,15 +15,14 @@ from sqlalchemy.dialects import postgresql
 from sqlalchemy.dialects.postgresql import asyncpg
 from sqlalchemy.orm import Session, sessionmaker
 from tests import factories
-from tests.factories import INDETERMINATE, LOW, MONDAY, SEVERE, standing_case
+from tests.factories import MONDAY, standing_case
 
 from dermtriage.core import pagination
-from dermtriage.core.enums import CaseState, ImageType, Lane, Outcome, Severity
-from dermtriage.core.errors import NotFound, RequestRejected
-from dermtriage.models import Case, PendingImage, Release
+from dermtriage.core.enums import CaseState, Lane, Severity
+from dermtriage.core.errors import RequestRejected
+from dermtriage.models import Case
 from dermtriage.review import claims, worklist
 from dermtriage.review.worklist import Filter, Page
-from dermtriage.scoring import recording
 
 HOUR = timedelta(hours=1)
 
@@ -178,78 +177,6 @@ def test_a_line_tells_clinic_claim_and_delay(
     assert (item.overdue, item.claimed_by, item.claim_expires_at) == (True, None, None)
 
 
-# One case
-
-
-def test_a_case_is_read_in_full(session: Session, clinic_id: UUID, clinician_id: UUID) -> None:
-    receipt = factories.receive(
-        session, clinic_id, types=[ImageType.OVERVIEW, ImageType.DERMOSCOPIC, ImageType.CLOSE_UP]
-    )
-    scored, waiting = receipt.pending_image_ids
-    said = factories.result(factories.lease(session, scored), LOW, disagreement=0.6)
-    factories.record(session, [said])
-    decision = factories.decide(session, receipt.case_id, clinician_id, Outcome.RETAKE)
-    case = worklist.read_case(session, case_id=receipt.case_id, now=MONDAY)
-
-    assert case.item.case.id == receipt.case_id
-    overview, first, second = case.images
-    assert [shown.image.id for shown in case.images] == [i.image_id for i in receipt.images]
-    assert (overview.assessment, overview.release_name, overview.reasons) == (None, None, ())
-    assert first.assessment is not None
-    assert first.assessment.p_severe == pytest.approx(LOW)
-    assert (first.release_name, first.reasons) == ("tiny", ("members_disagree",))
-    assert (second.image.id, second.assessment) == (waiting, None)
-    assert [event.kind for event in case.events] == ["received", "decided"]
-    assert list(case.decisions) == [decision]
-
-
-@pytest.mark.parametrize("mode", ["shadow", "idle", "active"])
-def test_the_release_that_triaged_speaks_and_a_shadow_does_not(
-    session: Session, clinic_id: UUID, mode: str
-) -> None:
-    """Nor does a release that was the shadow when it scored, and is idle or active since."""
-    receipt = factories.receive(session, clinic_id)
-    (image_id,) = receipt.pending_image_ids
-    factories.score(session, image_id, LOW)
-
-    newer = Release(name="newer", manifest={}, manifest_sha256=bytes(32))
-    secret = Release(name="secret", manifest={}, manifest_sha256=bytes(32), mode="shadow")
-    session.add_all([newer, secret])
-    session.add(
-        PendingImage(image_id=image_id, case_id=receipt.case_id, priority_rank=0, due_at=MONDAY)
-    )
-    session.flush()
-    lease = factories.lease(session, image_id)
-    said = factories.result(lease, INDETERMINATE)
-    recording.record_scores(session, [said], release_id=newer.id, device="cpu", now=MONDAY)
-    said = factories.result(lease, SEVERE)
-    recording.insert_assessments(session, [said], release_id=secret.id, device="cpu")
-    if mode == "active":
-        session.execute(update(Release).values(mode="idle"))
-    secret.mode = mode
-    session.flush()
-    case = worklist.read_case(session, case_id=receipt.case_id, now=MONDAY)
-    (image,) = case.images
-    assert image.release_name == "newer"
-    assert image.reasons == ("between_thresholds",)
-    assert case.item.case.severity is Severity.INDETERMINATE
-
-
-@pytest.mark.parametrize("state", CaseState)
-def test_a_case_is_read_in_every_state_and_late_while_it_waits(
-    session: Session, clinic_id: UUID, state: CaseState
-) -> None:
-    case_id = standing_case(session, clinic_id, 3, MONDAY - HOUR, state=state)
-    item = worklist.read_case(session, case_id=case_id, now=MONDAY).item
-    assert item.overdue == (state in {CaseState.OPEN, CaseState.AWAITING_RETAKE})
-
-
-def test_an_unknown_case_is_not_found(session: Session) -> None:
-    with pytest.raises(NotFound) as missing:
-        worklist.read_case(session, case_id=uuid4(), now=MONDAY)
-    assert missing.value.code == "case_not_found"
-
-
 # The plan
 
 
@@ -289,7 +216,7 @@ def test_a_page_is_read_from_the_index(
         session.execute(FILL, {"clinic_id": clinic_id, "now": MONDAY})
         session.execute(text("ANALYZE cases, clinics, review_claims, clinicians"))
         cursor = read(session, limit=50, where=where).next_cursor if with_cursor else None
-        statement = worklist.page_statement(where, MONDAY, cursor).limit(51)
+        statement = worklist.page_query(where, MONDAY, cursor).limit(51)
         # With its values, and as a prepared statement is planned that has not seen them yet.
         query = statement.compile(
             dialect=postgresql.dialect(), compile_kwargs={"literal_binds": True}

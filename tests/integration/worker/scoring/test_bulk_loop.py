@@ -32,7 +32,7 @@ from dermtriage.models import (
 from dermtriage.operations import invariants
 from dermtriage.releases.queries import active_release, find_release
 from dermtriage.rescoring import runs
-from dermtriage.rescoring.reports import RunReport
+from dermtriage.rescoring.reports.report import RunReport
 from dermtriage.storage.image_store import ImageStore
 from dermtriage_worker.ensemble.inference import Ensemble
 from dermtriage_worker.scoring.bulk_loop import rescore

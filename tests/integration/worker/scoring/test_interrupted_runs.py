@@ -19,7 +19,8 @@ from dermtriage.core.enums import RunState
 from dermtriage.core.errors import ConfigurationError, Unavailable
 from dermtriage.models import Assessment, RescoreFailure
 from dermtriage.releases.queries import find_release
-from dermtriage.rescoring import chunks, runs
+from dermtriage.rescoring import failures, runs
+from dermtriage.rescoring.chunk_leases import Chunk
 from dermtriage.storage.image_store import ImageStore
 from dermtriage_worker.ensemble.device import DeviceOutOfMemory
 from dermtriage_worker.scoring.bulk_loop import rescore
@@ -239,7 +240,7 @@ def test_an_image_of_a_chunk_whose_lease_was_lost_is_left_to_the_next_worker(
 ) -> None:
     die_once(night.sessions)
     night.load_release()
-    taken: list[chunks.Chunk] = []
+    taken: list[Chunk] = []
 
     def predict(real: Callable[..., Any], batch: Sequence[Tensor]) -> Any:
         if not taken:
@@ -265,7 +266,7 @@ def test_another_death_leaves_no_image_out(night: Night, watched: WatchedStore) 
         rescore(night.runtime)
     ((suspect, reason),) = failed(night.sessions).items()
     assert suspect in night.images
-    assert reason == chunks.SUSPECTED
+    assert reason == failures.SUSPECTED
     expire_leases(night.sessions)
     rescore(night.runtime)
     night.require_whole()

@@ -25,7 +25,7 @@ from dermtriage.models import Assessment, PendingImage, Release, TriageEvent
 from dermtriage.operations import invariants
 from dermtriage.releases.activation import activate_release, add_release, set_shadow_release
 from dermtriage.releases.queries import active_release, current_shadow, find_release
-from dermtriage.review import worklist
+from dermtriage.review.case_detail import read_case
 from dermtriage.storage.image_store import ImageStore
 from dermtriage_worker.ensemble.device import DeviceLost, DeviceOutOfMemory
 from dermtriage_worker.ensemble.image.photograph import decode_rendition
@@ -160,7 +160,7 @@ def test_a_shadow_is_seen_by_nobody(
         for image_id, same in zip(images, without, strict=True):
             one, other = (factories.image(session, each) for each in (image_id, same))
             assert one.severity is other.severity
-            case = worklist.read_case(session, case_id=one.case_id, now=MONDAY)
+            case = read_case(session, case_id=one.case_id, now=MONDAY)
             assert [shown.release_name for shown in case.images] == [RELEASE]
     assert (runtime.counts().batches, runtime.counts().completed) == (2, 6)
 
@@ -186,7 +186,7 @@ def test_a_shadow_that_became_the_active_release_triages(
         assert factories.image(session, second).release_id == new.id
         # Its scores as a shadow are not shown; those of the release that triaged are.
         case_id = factories.image(session, first).case_id
-        (shown,) = worklist.read_case(session, case_id=case_id, now=MONDAY).images
+        (shown,) = read_case(session, case_id=case_id, now=MONDAY).images
         assert shown.release_name == RELEASE
     assert assessed_by(sessions, RELEASE).keys() == {first}
     assert assessed_by(sessions, SHADOW).keys() == {first, second}

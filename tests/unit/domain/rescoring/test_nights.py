@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dermtriage.rescoring.planning import last_night
+from dermtriage.rescoring.nights import last_night
 
 DAY = timedelta(days=1)
 LOOK = timedelta(minutes=10)

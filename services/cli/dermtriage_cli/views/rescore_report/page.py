@@ -4,7 +4,7 @@ from uuid import UUID
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
-from dermtriage.rescoring.reports import BINS, RunReport
+from dermtriage.rescoring.reports.report import BINS, RunReport
 from dermtriage_cli.views.formatting import SEVERITIES
 from dermtriage_cli.views.rescore_report.wording import (
     drift_sentence,

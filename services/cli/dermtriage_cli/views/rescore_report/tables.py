@@ -5,7 +5,7 @@ from typing import Any
 from rich.markup import escape
 from rich.table import Table
 
-from dermtriage.rescoring.reports import RunReport
+from dermtriage.rescoring.reports.report import RunReport
 from dermtriage_cli.views.formatting import SEVERITIES, severity_markup
 from dermtriage_cli.views.rescore_report.wording import (
     drift_sentence,

@@ -1,6 +1,6 @@
 """The sentences of a rescore report, in the terminal and on the page."""
 
-from dermtriage.rescoring.reports import STANDSTILL, RunReport
+from dermtriage.rescoring.reports.report import MAX_GAP, RunReport
 
 
 def duration(seconds: float) -> str:
@@ -16,7 +16,7 @@ def throughput_sentence(report: RunReport) -> str:
     """Return which time counts for the photographs per second."""
     if report.working_seconds is None:
         return "Waiting time is counted."
-    minutes = STANDSTILL.seconds // 60
+    minutes = MAX_GAP.seconds // 60
     return f"Pauses of more than {minutes} minutes without a result are not counted as work."
 
 

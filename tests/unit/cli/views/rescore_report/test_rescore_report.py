@@ -9,7 +9,7 @@ from uuid import UUID
 import pytest
 from rich.console import Console
 
-from dermtriage.rescoring.reports import BINS, RunReport
+from dermtriage.rescoring.reports.report import BINS, RunReport
 from dermtriage_cli.views.rescore_report.page import run_page
 from dermtriage_cli.views.rescore_report.tables import report_tables
 from dermtriage_cli.views.rescore_report.wording import duration
