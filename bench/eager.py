@@ -8,7 +8,7 @@ import json
 import sys
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from statistics import median
 from unittest.mock import patch
@@ -21,15 +21,15 @@ from torch import Tensor, nn
 from dermtriage.core.enums import CLASSES
 from dermtriage.triage.image_severity import Finding, triage_image
 from dermtriage_worker.ensemble.calibration import calibrated, disagreement, severe_probability
-from dermtriage_worker.ensemble.cpu.passes import Pass
 from dermtriage_worker.ensemble.device import Compute, choose_compute
+from dermtriage_worker.ensemble.forward_pass import ForwardPass
 from dermtriage_worker.ensemble.image.preprocessing import normalise
 from dermtriage_worker.ensemble.image.views import dihedral_view
 from dermtriage_worker.ensemble.inference import Ensemble
 from dermtriage_worker.ensemble.manifest import Manifest
-from dermtriage_worker.ensemble.networks import network
-from dermtriage_worker.ensemble.networks.members import create_network
-from dermtriage_worker.ensemble.networks.network import load_network
+from dermtriage_worker.ensemble.networks import scoring_network
+from dermtriage_worker.ensemble.networks.registry import create_network
+from dermtriage_worker.ensemble.networks.scoring_network import load_network
 
 BATCH = 16
 ROUNDS = 5
@@ -94,19 +94,22 @@ def compare(folder: Path, release: Path) -> Compared:
         "eager": lambda: eager.logits(some),
     }
     if served.dtype is not torch.float32:
-        full = _ensemble(release, manifest, Compute(served.device, torch.float32, served.chunk))
+        full = _ensemble(release, manifest, replace(served, dtype=torch.float32))
         layouts["half precision"] = lambda: full.predict(some)
-    other = _ensemble(release, manifest, Compute(served.device, served.dtype, BATCH))
-    layouts[f"passes of {served.chunk}, not of {BATCH}"] = lambda: other.predict(some)
-    with patch.dict(network.LARGE_MAPS, clear=True):
+    other = _ensemble(release, manifest, replace(served, pass_size=BATCH))
+    layouts[f"passes of {served.pass_size}, not of {BATCH}"] = lambda: other.predict(some)
+    with patch.dict(scoring_network.LARGE_MAPS, clear=True):
         together = _ensemble(release, manifest, served)
     layouts["first stages a view at a time"] = lambda: together.predict(some)
-    with patch.object(network, "can_fuse", return_value=False):
-        loose = _ensemble(release, manifest, served)
-    layouts["convolutions laid out and fused with their activations"] = lambda: loose.predict(some)
-    spoken = _ensemble(release, manifest, served)
-    spoken._pass = Pass(spoken.networks).eval()
-    layouts["recording a pass once"] = lambda: spoken.predict(some)
+    unfused = _ensemble(release, manifest, replace(served, fused=False))
+    layouts["convolutions fused with their activations"] = lambda: unfused.predict(some)
+    untraced = Ensemble(
+        manifest,
+        ensemble.networks,
+        served,
+        forward_pass=ForwardPass(ensemble.networks).eval(),
+    )
+    layouts["tracing a pass"] = lambda: untraced.predict(some)
     rates = _rates(layouts)
     largest, changed = _differences(ensemble, eager, squares)
     return Compared(

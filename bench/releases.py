@@ -13,7 +13,7 @@ from dermtriage_worker.ensemble.manifest import (
     read_manifest,
     write_manifest,
 )
-from dermtriage_worker.ensemble.networks.members import create_network
+from dermtriage_worker.ensemble.networks.registry import create_network
 from dermtriage_worker.ensemble.packing import pack_member
 from dermtriage_worker.ensemble.tiny import build_tiny_release
 from dermtriage_worker.training.cost import gmac

@@ -14,7 +14,7 @@ from dermtriage.core.settings import Settings
 from dermtriage.imaging.rendition import make_rendition, open_rendition
 from dermtriage_cli.demo.samples import generate
 from dermtriage_worker.ensemble.image.photograph import decode_original
-from dermtriage_worker.ensemble.image.preprocessing import open_for, prepare
+from dermtriage_worker.ensemble.image.preprocessing import decode_for, prepare
 from dermtriage_worker.ensemble.inference import Ensemble
 
 PHONE = (4000, 3000)
@@ -43,7 +43,7 @@ def measure(drawn: int, phones: int) -> dict[str, float]:
         renditions = [make_rendition(photograph) for photograph in photographs]
         start = time.thread_time()
         for rendition in renditions:
-            prepare(open_for(rendition))
+            prepare(decode_for(rendition))
         figures |= {
             f"{kind}_bytes": mean(len(photograph) for photograph in photographs),
             f"{kind}_rendition_bytes": mean(len(rendition) for rendition in renditions),

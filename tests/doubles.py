@@ -10,7 +10,8 @@ from uuid import UUID
 from torch import Tensor
 
 from dermtriage.storage.image_store import ImageStore
-from dermtriage_worker.ensemble.inference import Ensemble, Prediction
+from dermtriage_worker.ensemble.inference import Ensemble
+from dermtriage_worker.ensemble.prediction import Prediction
 
 Predict = Callable[[Callable[[Sequence[Tensor]], list[Prediction]], Sequence[Tensor]], Any]
 """Predicts for a batch; it gets the real prediction first."""

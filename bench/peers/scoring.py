@@ -28,7 +28,7 @@ class Scorer:
     def __init__(self, release: Path, threads: int, batch: int) -> None:
         def fitting(device: str) -> Compute:
             compute = choose_compute(device)
-            return replace(compute, chunk=min(compute.chunk, batch))
+            return replace(compute, pass_size=min(compute.pass_size, batch))
 
         torch.set_num_threads(threads)
         with patch.object(inference, "choose_compute", fitting):

@@ -72,7 +72,7 @@ def test_all_contracts_hold(contracts: list[Contract], graph: ImportGraph) -> No
         ("dermtriage_worker.upkeep.celery_app", "dermtriage_cli.embedded.stack"),
         # 4: the ensemble imports no database and no queue, directly or through other modules.
         ("dermtriage_worker.ensemble.inference", "sqlalchemy"),
-        ("dermtriage_worker.ensemble.networks.members", "celery"),
+        ("dermtriage_worker.ensemble.networks.registry", "celery"),
         ("dermtriage_worker.ensemble.manifest", "dermtriage.database.engine"),
         ("dermtriage_worker.ensemble.manifest", "dermtriage.scoring.leases"),
         ("dermtriage_worker.ensemble.inference", "dermtriage.messaging.sender"),

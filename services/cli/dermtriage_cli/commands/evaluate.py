@@ -81,7 +81,7 @@ def evaluate(
     from dermtriage_worker.evaluation.labelled import read_labelled
     from dermtriage_worker.evaluation.measure import measure
     from dermtriage_worker.evaluation.report import write_report
-    from dermtriage_worker.training.seen import Seen
+    from dermtriage_worker.training.training_folds import TrainingFolds
 
     if sample is not None and not shifts:
         raise typer.BadParameter("It needs --shifts.", param_hint="--sample")
@@ -101,7 +101,7 @@ def evaluate(
         measurement = measure(
             ensemble,
             labelled,
-            seen=Seen.of(folder, ensemble.manifest),
+            training_folds=TrainingFolds.of(folder, ensemble.manifest),
             out_of_fold=out_of_fold,
             with_shifts=shifts,
             sample=sample,

@@ -40,7 +40,7 @@ def evaluate_explanations(
     from dermtriage_worker.ensemble.inference import Ensemble
     from dermtriage_worker.evaluation.attribution import measure_explanations
     from dermtriage_worker.training.data import read_records
-    from dermtriage_worker.training.seen import Seen
+    from dermtriage_worker.training.training_folds import TrainingFolds
 
     folder = release_folder(get_settings(), release)
     ensemble = Ensemble.load(folder, device)
@@ -51,7 +51,7 @@ def evaluate_explanations(
             ensemble,
             records,
             data,
-            seen=Seen.of(folder, ensemble.manifest),
+            training_folds=TrainingFolds.of(folder, ensemble.manifest),
             sample=sample,
             on_progress=lambda done: bars.advance(task, done),
         )

@@ -20,7 +20,7 @@ from dermtriage.triage.policy import Policy
 from dermtriage_cli.clinic_files.photographs import name_of
 from dermtriage_worker.ensemble.device import DeviceOutOfMemory
 from dermtriage_worker.ensemble.image.photograph import Photograph, decode_original
-from dermtriage_worker.ensemble.inference import Ensemble, Prediction
+from dermtriage_worker.ensemble.inference import Ensemble
 from dermtriage_worker.ensemble.metadata import Inputs
 
 COLUMNS = (

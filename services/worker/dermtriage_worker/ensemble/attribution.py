@@ -56,20 +56,27 @@ def heat_maps(ensemble: "Ensemble", squares: Tensor) -> Tensor:
     return smooth / smooth.amax((1, 2), keepdim=True).clamp_min(_LEAST)
 
 
-def attributions(ensemble: "Ensemble", squares: Tensor) -> Tensor:
+def attributions(ensemble: "Ensemble", squares: Tensor, *, steps: int = STEPS) -> Tensor:
     """Divide the severe log-odds of photographs among their pixels.
+
+    Parameters
+    ----------
+    ensemble, squares
+        See `heat_maps`.
+    steps
+        Of the numeric integral.
 
     Returns
     -------
     Tensor
         float32 on the CPU, shape (n, 3, s, s). Each photograph's sum is about the log-odds of
-        the photograph less those of `plain_skin`.
+        the photograph less those of `skin_baseline`.
     """
     method = IntegratedGradients(lambda values: severe_log_odds(ensemble, values))
     divided: Tensor = method.attribute(
         squares.to(ensemble.device, torch.float32),
-        plain_skin(squares).to(ensemble.device),
-        n_steps=STEPS,
+        skin_baseline(squares).to(ensemble.device),
+        n_steps=steps,
         internal_batch_size=len(squares),
     )
     return divided.float().cpu()
@@ -89,13 +96,13 @@ def severe_log_odds(ensemble: "Ensemble", values: Tensor) -> Tensor:
         Shape (n,).
     """
     manifest = ensemble.manifest
-    logits = [network.by_view(values, 1)[0] for network in ensemble.networks]
+    logits = [network.logits_by_view(values, 1)[0] for network in ensemble.networks]
     probabilities, _ = calibrated(logits, manifest.members, manifest.calibration)
     severe: Tensor = probabilities[:, SEVERE_INDICES].sum(1).clamp(1e-7, 1 - 1e-7)
     return torch.logit(severe)
 
 
-def plain_skin(squares: Tensor) -> Tensor:
+def skin_baseline(squares: Tensor) -> Tensor:
     """Give every pixel the colour of its photograph's skin; a round black border stays.
 
     Parameters

@@ -1,4 +1,4 @@
-"""Where an ensemble computes, in which numbers, and how much at once."""
+"""Device, precision and size of a forward pass."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import torch
 
 from dermtriage.core.errors import ConfigurationError, DermtriageError
+from dermtriage_worker.ensemble.cpu.fused_convolution import can_fuse
 
 
 class DeviceOutOfMemory(DermtriageError):
@@ -17,10 +18,10 @@ class DeviceOutOfMemory(DermtriageError):
 
 
 class DeviceLost(DermtriageError):
-    """The device does not answer any more; only a new process can use it again."""
+    """The device stopped responding; only a new process can use it again."""
 
     code = "device_lost"
-    remedy = "The worker starts anew."
+    remedy = "None needed: the worker restarts by itself."
 
 
 @dataclass(frozen=True)
@@ -32,23 +33,26 @@ class Compute:
     device
         Where.
     dtype
-        Numbers inside the networks, where these bear it; see `members.FULL_PRECISION`.
-    chunk
-        Photographs in every forward pass. The number never varies, so the device always runs
-        the same kernels, and a photograph's figures cannot depend on its neighbours.
+        Precision of those convolutions that tolerate it; see `registry.FULL_PRECISION`.
+    pass_size
+        Photographs in every forward pass. The number is fixed, so the device always runs the same
+        kernels, and the scores of a photograph cannot depend on its neighbours in a batch.
+    fused
+        Whether convolutions are fused with their activations; see `cpu.fused_convolution`.
     """
 
     device: torch.device
     dtype: torch.dtype
-    chunk: int
+    pass_size: int
+    fused: bool = False
 
 
 @contextmanager
-def alone() -> Iterator[None]:
-    """Let the calling thread compute without torch's other threads.
+def single_threaded() -> Iterator[None]:
+    """Let torch use the calling thread alone.
 
-    Over a small picture they cost more than they help, and on a busy machine each operation waits
-    until all of them have had a turn: a hundred times as long as the operation takes.
+    On small pictures more threads cost more than they gain. On a busy machine each operation
+    waits until all of them were scheduled, which takes up to a hundred times as long.
     """
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
@@ -64,7 +68,7 @@ def choose_compute(name: str = "auto") -> Compute:
     Parameters
     ----------
     name
-        `auto` (CUDA where there is one, else the CPU), `cpu`, `cuda` or `cuda:N`.
+        `auto` (CUDA if available, else the CPU), `cpu`, `cuda` or `cuda:N`.
 
     Raises
     ------
@@ -77,26 +81,27 @@ def choose_compute(name: str = "auto") -> Compute:
         device = torch.device(name)
     except RuntimeError as error:
         raise ConfigurationError(
-            f"{name!r} is no device name.", remedy="Use auto, cpu, cuda or cuda:N."
+            f"{name!r} is not a device name.", remedy="Use auto, cpu, cuda or cuda:N."
         ) from error
     if device.type == "cuda":
         if (device.index or 0) >= torch.cuda.device_count():
             raise ConfigurationError(
-                f"There is no device {name}; torch sees {torch.cuda.device_count()} CUDA devices.",
-                remedy="Use another device, or `auto` to take what there is.",
+                f"There is no device {name}; torch finds {torch.cuda.device_count()} CUDA devices.",
+                remedy="Use another device, or `auto`.",
             )
-        return Compute(device, torch.bfloat16, chunk=16)
+        return Compute(device, torch.bfloat16, pass_size=16)
     if device.type != "cpu":
         raise ConfigurationError(
             f"Device {name!r} is not supported.", remedy="Use auto, cpu, cuda or cuda:N."
         )
-    # Two photographs share what a pass costs beside computing, and the way of its weights into the
-    # caches. Larger passes gain little more, and a photograph that comes alone pays for all.
-    return Compute(device, _cpu_dtype(), chunk=2)
+    dtype = _cpu_dtype()
+    # Two photographs share the fixed cost of a pass and each load of its weights into the caches.
+    # Larger passes gain little more, and a photograph that comes alone pays for a whole pass.
+    return Compute(device, dtype, pass_size=2, fused=can_fuse(device, dtype))
 
 
 def _cpu_dtype() -> torch.dtype:
-    """bfloat16 where the CPU multiplies it natively; elsewhere it is emulated, and slow."""
+    """Return bfloat16 if the CPU multiplies it natively; emulated, it is slower than float32."""
     capabilities = torch.cpu.get_capabilities()
     native = ("avx512_bf16", "amx_bf16", "bf16")
     return torch.bfloat16 if any(capabilities.get(flag) for flag in native) else torch.float32

@@ -1,4 +1,4 @@
-"""What a release says of itself. Read by every process, also by those without torch."""
+"""The manifest of a release. It can be read without torch."""
 
 import hashlib
 from pathlib import Path, PurePath
@@ -28,9 +28,9 @@ PerClass = Annotated[tuple[float, ...], Field(min_length=len(CLASSES), max_lengt
 
 
 def _plain_file_name(value: str) -> str:
-    # A backslash or a drive is a way out of the folder on some systems, so none is let in.
+    # On some systems a backslash or a drive letter would lead out of the folder.
     if PurePath(value).name != value or any(mark in value for mark in "/\\:") or value[0] == ".":
-        raise ValueError("a file is named without folders and does not begin with a dot")
+        raise ValueError("a file name may not contain a folder nor begin with a dot")
     return value
 
 
@@ -39,7 +39,7 @@ class _Strict(BaseModel):
 
 
 class Preprocessing(_Strict):
-    """How a photograph becomes the square that all members start from."""
+    """How a picture is prepared, the same way for all members."""
 
     kind: Literal["centre_square"] = "centre_square"
     size: int = Field(ge=32, le=1024, description="Side of the square in pixels")
@@ -60,9 +60,9 @@ class Member(FileRef):
     """
 
     name: Name
-    kind: Name = Field(description="Members of one kind differ only in the lesions they saw")
+    kind: Name = Field(description="Members of one kind differ only in their training lesions")
     fold: int | None = Field(
-        ge=0, description="Of the training lesions, the one it never saw; None: it saw all"
+        ge=0, description="The fold of lesions that it was not trained on; None: trained on all"
     )
     architecture: str
     input_size: int = Field(ge=32, le=1024, description="Side of the input in pixels")
@@ -80,28 +80,28 @@ class Calibration(_Strict):
     temperature: float = Field(gt=0)
     patient: tuple[PerClass, ...] = Field(
         default=(),
-        description="What each column of the metadata adds for each class; empty: none is read",
+        description="What each column of the metadata adds to each class; empty: not read",
     )
 
 
 class Thresholds(_Strict):
-    """Operating points that the release proposes to a policy."""
+    """Thresholds that the release proposes to a policy."""
 
     lower: Probability = Field(description="p_severe below this is low")
     upper: Probability = Field(description="p_severe from this on is severe")
     disagreement: Probability = Field(description="More than this raises low to indeterminate")
     out_of_scope: Probability | None = Field(
-        default=None, description="More than this raises low to indeterminate; None: not judged"
+        default=None, description="More than this raises low to indeterminate; None: not scored"
     )
 
     @model_validator(mode="after")
     def _ordered(self) -> "Thresholds":
         if self.lower > self.upper:
-            raise ValueError("the lower threshold lies above the upper one")
+            raise ValueError("the lower threshold is above the upper one")
         return self
 
     def policy(self, timezone: str = "UTC") -> Policy:
-        """Return the policy that is proposed; due times count in `timezone`."""
+        """Return the proposed policy; its due times count in `timezone`."""
         return Policy(
             lower=self.lower,
             upper=self.upper,
@@ -120,20 +120,20 @@ class Figure(_Strict):
 
 
 class Training(_Strict):
-    """What the release was made from; enough to make it again."""
+    """What the release was trained on, and how; enough to train it again."""
 
     dataset: str
     data_sha256: Sha256 = Field(description="Over ids, lesions, classes and bytes of all images")
     seed: int
-    folds: int = Field(ge=0, description="By lesion; a member of a fold never saw its lesions")
+    folds: int = Field(ge=0, description="By lesion; a member is not trained on its own fold")
     photographs: int = Field(ge=0)
     lesions: int = Field(ge=0)
     severe: int = Field(ge=0, description="Photographs of severe lesions")
     classes: dict[str, int] = Field(description="Photographs of each class")
-    epochs: dict[str, int] = Field(description="That the members of each kind were trained for")
-    commit: str = Field(description="Of the code that trained and built it; empty if unknown")
-    seen: FileRef | None = Field(
-        default=None, description="Digests of the photographs that were learnt from"
+    epochs: dict[str, int] = Field(description="Training epochs of each kind of member")
+    commit: str = Field(description="Git commit of the training code; empty if unknown")
+    image_folds: FileRef | None = Field(
+        default=None, description="Digest and fold of each training photograph"
     )
 
 
@@ -148,9 +148,11 @@ class Manifest(_Strict):
     preprocessing: Preprocessing
     members: tuple[Member, ...] = Field(min_length=1)
     calibration: Calibration
-    scope: FileRef | None = Field(default=None, description="What tells lesions from all else")
+    ood: FileRef | None = Field(default=None, description="The out-of-distribution detector")
     thresholds: Thresholds
-    gmac: float = Field(gt=0, le=3, description="1e9 multiply-accumulates a photograph, all views")
+    gmac: float = Field(
+        gt=0, le=3, description="1e9 multiply-accumulates per photograph, all views"
+    )
     figures: dict[str, Figure] = Field(description="Out of fold, with 95 % intervals")
     training: Training
     licence: str
@@ -158,7 +160,7 @@ class Manifest(_Strict):
     @model_validator(mode="after")
     def _consistent(self) -> "Manifest":
         if self.classes != CLASSES or self.severe_classes != SEVERE_CLASSES:
-            raise ValueError("the classes are not those that this version of dermtriage knows")
+            raise ValueError("the classes are not those of this version of dermtriage")
         names = [member.name for member in self.members]
         if len(set(names)) < len(names):
             raise ValueError("two members have the same name")
@@ -171,7 +173,7 @@ class Manifest(_Strict):
 
     def files(self) -> list[FileRef]:
         """All files of the release but the manifest itself."""
-        others = (self.scope, self.training.seen)
+        others = (self.ood, self.training.image_folds)
         return [*self.members, *(ref for ref in others if ref is not None)]
 
 

@@ -1,11 +1,13 @@
-"""Whether a photograph shows a lesion at all, such as those that the ensemble learned from.
+"""Out-of-distribution detection: whether a photograph shows a lesion like those of training.
 
-No further network: what the members' own middle stages see of the upright photograph is compared
-with what they see of lesions. Two questions are asked. How far is it from all lesions (a
-Mahalanobis distance under a Gaussian whose covariance is known along its main directions and
-even across the rest: probabilistic principal components, Tipping and Bishop 1999)? That tells
-animals, meals, documents, faces and darkness. And is it plain skin (a logistic regression), which
-lies amid the lesions, since every photograph of one shows skin too?
+It needs no further network. Its features are the activations of the members' middle stages on the
+upright photograph, and two figures of contrast. Two scores are computed from them:
+
+- the Mahalanobis distance from all lesions of the training set, under a Gaussian with a low-rank
+  covariance (probabilistic PCA, Tipping and Bishop 1999). It detects animals, meals, documents,
+  faces and darkness.
+- the logit of plain skin by a logistic regression. Plain skin is no outlier by distance, since
+  every photograph of a lesion shows skin too.
 """
 
 from collections.abc import Mapping, Sequence
@@ -21,31 +23,34 @@ from dermtriage.core.errors import ReleaseInvalid
 from dermtriage_worker.ensemble.manifest import Manifest
 from dermtriage_worker.ensemble.packing import read_verified
 
-NEUTRAL = 0.5
-"""Out of scope by so much is what lies as far out as the farthest few of the lesions."""
+CLIP = 8.0
+"""Standardised features are clipped to this before the regression reads them."""
 
-_LARGEST = 8.0
-"""Deviations at which a feature is cut off before plain skin is judged."""
+_CONTRAST_NOISE = torch.tensor([0.02, 0.005])
+"""Contrasts about as small as a sensor's noise; they keep the logarithm finite."""
 
 
 @dataclass(frozen=True)
-class Judge:
-    """What one member knows of lesions; fitted by `training.scope` without those of its fold.
+class LesionDistribution:
+    """How one member's features are distributed over lesions.
+
+    Fitted by `training.ood` without the lesions of the member's fold.
 
     Attributes
     ----------
     centre, spread
-        Mean and deviation of every feature over lesions, shape (d,).
+        Mean and standard deviation of every feature over lesions, shape (d,).
     basis
-        Main directions of the scaled features, shape (d, k).
+        Main directions of the standardised features, shape (d, k).
     variances
         Along them, shape (k,).
     rest
         Variance along every other direction, shape ().
     plain
-        Weights of the regression that tells plain skin, shape (d,).
+        Weights of the regression for plain skin, shape (d,).
     offsets, scales
-        Of distance and regression, shape (2,): made comparable, and 0 at the farthest lesions.
+        Of distance and regression, shape (2,): subtracted and divided by, so that both scores are
+        comparable and 0 at the most extreme lesions.
     """
 
     centre: Tensor
@@ -57,28 +62,37 @@ class Judge:
     offsets: Tensor
     scales: Tensor
 
-    def evidence(self, features: Tensor) -> Tensor:
-        """Return how far out of scope photographs are, shape (n,); positive is out."""
-        return ((self.parts(features) - self.offsets) / self.scales).amax(1)
+    def score(self, features: Tensor) -> Tensor:
+        """Return the greater of both scaled scores, shape (n,); positive is out of distribution."""
+        return ((self.raw_scores(features) - self.offsets) / self.scales).amax(1)
 
-    def parts(self, features: Tensor) -> Tensor:
-        """Return log distance from lesions and log odds of plain skin, shape (n, 2)."""
+    def raw_scores(self, features: Tensor) -> Tensor:
+        """Return log distance from lesions and logit of plain skin, shape (n, 2)."""
         scaled = (features - self.centre) / self.spread
         along = scaled @ self.basis
         across = (scaled.square().sum(1) - along.square().sum(1)).clamp_min(0)
         distance = (along.square() / self.variances).sum(1) + across / self.rest
-        plain = scaled.clamp(-_LARGEST, _LARGEST) @ self.plain
+        plain = scaled.clamp(-CLIP, CLIP) @ self.plain
         return torch.stack([distance.clamp_min(1e-6).log() / 2, plain], dim=1)
 
 
-class Scope:
-    """The judges of a release, one a member that can be tapped."""
+_PARTS = [field.name for field in fields(LesionDistribution)]
 
-    def __init__(self, judges: Mapping[str, Judge]) -> None:
-        self._judges = dict(judges)
+
+class OodDetector:
+    """The out-of-distribution detector of a release: the mean of its members' scores.
+
+    Parameters
+    ----------
+    distributions
+        By member, for those whose architecture has taps; see `registry.TAPS`.
+    """
+
+    def __init__(self, distributions: Mapping[str, LesionDistribution]) -> None:
+        self._distributions = dict(distributions)
 
     @classmethod
-    def load(cls, tensors: Mapping[str, Tensor]) -> "Scope":
+    def from_tensors(cls, tensors: Mapping[str, Tensor]) -> "OodDetector":
         """Build it from the tensors of a release's file, which are named `member/part`.
 
         Raises
@@ -89,74 +103,75 @@ class Scope:
         members = sorted({name.partition("/")[0] for name in tensors})
         return cls(
             {
-                member: Judge(**{part: tensors[f"{member}/{part}"].float() for part in _PARTS})
+                member: LesionDistribution(
+                    **{part: tensors[f"{member}/{part}"].float() for part in _PARTS}
+                )
                 for member in members
             }
         )
 
     def tensors(self) -> dict[str, Tensor]:
-        """Return what `load` takes; matrices in half precision."""
+        """Return what `from_tensors` takes; matrices in half precision."""
         return {
             f"{member}/{part}": value.half() if value.ndim > 1 else value
-            for member, judge in self._judges.items()
-            for part, value in ((part, getattr(judge, part).contiguous()) for part in _PARTS)
+            for member, fitted in self._distributions.items()
+            for part, value in ((part, getattr(fitted, part).contiguous()) for part in _PARTS)
         }
 
-    def out_of_scope(
-        self, taps: Mapping[str, Tensor], figures: Sequence[Mapping[str, float]]
+    def scores(
+        self, features: Mapping[str, Tensor], quality: Sequence[Mapping[str, float]]
     ) -> list[float] | None:
-        """Judge photographs by the members that are asked.
+        """Score photographs by those of the given members that have a distribution.
 
         Parameters
         ----------
-        taps
-            What `Network` tapped of each member by its name, shape (n, f).
-        figures
-            Of `measure_quality`, a photograph each.
+        features
+            Of each member by its name, shape (n, f); see `ScoringNetwork.logits_and_features`.
+        quality
+            Figures of `measure_quality` for each photograph.
 
         Returns
         -------
         list or None
-            0..1 a photograph, more is farther out; None if no member that is asked can judge.
+            0..1 for each photograph, more is farther out; 0.5 is as far out as the most extreme
+            lesions. None if no given member has a distribution.
         """
-        asked = [(self._judges[name], tap) for name, tap in taps.items() if name in self._judges]
-        if not asked:
+        scores = [
+            self._distributions[name].score(add_contrast(own, quality))
+            for name, own in features.items()
+            if name in self._distributions
+        ]
+        if not scores:
             return None
-        evidence = [judge.evidence(join(tap, figures)) for judge, tap in asked]
-        judged: list[float] = torch.stack(evidence).mean(0).sigmoid().tolist()
-        return judged
+        probabilities: list[float] = torch.stack(scores).mean(0).sigmoid().tolist()
+        return probabilities
 
 
-def join(tap: Tensor, figures: Sequence[Mapping[str, float]]) -> Tensor:
-    """Append to what was tapped how much stands out from the skin, shape (n, f + 2).
+def add_contrast(features: Tensor, quality: Sequence[Mapping[str, float]]) -> Tensor:
+    """Append two logarithms of contrast to a member's features: shape (n, f + 2).
 
-    What a member makes of contrast has been through normalisations that hide how little there is.
+    The members' batch norms hide how little contrast a photograph has.
     """
-    contrasts = torch.tensor([[one["lesion_contrast"], one["contrast"]] for one in figures])
-    return torch.cat([tap.float().cpu(), (contrasts + _LEAST_CONTRAST).log()], dim=1)
+    contrasts = torch.tensor([[one["lesion_contrast"], one["contrast"]] for one in quality])
+    return torch.cat([features.float().cpu(), (contrasts + _CONTRAST_NOISE).log()], dim=1)
 
 
-_LEAST_CONTRAST = torch.tensor([0.02, 0.005])
-"""About that of a sensor's noise, below which nothing differs."""
-
-_PARTS = [field.name for field in fields(Judge)]
-
-
-def load_scope(folder: Path, manifest: Manifest) -> Scope | None:
-    """Verify and load what judges the scope; None where the release does not judge it.
+def load_ood_detector(folder: Path, manifest: Manifest) -> OodDetector | None:
+    """Verify and load a release's out-of-distribution detector; None if it has none.
 
     Raises
     ------
     ReleaseInvalid
-        If the file is missing, altered, or no judge of scope.
+        If the file is missing, altered, or does not hold a detector.
     """
-    if manifest.scope is None:
+    if manifest.ood is None:
         return None
-    content = read_verified(folder, manifest.scope, manifest.name)
+    content = read_verified(folder, manifest.ood, manifest.name)
     try:
-        return Scope.load(load_safetensors(content))
+        return OodDetector.from_tensors(load_safetensors(content))
     except (SafetensorError, KeyError) as error:
         raise ReleaseInvalid(
-            f"File {manifest.scope.file} of release {manifest.name} is no judge of scope.",
+            f"File {manifest.ood.file} of release {manifest.name} does not hold an"
+            " out-of-distribution detector.",
             remedy="Install the version of dermtriage that the release was made for.",
         ) from error

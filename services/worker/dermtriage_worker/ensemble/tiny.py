@@ -16,7 +16,7 @@ from dermtriage_worker.ensemble.manifest import (
     Training,
     write_manifest,
 )
-from dermtriage_worker.ensemble.networks.members import create_network
+from dermtriage_worker.ensemble.networks.registry import create_network
 from dermtriage_worker.ensemble.packing import pack_member
 
 _ARCHITECTURE = "lesionnet_tiny"

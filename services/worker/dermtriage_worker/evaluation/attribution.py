@@ -20,14 +20,17 @@ from torch import Tensor
 
 from dermtriage.core.enums import CLASSES
 from dermtriage.core.errors import DermtriageError
-from dermtriage_worker.ensemble.attribution import heat_maps, plain_skin
+from dermtriage_worker.ensemble.attribution import heat_maps, skin_baseline
 from dermtriage_worker.ensemble.device import choose_compute
 from dermtriage_worker.ensemble.inference import Ensemble
-from dermtriage_worker.ensemble.networks.members import create_network
-from dermtriage_worker.ensemble.networks.network import Network
+from dermtriage_worker.ensemble.networks.registry import create_network
+from dermtriage_worker.ensemble.networks.scoring_network import ScoringNetwork
 from dermtriage_worker.evaluation.labelled import Labelled
-from dermtriage_worker.evaluation.scoring import Seen
-from dermtriage_worker.evaluation.squares import load_squares
+from dermtriage_worker.evaluation.prepared import prepare_labelled
+from dermtriage_worker.evaluation.scoring import FoldLookup
+
+Explain = Callable[[Ensemble, Tensor], Tensor]
+"""From an ensemble and squares to heat maps; see `ensemble.attribution.heat_maps`."""
 
 MASK_FOLDER = "masks_200x150"
 _BATCH = 8
@@ -90,10 +93,11 @@ def measure_explanations(
     records: Sequence[Labelled],
     data: Path,
     *,
-    seen: Seen,
+    training_folds: FoldLookup,
     sample: int,
     seed: int = 0,
     on_progress: Callable[[int], None] = lambda _: None,
+    explain: Explain = heat_maps,
 ) -> ExplanationFigures:
     """Measure heat maps against the masks of a data set.
 
@@ -108,7 +112,7 @@ def measure_explanations(
         Photographs of the data set.
     data
         Its folder, with `MASK_FOLDER`.
-    seen
+    training_folds
         What the release learnt from.
     sample
         Photographs whose mask misses the centre, and as many of any kind; fewer if there are.
@@ -116,6 +120,8 @@ def measure_explanations(
         Of the samples.
     on_progress
         Called with the number of photographs that were explained since the last call.
+    explain
+        Makes the maps that are measured.
 
     Raises
     ------
@@ -126,10 +132,11 @@ def measure_explanations(
     return ExplanationFigures(
         release=ensemble.manifest.name,
         out_of_fold=sum(
-            seen.fold_of(one.record.image_id) is not None for one in (*off_centre, *chosen)
+            training_folds.fold_of(one.record.image_id) is not None
+            for one in (*off_centre, *chosen)
         ),
-        off_centre=_measure(ensemble, off_centre, seen, on_progress),
-        any=_measure(ensemble, chosen, seen, on_progress),
+        off_centre=_measure(ensemble, off_centre, training_folds, explain, on_progress),
+        any=_measure(ensemble, chosen, training_folds, explain, on_progress),
     )
 
 
@@ -174,19 +181,20 @@ def _covers_centre(mask: Tensor) -> bool:
 def _measure(
     ensemble: Ensemble,
     masked: Sequence[_Masked],
-    seen: Seen,
+    training_folds: FoldLookup,
+    explain: Explain,
     on_progress: Callable[[int], None],
 ) -> SampleFigures:
     heat: list[Tensor] = []
     untrained: list[Tensor] = []
     contrast: list[Tensor] = []
     discs: list[float] = []
-    for judges, part in _by_judges(ensemble, masked, seen):
-        squares = load_squares([one.record for one in part])
+    for judges, part in _by_judges(ensemble, masked, training_folds):
+        squares = prepare_labelled([one.record for one in part])
         masks = torch.stack([one.mask for one in part])
-        heat.append(_figures(heat_maps(judges, squares), masks))
-        untrained.append(_figures(heat_maps(_untrained(judges), squares), masks))
-        contrast.append(_figures((squares - plain_skin(squares)).abs().sum(1), masks))
+        heat.append(_figures(explain(judges, squares), masks))
+        untrained.append(_figures(explain(_untrained(judges), squares), masks))
+        contrast.append(_figures((squares - skin_baseline(squares)).abs().sum(1), masks))
         discs += [float(mask[_disc(int(mask.sum()), len(mask))].float().mean()) for mask in masks]
         on_progress(len(part))
     return SampleFigures(
@@ -199,12 +207,12 @@ def _measure(
 
 
 def _by_judges(
-    ensemble: Ensemble, masked: Sequence[_Masked], seen: Seen
+    ensemble: Ensemble, masked: Sequence[_Masked], training_folds: FoldLookup
 ) -> Iterator[tuple[Ensemble, list[_Masked]]]:
     """Yield batches with the members that may explain them."""
-    folds = [seen.fold_of(one.record.image_id) for one in masked]
+    folds = [training_folds.fold_of(one.record.image_id) for one in masked]
     for fold in sorted(set(folds), key=lambda fold: -1 if fold is None else fold):
-        judges = ensemble if fold is None else ensemble.without_sight_of(fold)
+        judges = ensemble if fold is None else ensemble.out_of_fold(fold)
         own = [one for one, other in zip(masked, folds, strict=True) if other == fold]
         for start in range(0, len(own), _BATCH):
             yield judges, own[start : start + _BATCH]
@@ -218,7 +226,7 @@ def _untrained(ensemble: Ensemble) -> Ensemble:
         torch.manual_seed(0)
         for member in ensemble.manifest.members:
             state = create_network(member.architecture, len(CLASSES)).state_dict()
-            networks.append(Network(member, state, compute))
+            networks.append(ScoringNetwork(member, state, compute))
     return Ensemble(ensemble.manifest, networks, compute)
 
 

@@ -5,8 +5,8 @@ from collections.abc import Callable, Mapping, Sequence
 import numpy as np
 
 from dermtriage.core.enums import CLASSES, Severity
-from dermtriage_worker.ensemble.inference import Prediction
 from dermtriage_worker.ensemble.manifest import Thresholds
+from dermtriage_worker.ensemble.prediction import Prediction
 from dermtriage_worker.evaluation.bootstrap import (
     Bootstrap,
     Quantity,
@@ -27,7 +27,6 @@ from dermtriage_worker.evaluation.figures import (
     negative_predictive_value,
     positive_predictive_value,
 )
-from dermtriage_worker.evaluation.judged import Judged, judge
 from dermtriage_worker.evaluation.labelled import Labelled
 from dermtriage_worker.evaluation.results import (
     ClassFigures,
@@ -37,6 +36,7 @@ from dermtriage_worker.evaluation.results import (
     ReliabilityBin,
 )
 from dermtriage_worker.evaluation.subgroups import measure_subgroups
+from dermtriage_worker.evaluation.triaged import TriagedSet, judge
 
 PREVALENCES = (0.02, 0.06, 0.10, 0.20)
 """From routine referrals to selected ones; of urgent ones, 6 to 8 % are malignant in England."""
@@ -119,7 +119,7 @@ def evaluate(
 
 
 def _headline(
-    judged: Judged,
+    judged: TriagedSet,
     thresholds: Thresholds,
     best: Ints,
     adjusted: Ints | None,
@@ -151,7 +151,7 @@ def _headline(
 
 
 def _classes(
-    judged: Judged, best: Ints, adjusted: Ints | None, bootstrap: Bootstrap
+    judged: TriagedSet, best: Ints, adjusted: Ints | None, bootstrap: Bootstrap
 ) -> list[ClassFigures]:
     rows = []
     for index, name in enumerate(CLASSES):
@@ -172,7 +172,7 @@ def _classes(
 
 def _kinds(
     predictions: Sequence[Prediction],
-    judged: Judged,
+    judged: TriagedSet,
     kinds: Mapping[str, str],
     bootstrap: Bootstrap,
 ) -> dict[str, Estimate]:
@@ -190,7 +190,7 @@ def _kinds(
 
 
 def _predictive_values(
-    judged: Judged, thresholds: Thresholds, prevalence: float, bootstrap: Bootstrap
+    judged: TriagedSet, thresholds: Thresholds, prevalence: float, bootstrap: Bootstrap
 ) -> PredictiveValues:
     def at(threshold: float, of: _ByBayes) -> Estimate:
         found = share(judged.severe >= threshold, judged.positive)
@@ -209,7 +209,7 @@ def _predictive_values(
     )
 
 
-def _reliability(judged: Judged) -> list[ReliabilityBin]:
+def _reliability(judged: TriagedSet) -> list[ReliabilityBin]:
     bins = []
     for part in calibration_bins(judged.severe, judged.positive):
         count = len(part.indices)

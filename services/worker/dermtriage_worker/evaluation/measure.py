@@ -5,14 +5,15 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from dermtriage.core.enums import CLASSES
-from dermtriage_worker.ensemble.inference import Ensemble, Prediction
+from dermtriage_worker.ensemble.inference import Ensemble
 from dermtriage_worker.ensemble.manifest import Manifest
+from dermtriage_worker.ensemble.prediction import Prediction
 from dermtriage_worker.evaluation.evaluate import evaluate
 from dermtriage_worker.evaluation.labelled import Labelled
-from dermtriage_worker.evaluation.protocol import single_photograph_protocol
-from dermtriage_worker.evaluation.results import Evaluation, Protocol, Shifts
-from dermtriage_worker.evaluation.scoring import Seen, score_labelled
-from dermtriage_worker.evaluation.shifted import measure_shifts
+from dermtriage_worker.evaluation.repeated_holdout import measure_repeated_holdout
+from dermtriage_worker.evaluation.results import Evaluation, RepeatedHoldout, Shifts
+from dermtriage_worker.evaluation.scoring import FoldLookup, score_labelled
+from dermtriage_worker.evaluation.shift_figures import measure_shifts
 from dermtriage_worker.evaluation.shifts import UNALTERED, Shift
 
 SEED = 20261123
@@ -31,7 +32,7 @@ class Measurement:
         Of the same photographs in the same order.
     out_of_fold
         Whether each was scored by members that never saw its lesion.
-    protocol, shifts
+    repeated_holdout, shifts
         None where they were not measured.
     """
 
@@ -40,7 +41,7 @@ class Measurement:
     predictions: Sequence[Prediction]
     out_of_fold: bool
     evaluation: Evaluation
-    protocol: Protocol | None
+    repeated_holdout: RepeatedHoldout | None
     shifts: Shifts | None
 
 
@@ -48,7 +49,7 @@ def measure(
     ensemble: Ensemble,
     labelled: Sequence[Labelled],
     *,
-    seen: Seen,
+    training_folds: FoldLookup,
     out_of_fold: bool,
     with_shifts: bool,
     sample: int | None,
@@ -60,7 +61,7 @@ def measure(
     ----------
     labelled
         See `read_labelled`.
-    seen, out_of_fold
+    training_folds, out_of_fold
         See `score_labelled`.
     with_shifts
         Whether the photographs are also scored under every shift.
@@ -81,7 +82,7 @@ def measure(
         return score_labelled(
             ensemble,
             photographs,
-            seen=seen,
+            training_folds=training_folds,
             out_of_fold=out_of_fold,
             alteration=shift,
             on_progress=lambda done: on_progress(shift.description, done, len(photographs)),
@@ -108,7 +109,7 @@ def measure(
             log_prior=_log_prior(ensemble.manifest.training.classes),
             seed=SEED,
         ),
-        protocol=single_photograph_protocol(predictions, labelled) if out_of_fold else None,
+        repeated_holdout=measure_repeated_holdout(predictions, labelled) if out_of_fold else None,
         shifts=measure_shifts(score_shifted, labelled, thresholds, sample=sample, seed=SEED)
         if with_shifts
         else None,

@@ -19,8 +19,8 @@ from sklearn.metrics import precision_recall_curve, roc_curve
 
 from dermtriage_worker.ensemble.manifest import Thresholds
 from dermtriage_worker.evaluation.figures import Floats
-from dermtriage_worker.evaluation.judged import Judged
 from dermtriage_worker.evaluation.results import ReliabilityBin, ShiftFigures
+from dermtriage_worker.evaluation.triaged import TriagedSet
 
 # matplotlib knows no CSS variables: it draws with colours that nothing else has, which are
 # exchanged in what it wrote.
@@ -69,7 +69,7 @@ class Plot:
         self.svg = ""
 
 
-def roc(judged: Judged, thresholds: Thresholds) -> str:
+def roc(judged: TriagedSet, thresholds: Thresholds) -> str:
     """ROC of p_severe, with the operating points on it."""
     with _plot("ROC curve of the severe score with the two operating points.") as plot:
         axes = plot.axes
@@ -91,7 +91,7 @@ def roc(judged: Judged, thresholds: Thresholds) -> str:
     return plot.svg
 
 
-def precision_recall(judged: Judged) -> str:
+def precision_recall(judged: TriagedSet) -> str:
     """Precision of p_severe over recall, and what chance would reach."""
     with _plot("Precision-recall curve of the severe score.") as plot:
         axes = plot.axes
@@ -124,7 +124,7 @@ def reliability(bins: Sequence[ReliabilityBin]) -> str:
     return plot.svg
 
 
-def scores(judged: Judged, thresholds: Thresholds) -> str:
+def scores(judged: TriagedSet, thresholds: Thresholds) -> str:
     """Where the severe and the benign lie between the thresholds."""
     with _plot("Histogram of p_severe for severe and benign photographs.") as plot:
         axes = plot.axes

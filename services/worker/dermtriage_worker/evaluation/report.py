@@ -14,10 +14,10 @@ from dermtriage.core.enums import CLASSES, SEVERE_CLASSES
 from dermtriage.imaging.rendition import make_rendition, open_rendition
 from dermtriage_worker.evaluation import plots
 from dermtriage_worker.evaluation.formats import CLASS_NAMES, template
-from dermtriage_worker.evaluation.judged import judge, triage
 from dermtriage_worker.evaluation.labelled import Labelled
 from dermtriage_worker.evaluation.measure import Measurement
-from dermtriage_worker.evaluation.results import Evaluation, Protocol, Shifts
+from dermtriage_worker.evaluation.results import Evaluation, RepeatedHoldout, Shifts
+from dermtriage_worker.evaluation.triaged import judge, triage
 
 PAGE_NAME = "report.html"
 FIGURES_NAME = "report.json"
@@ -60,7 +60,7 @@ class Report(_Part):
     release: str
     set: LabelledSet
     evaluation: Evaluation
-    protocol: Protocol | None
+    repeated_holdout: RepeatedHoldout | None
     shifts: Shifts | None
     misses: list[Miss]
 
@@ -94,7 +94,7 @@ def write_report(measurement: Measurement, folder: Path, *, images: Path, labels
             inputs=_used_inputs(measurement),
         ),
         evaluation=measurement.evaluation,
-        protocol=measurement.protocol,
+        repeated_holdout=measurement.repeated_holdout,
         shifts=measurement.shifts,
         misses=[miss for _, miss in missed],
     )

@@ -143,8 +143,8 @@ class Spread(_Result):
     high: Real
 
 
-class Protocol(_Result):
-    """Lesions with a single photograph, repeatedly split; see `single_photograph_protocol`."""
+class RepeatedHoldout(_Result):
+    """Lesions with a single photograph, repeatedly split; see `measure_repeated_holdout`."""
 
     photographs: int
     severe: int

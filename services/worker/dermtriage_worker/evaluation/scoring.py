@@ -11,7 +11,8 @@ from torch import Tensor
 
 from dermtriage.core.errors import DermtriageError, ImageRejected
 from dermtriage.imaging.rendition import make_rendition
-from dermtriage_worker.ensemble.inference import Ensemble, Prediction
+from dermtriage_worker.ensemble.inference import Ensemble
+from dermtriage_worker.ensemble.prediction import Prediction
 from dermtriage_worker.evaluation.labelled import Labelled, LabelsInvalid
 
 BATCH = 32
@@ -22,7 +23,7 @@ Alteration = Callable[[Image.Image, str], Image.Image]
 """What is done to an upright photograph before it is scored; it may depend on the image id."""
 
 
-class Seen(Protocol):
+class FoldLookup(Protocol):
     """What a release learnt from."""
 
     def fold_of(self, image_id: str) -> int | None:
@@ -39,7 +40,7 @@ def score_labelled(
     ensemble: Ensemble,
     labelled: Sequence[Labelled],
     *,
-    seen: Seen,
+    training_folds: FoldLookup,
     out_of_fold: bool,
     on_progress: Callable[[int], None],
     alteration: Alteration | None = None,
@@ -48,7 +49,7 @@ def score_labelled(
 
     Parameters
     ----------
-    seen
+    training_folds
         What the release learnt from.
     out_of_fold
         The photographs are of the training set, and each is scored by those members alone that
@@ -65,20 +66,24 @@ def score_labelled(
     LabelsInvalid
         If a file is no photograph.
     """
-    folds = _folds(ensemble, labelled, seen, out_of_fold=out_of_fold)
+    folds = _folds(ensemble, labelled, training_folds, out_of_fold=out_of_fold)
     predictions: dict[int, Prediction] = {}
     for fold in sorted(set(folds), key=lambda fold: -1 if fold is None else fold):
         chosen = [index for index, other in enumerate(folds) if other == fold]
-        judges = ensemble if fold is None else ensemble.without_sight_of(fold)
+        judges = ensemble if fold is None else ensemble.out_of_fold(fold)
         scored = _score(judges, [labelled[index] for index in chosen], alteration, on_progress)
         predictions |= zip(chosen, scored, strict=True)
     return [predictions[index] for index in range(len(labelled))]
 
 
 def _folds(
-    ensemble: Ensemble, labelled: Sequence[Labelled], seen: Seen, *, out_of_fold: bool
+    ensemble: Ensemble,
+    labelled: Sequence[Labelled],
+    training_folds: FoldLookup,
+    *,
+    out_of_fold: bool,
 ) -> list[int | None]:
-    folds = [seen.fold_of(one.image_id) for one in labelled]
+    folds = [training_folds.fold_of(one.image_id) for one in labelled]
     name = ensemble.manifest.name
     strange = [one for one, fold in zip(labelled, folds, strict=True) if fold is None]
     if out_of_fold and strange:
@@ -129,7 +134,7 @@ def _prepare(one: Labelled, ensemble: Ensemble, alteration: Alteration | None) -
     try:
         # The worker scores renditions, so they are what is altered and measured here.
         rendition = make_rendition(one.path.read_bytes())
-        photograph = ensemble.open(rendition)
+        photograph = ensemble.decode(rendition)
     except ImageRejected as error:
         raise LabelsInvalid(f"{one.path}: {error}") from error
     except OSError as error:

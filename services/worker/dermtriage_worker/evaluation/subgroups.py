@@ -7,9 +7,9 @@ import numpy as np
 from dermtriage_worker.ensemble.manifest import Thresholds
 from dermtriage_worker.evaluation.bootstrap import Bootstrap, auc, share
 from dermtriage_worker.evaluation.figures import Bools
-from dermtriage_worker.evaluation.judged import Judged
 from dermtriage_worker.evaluation.labelled import Labelled
 from dermtriage_worker.evaluation.results import Subgroup
+from dermtriage_worker.evaluation.triaged import TriagedSet
 
 UNKNOWN = "unknown"
 
@@ -23,7 +23,7 @@ def age_band(age: float) -> str:
 
 
 def measure_subgroups(
-    labelled: Sequence[Labelled], judged: Judged, thresholds: Thresholds, bootstrap: Bootstrap
+    labelled: Sequence[Labelled], judged: TriagedSet, thresholds: Thresholds, bootstrap: Bootstrap
 ) -> list[Subgroup]:
     """Measure every value of every field; those without the field stand under `unknown`.
 
@@ -57,7 +57,7 @@ def _measure(
     field: str,
     value: str,
     among: Bools,
-    judged: Judged,
+    judged: TriagedSet,
     thresholds: Thresholds,
     bootstrap: Bootstrap,
 ) -> Subgroup:

@@ -12,7 +12,8 @@ from dermtriage.scoring.leases import Lease
 from dermtriage.scoring.recording import ScoredImage
 from dermtriage_worker.ensemble.device import DeviceLost, DeviceOutOfMemory
 from dermtriage_worker.ensemble.image.photograph import Photograph
-from dermtriage_worker.ensemble.inference import Ensemble, Prediction
+from dermtriage_worker.ensemble.inference import Ensemble
+from dermtriage_worker.ensemble.prediction import Prediction
 from dermtriage_worker.scoring.failures import NoScore
 from dermtriage_worker.scoring.photograph_loader import Load
 from dermtriage_worker.scoring.runtime import Runtime

@@ -151,7 +151,7 @@ class Runtime:
         if ensemble.device.type != "cpu":
             return self.settings.scoring_batch
         share = self.settings.scoring_batch // self.settings.scoring_threads
-        return max(1, share // ensemble.at_once) * ensemble.at_once
+        return max(1, share // ensemble.pass_size) * ensemble.pass_size
 
     def count_completed(self, images: int, batches: int = 1) -> None:
         """Count batches whose assessments have been committed."""

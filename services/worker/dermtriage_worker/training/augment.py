@@ -11,7 +11,7 @@ from torch.nn import functional
 
 from dermtriage_worker.ensemble.image.views import dihedral_view
 from dermtriage_worker.training.config import AugmentConfig
-from dermtriage_worker.training.strokes import HAIRS, INK, draw_strokes
+from dermtriage_worker.training.hair_and_ink import HAIRS, INK, draw_strokes
 
 _HAIR_COLOURS = ((0.02, 0.30), (0.02, 0.22), (0.02, 0.18))
 _INK_COLOURS = ((0.10, 0.45), (0.05, 0.35), (0.35, 0.75))

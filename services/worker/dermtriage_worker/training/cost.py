@@ -4,7 +4,7 @@ import torch
 from torch import Tensor, nn
 
 from dermtriage.core.enums import CLASSES
-from dermtriage_worker.ensemble.networks.members import create_network
+from dermtriage_worker.ensemble.networks.registry import create_network
 
 
 def gmac(architecture: str, input_size: int) -> float:

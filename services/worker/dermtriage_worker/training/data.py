@@ -12,7 +12,7 @@ from dermtriage.core.enums import CLASSES
 from dermtriage.core.errors import DermtriageError
 from dermtriage_worker.ensemble.image.preprocessing import CANONICAL_SIZE, resample
 from dermtriage_worker.evaluation.labelled import Labelled, read_labelled
-from dermtriage_worker.training.splits import fold_lesions
+from dermtriage_worker.training.folds import fold_lesions
 
 HAM_METADATA = "HAM10000_metadata.csv"
 HAM_IMAGES = "images_200x150"

@@ -14,12 +14,12 @@ from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from dermtriage.core.enums import CLASSES
 from dermtriage_worker.ensemble.image.preprocessing import normalise
-from dermtriage_worker.ensemble.networks.members import create_network, patient_branch
+from dermtriage_worker.ensemble.networks.registry import create_network, patient_branch
 from dermtriage_worker.evaluation.figures import auc, balanced_accuracy, severe_mask
 from dermtriage_worker.training.augment import Augmentation
 from dermtriage_worker.training.checkpoint import Stateful, load_checkpoint, save_checkpoint
 from dermtriage_worker.training.config import MemberConfig, Phase, TrainConfig
-from dermtriage_worker.training.patients import some_fields
+from dermtriage_worker.training.metadata_dropout import drop_fields
 from dermtriage_worker.training.pretrained import imagenet_weights, load_pretrained
 from dermtriage_worker.training.schedule import learning_rate, phase_of, square_size
 
@@ -223,7 +223,7 @@ def _train_epoch(
         with torch.autocast(device.type, torch.bfloat16, enabled=member.precision == "bf16"):
             logits = network(values)
         if branch is not None:
-            known = some_fields(training.patients[picked], generator)
+            known = drop_fields(training.patients[picked], generator)
             logits = logits.float() + branch(known.to(device))
         truth = training.labels[picked].to(device)
         loss = _loss(logits.float() + log_prior, truth, phase.severe_weight)

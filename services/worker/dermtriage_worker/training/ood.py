@@ -1,12 +1,11 @@
-"""Fit what tells photographs of lesions from all others: see `ensemble.scope`.
+"""Fit the out-of-distribution detector: see `ensemble.ood`.
 
-Every judge is fitted without the lesions of its member's fold, and its thresholds are set on
-those alone, so that what is measured out of fold holds for what is shipped.
+The distribution of each member is fitted without the lesions of its fold, and its threshold is set
+on those alone, so that what is measured out of fold holds for what is shipped.
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
-from functools import cache
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -15,72 +14,68 @@ from numpy.typing import NDArray
 from sklearn.linear_model import LogisticRegression
 from torch import Tensor
 
-from dermtriage_worker.ensemble.image.preprocessing import CANONICAL_SIZE
 from dermtriage_worker.ensemble.image.quality import measure_quality
 from dermtriage_worker.ensemble.image.views import Views
 from dermtriage_worker.ensemble.manifest import Member
 from dermtriage_worker.ensemble.metadata import encode
-from dermtriage_worker.ensemble.networks.members import TAPS
-from dermtriage_worker.ensemble.networks.network import Network
-from dermtriage_worker.ensemble.ood import Judge, Scope, join
+from dermtriage_worker.ensemble.networks.registry import TAPS
+from dermtriage_worker.ensemble.networks.scoring_network import ScoringNetwork
+from dermtriage_worker.ensemble.ood import CLIP, LesionDistribution, OodDetector, add_contrast
 from dermtriage_worker.evaluation.labelled import Labelled
-from dermtriage_worker.training.augment import Augmentation
 from dermtriage_worker.training.config import AugmentConfig
 from dermtriage_worker.training.data import load_frames
-from dermtriage_worker.training.plain_skin import plain_skin
+from dermtriage_worker.training.distortions import CONDITIONS, SKIN, UNDISTORTED, WIDE, distort
+from dermtriage_worker.training.skin_patches import cut_skin_patches
 
-SCOPE_FILE = "scope.safetensors"
-
-FIT_PHOTOGRAPHS = 3000
-"""Lesions that a judge learns from, each once distorted; a quarter of them undistorted too."""
-CHECK_PHOTOGRAPHS = 700
-"""Lesions of its fold that a judge's thresholds are set on, in each of `HARDSHIPS`."""
-SKIN_PHOTOGRAPHS = 600
-DIRECTIONS = 64
-"""Of the features, along which a variance of its own is kept."""
+OOD_FILE = "ood.safetensors"
 
 MOST_FLAGGED = 0.006
-"""Share of lesions out of fold, in the worst of `HARDSHIPS`, that may be flagged."""
-
-WIDE = AugmentConfig(zoom=(0.5, 1.9))
-"""Training's distortions, with strong zooms as frequent as weak ones: what is rare in training
-shall not be strange."""
-
-_GENTLE = AugmentConfig(
-    zoom=(1, 1), shift=0, stretch=0, channel_gain=0, tone=0, hair_share=0, ink_share=0,
-    blur_share=0, sharpen_share=0, jpeg_share=0, vignette_share=0,
-)  # fmt: skip
-
-HARDSHIPS: Mapping[str, AugmentConfig] = {
-    "none": _GENTLE,
-    "wide": WIDE,
-    "smaller": _GENTLE.model_copy(update={"zoom": (0.6, 0.6)}),
-    "larger": _GENTLE.model_copy(update={"zoom": (1.6, 1.6)}),
-    "cast": _GENTLE.model_copy(update={"channel_gain": 0.2}),
-    "border": _GENTLE.model_copy(update={"vignette_share": 1, "vignette_radius": (0.8, 0.8)}),
-    "blur": _GENTLE.model_copy(update={"blur_share": 1, "blur_sigma": (1.4, 1.4)}),
-    "jpeg": _GENTLE.model_copy(update={"jpeg_share": 1, "jpeg_quality": (20, 20)}),
-    "hair": _GENTLE.model_copy(update={"hair_share": 1}),
-}
-"""In each of these the flag may touch few lesions; a mean over them would hide the worst."""
+"""Share of lesions out of fold that may be flagged in the worst of the conditions."""
 
 _CONTRAST_WEIGHT = 3.0
-"""The two figures of contrast stand against hundreds of features: they are penalised less."""
+"""The two contrasts are penalised less than the hundreds of other features."""
 _PENALTY = 0.01
 _SMALLEST_SPREAD = 1e-4
 _CHUNK = 50
 
 
-def fit_scope(
-    members: Sequence[tuple[Member, Network]],
+@dataclass(frozen=True)
+class OodFitOptions:
+    """Sample sizes and conditions of the fit.
+
+    Attributes
+    ----------
+    lesions
+        Photographs that a distribution is fitted on, each distorted once; a quarter of them also
+        undistorted.
+    unseen
+        Photographs of the member's own fold that its threshold is set on, in each condition.
+    skin
+        Patches of plain skin.
+    directions
+        Rank of the covariance.
+    conditions
+        Distortions that the threshold must hold for, by name.
+    """
+
+    lesions: int = 3000
+    unseen: int = 700
+    skin: int = 600
+    directions: int = 64
+    conditions: Mapping[str, AugmentConfig] = CONDITIONS
+
+
+def fit_ood_detector(
+    members: Sequence[tuple[Member, ScoringNetwork]],
     records: Sequence[Labelled],
     folds: Sequence[int],
     *,
     data: Path,
     seed: int,
     on_progress: Callable[[str], None] = lambda _: None,
+    options: OodFitOptions | None = None,
 ) -> tuple[dict[str, Tensor], float] | None:
-    """Fit a judge for every member that can be tapped.
+    """Fit a distribution of lesions for every member whose architecture has taps.
 
     Parameters
     ----------
@@ -96,121 +91,123 @@ def fit_scope(
         Of the samples and distortions.
     on_progress
         Called with a sentence for each member.
+    options
+        Sample sizes and conditions.
 
     Returns
     -------
     tuple or None
-        Tensors for `SCOPE_FILE`, and the threshold for the manifest; None if there is nothing to
-        tap, or no plain skin to learn from.
+        Tensors for `OOD_FILE`, and the threshold for the manifest; None if no member has taps, or
+        no patch of plain skin was found.
     """
-    judges: dict[str, Judge] = {}
-    farthest: list[float] = []
+    options = options or OodFitOptions()
+    distributions: dict[str, LesionDistribution] = {}
+    thresholds: list[float] = []
     for member, network in members:
         if member.architecture not in TAPS:
             continue
         generator = np.random.default_rng([seed, member.fold or 0])
         order = [int(index) for index in generator.permutation(len(records))]
-        learnt = [records[index] for index in order if folds[index] != member.fold]
-        unseen = [records[index] for index in order if folds[index] == member.fold] or learnt
-        on_progress(f"Fitting the judge of scope of {member.name}.")
-        judge = _fit(network, learnt, data, seed)
-        if judge is None:
+        training = [records[index] for index in order if folds[index] != member.fold]
+        unseen = [records[index] for index in order if folds[index] == member.fold] or training
+        on_progress(f"Fitting the out-of-distribution detector of {member.name}.")
+        fitted = _fit(network, training, data, seed, options)
+        if fitted is None:
             return None
-        judge, threshold = _set_offsets(judge, network, unseen[:CHECK_PHOTOGRAPHS], seed)
-        judges[member.name] = judge
-        farthest.append(threshold)
-    return (Scope(judges).tensors(), max(farthest)) if judges else None
+        distributions[member.name], threshold = _set_offsets(
+            fitted, network, unseen[: options.unseen], seed, options.conditions
+        )
+        thresholds.append(threshold)
+    return (OodDetector(distributions).tensors(), max(thresholds)) if distributions else None
 
 
-def _fit(network: Network, learnt: Sequence[Labelled], data: Path, seed: int) -> Judge | None:
+def _fit(
+    network: ScoringNetwork,
+    training: Sequence[Labelled],
+    data: Path,
+    seed: int,
+    options: OodFitOptions,
+) -> LesionDistribution | None:
     lesions = torch.cat(
         [
-            _distorted(network, learnt[:FIT_PHOTOGRAPHS], WIDE, seed),
-            _distorted(network, learnt[: FIT_PHOTOGRAPHS // 4], HARDSHIPS["none"], seed),
+            _distorted(network, training[: options.lesions], WIDE, seed),
+            _distorted(network, training[: options.lesions // 4], UNDISTORTED, seed),
         ]
     )
-    cut = plain_skin(learnt, data, count=SKIN_PHOTOGRAPHS, seed=seed)
-    if not len(cut):
+    patches = cut_skin_patches(training, data, count=options.skin, seed=seed)
+    if not len(patches):
         return None
-    # Distorted as lesions are, or the distortion would tell one from the other.
-    skin = _features(network, torch.cat([cut, _distort(cut, _SKIN_CHANGES, seed)]))
+    # Distorted like the lesions, or the regression would learn to detect distortions.
+    skin = _features(network, torch.cat([patches, distort(patches, SKIN, seed)]))
     centre, spread = lesions.mean(0), lesions.std(0).clamp_min(_SMALLEST_SPREAD)
     scaled = (lesions - centre) / spread
     variances, directions = torch.linalg.eigh(scaled.T @ scaled / len(scaled))
-    kept = min(DIRECTIONS, len(variances) - 1)
-    return Judge(
+    kept = min(options.directions, len(variances) - 1)
+    return LesionDistribution(
         centre=centre,
         spread=spread,
         basis=directions[:, -kept:],
         variances=variances[-kept:].clamp_min(_SMALLEST_SPREAD),
         rest=variances[:-kept].mean().clamp_min(_SMALLEST_SPREAD),
-        plain=_tell_plain(scaled, (skin - centre) / spread),
+        plain=_plain_skin_weights(scaled, (skin - centre) / spread),
         offsets=torch.zeros(2),
         scales=torch.ones(2),
     )
 
 
-_SKIN_CHANGES = WIDE.model_copy(update={"zoom": (1.0, 1.4), "hair_share": 0.0, "ink_share": 0.0})
-
-
-def _tell_plain(lesions: Tensor, skin: Tensor) -> Tensor:
-    weighing = torch.ones(lesions.shape[1])
-    weighing[-2:] = _CONTRAST_WEIGHT
-    both: NDArray[np.float32] = (torch.cat([lesions, skin]).clamp(-8, 8) * weighing).numpy()
+def _plain_skin_weights(lesions: Tensor, skin: Tensor) -> Tensor:
+    """Fit the regression for plain skin on standardised features; return its weights."""
+    emphasis = torch.ones(lesions.shape[1])
+    emphasis[-2:] = _CONTRAST_WEIGHT
+    both: NDArray[np.float32] = (torch.cat([lesions, skin]).clamp(-CLIP, CLIP) * emphasis).numpy()
     is_skin = np.repeat([0, 1], [len(lesions), len(skin)])
     model = LogisticRegression(C=_PENALTY, class_weight="balanced", max_iter=2000)
     model.fit(both, is_skin)
-    # The intercept is left out: the offset is set on lesions that the judge did not learn from.
-    return torch.from_numpy(model.coef_[0]).float() * weighing
+    # The intercept is not needed: the offset is set later, on lesions that were not fitted on.
+    return torch.from_numpy(model.coef_[0]).float() * emphasis
 
 
 def _set_offsets(
-    judge: Judge, network: Network, unseen: Sequence[Labelled], seed: int
-) -> tuple[Judge, float]:
-    """Put the zero of each part at the farthest of the unseen lesions; return the threshold."""
-    hardships = [
+    fitted: LesionDistribution,
+    network: ScoringNetwork,
+    unseen: Sequence[Labelled],
+    seed: int,
+    conditions: Mapping[str, AugmentConfig],
+) -> tuple[LesionDistribution, float]:
+    """Set the zero of each score at the most extreme unseen lesions; return the threshold too."""
+    by_condition = [
         _distorted(network, unseen, config, seed + number)
-        for number, config in enumerate(HARDSHIPS.values(), start=1)
+        for number, config in enumerate(conditions.values(), start=1)
     ]
-    # The two parts share what may be flagged.
-    parts = [judge.parts(features) for features in hardships]
-    ends = torch.stack([part.quantile(1 - MOST_FLAGGED / 2, dim=0) for part in parts])
-    judge = replace(judge, offsets=ends.amax(0), scales=torch.cat(parts).std(0))
-    ends = torch.stack(
-        [judge.evidence(features).quantile(1 - MOST_FLAGGED) for features in hardships]
+    # Each of the two scores may flag half of what may be flagged.
+    raw = [fitted.raw_scores(features) for features in by_condition]
+    extremes = torch.stack([scores.quantile(1 - MOST_FLAGGED / 2, dim=0) for scores in raw])
+    fitted = replace(fitted, offsets=extremes.amax(0), scales=torch.cat(raw).std(0))
+    extremes = torch.stack(
+        [fitted.score(features).quantile(1 - MOST_FLAGGED) for features in by_condition]
     )
-    return judge, float(ends.max().sigmoid())
+    return fitted, float(extremes.max().sigmoid())
 
 
 def _distorted(
-    network: Network, records: Sequence[Labelled], config: AugmentConfig, seed: int
+    network: ScoringNetwork, records: Sequence[Labelled], config: AugmentConfig, seed: int
 ) -> Tensor:
-    """Features of photographs, distorted at random: shape (n, f)."""
+    """Features of photographs after random distortions: shape (n, f)."""
     chunks = [
         _features(
-            network, _distort(load_frames(records[start : start + _CHUNK]), config, seed + start)
+            network, distort(load_frames(records[start : start + _CHUNK]), config, seed + start)
         )
         for start in range(0, len(records), _CHUNK)
     ]
     return torch.cat(chunks)
 
 
-def _distort(frames: Tensor, config: AugmentConfig, seed: int) -> Tensor:
-    values = _augmentation(config)(frames, torch.Generator().manual_seed(seed))
-    return (values * 255).round().clamp(0, 255).to(torch.uint8)
-
-
-@cache
-def _augmentation(config: AugmentConfig) -> Augmentation:
-    return Augmentation(config, CANONICAL_SIZE, seed=0)
-
-
 @torch.inference_mode()
-def _features(network: Network, squares: Tensor) -> Tensor:
+def _features(network: ScoringNetwork, squares: Tensor) -> Tensor:
     return torch.cat(
         [
-            join(
-                network.tapped(Views(chunk), encode([{}] * len(chunk)))[1],
+            add_contrast(
+                network.logits_and_features(Views(chunk), encode([{}] * len(chunk)))[1],
                 measure_quality(list(chunk)),
             )
             for chunk in torch.split(squares, _CHUNK)

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from dermtriage.core.errors import DermtriageError
 from dermtriage_worker.ensemble.manifest import Member
-from dermtriage_worker.ensemble.networks.network import Network
+from dermtriage_worker.ensemble.networks.scoring_network import ScoringNetwork
 from dermtriage_worker.training.calibrate import Fit, fit_ensemble, log_loss
 from dermtriage_worker.training.cost import gmac
 
@@ -26,7 +26,7 @@ class TooCostly(DermtriageError):
 
 @torch.inference_mode()
 def out_of_fold_logits(
-    networks: Sequence[Network],
+    networks: Sequence[ScoringNetwork],
     squares: Tensor,
     folds: Tensor,
     chunk: int,
@@ -64,7 +64,7 @@ def out_of_fold_logits(
         own = torch.nonzero(folds.eq(-1 if member.fold is None else member.fold)).flatten()
         views = torch.cat(
             [
-                network.by_view(squares[part], most[member.kind]).cpu()
+                network.logits_by_view(squares[part], most[member.kind]).cpu()
                 for part in torch.split(own, chunk)
             ],
             dim=1,
@@ -80,7 +80,7 @@ def out_of_fold_logits(
 
 @torch.inference_mode()
 def with_and_without(
-    networks: Sequence[Network],
+    networks: Sequence[ScoringNetwork],
     photographs: Mapping[str, Tensor],
     patients: Tensor,
     folds: Tensor,
@@ -111,7 +111,7 @@ def with_and_without(
         for network in networks:
             if network.member.kind == kind:
                 own = folds == network.member.fold
-                added[own] = network.of_patients(patients[own]).double().cpu()
+                added[own] = network.metadata_logits(patients[own]).double().cpu()
         both[kind] = torch.cat([logits + added, logits], dim=1)
     return both
 

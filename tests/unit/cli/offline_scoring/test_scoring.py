@@ -17,8 +17,9 @@ from dermtriage_cli.demo.samples import generate
 from dermtriage_cli.offline_scoring.heat_map import heat_map
 from dermtriage_cli.offline_scoring.scoring import COLUMNS, score_photographs
 from dermtriage_worker.ensemble.device import DeviceOutOfMemory
-from dermtriage_worker.ensemble.inference import Ensemble, Prediction
+from dermtriage_worker.ensemble.inference import Ensemble
 from dermtriage_worker.ensemble.metadata import Inputs
+from dermtriage_worker.ensemble.prediction import Prediction
 
 
 class SmallDeviceEnsemble(Ensemble):
@@ -49,7 +50,7 @@ def test_scores_are_those_of_the_ensemble_on_the_rendition(
     results = list(score_photographs(photographs, tiny, batch=2))
     assert [result.image for result in results] == [path.stem for path in photographs]
     for path, result in zip(photographs, results, strict=True):
-        rendition = tiny.open(make_rendition(path.read_bytes()))
+        rendition = tiny.decode(make_rendition(path.read_bytes()))
         (prediction,) = tiny.predict([tiny.prepare(rendition)])
         triage = triage_image(Finding(prediction.p_severe, prediction.disagreement), policy)
         row = result.row()

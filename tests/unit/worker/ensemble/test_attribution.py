@@ -4,12 +4,11 @@ import pytest
 import torch
 from torch import Tensor
 
-from dermtriage_worker.ensemble import attribution
 from dermtriage_worker.ensemble.attribution import (
     attributions,
     heat_maps,
-    plain_skin,
     severe_log_odds,
+    skin_baseline,
 )
 from dermtriage_worker.ensemble.inference import Ensemble
 
@@ -27,21 +26,20 @@ def lesion(top: int, left: int, border: bool = False) -> Tensor:
 
 def test_plain_skin_is_the_photograph_without_what_stands_out() -> None:
     square = lesion(20, 90)
-    assert (plain_skin(square[None])[0] - SKIN).abs().max() < 1
+    assert (skin_baseline(square[None])[0] - SKIN).abs().max() < 1
     bordered = lesion(40, 60, border=True)
-    plain = plain_skin(bordered[None])[0]
+    plain = skin_baseline(bordered[None])[0]
     assert (plain[:, 0, 0] == 0).all()
     assert (plain[:, 60, 75] - SKIN[:, 0, 0]).abs().max() < 1
 
 
-def test_attributions_sum_to_the_difference_of_the_scores(
-    tiny: Ensemble, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(attribution, "STEPS", 64)
+def test_attributions_sum_to_the_difference_of_the_scores(tiny: Ensemble) -> None:
     squares = torch.stack([lesion(20, 90), lesion(60, 10)])
-    divided = attributions(tiny, squares).sum((1, 2, 3))
+    divided = attributions(tiny, squares, steps=64).sum((1, 2, 3))
     with torch.inference_mode():
-        whole = severe_log_odds(tiny, squares.float()) - severe_log_odds(tiny, plain_skin(squares))
+        whole = severe_log_odds(tiny, squares.float()) - severe_log_odds(
+            tiny, skin_baseline(squares)
+        )
     assert divided.tolist() == pytest.approx(whole.tolist(), abs=0.02)
 
 

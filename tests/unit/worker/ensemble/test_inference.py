@@ -2,7 +2,7 @@
 
 import json
 import shutil
-from dataclasses import astuple
+from dataclasses import astuple, replace
 from pathlib import Path
 
 import pytest
@@ -13,7 +13,7 @@ from torch import Tensor
 
 from dermtriage.core.enums import CLASSES, SEVERE_CLASSES
 from dermtriage.core.errors import ConfigurationError, ReleaseInvalid
-from dermtriage_worker.ensemble.device import DeviceOutOfMemory, alone, choose_compute
+from dermtriage_worker.ensemble.device import DeviceOutOfMemory, choose_compute, single_threaded
 from dermtriage_worker.ensemble.image.views import dihedral_view
 from dermtriage_worker.ensemble.inference import Ensemble
 from dermtriage_worker.ensemble.manifest import MANIFEST_NAME
@@ -66,9 +66,7 @@ def test_order_is_kept_and_neighbours_do_not_matter(tiny: Ensemble) -> None:
 def test_padded_passes_give_the_same_figures(tiny_folder: Path) -> None:
     compute = choose_compute("cpu")
     one = Ensemble.load(tiny_folder, "cpu")
-    padded = Ensemble(
-        one.manifest, one.networks, type(compute)(compute.device, compute.dtype, chunk=4)
-    )
+    padded = Ensemble(one.manifest, one.networks, replace(compute, pass_size=4))
     squares = _squares(6)
     for a, b in zip(one.predict(squares), padded.predict(squares), strict=True):
         assert a.p_severe == pytest.approx(b.p_severe, abs=1e-3)
@@ -138,8 +136,8 @@ def test_unknown_file_is_refused(copy: Path) -> None:
         Ensemble.load(copy, "cpu")
 
 
-def test_weights_that_are_no_numbers_are_refused(copy: Path) -> None:
-    """Activations that are bounded within a convolution would make sound scores of them."""
+def test_weights_that_are_nan_are_refused(copy: Path) -> None:
+    """Fused activations would clamp NaN into a valid score."""
     state = load((copy / "tiny_a.safetensors").read_bytes())
     next(weight for weight in state.values() if weight.ndim == 4)[0, 0, 0, 0] = torch.nan
     reference = pack_tensors(copy, "tiny_a.safetensors", state)
@@ -148,7 +146,7 @@ def test_weights_that_are_no_numbers_are_refused(copy: Path) -> None:
     (member,) = (one for one in content["members"] if one["file"] == reference.file)
     member["sha256"] = reference.sha256
     path.write_text(json.dumps(content))
-    with pytest.raises(ReleaseInvalid, match="no numbers"):
+    with pytest.raises(ReleaseInvalid, match="NaN or infinite"):
         Ensemble.load(copy, "cpu")
 
 
@@ -174,7 +172,7 @@ def test_small_work_wakes_no_other_thread() -> None:
     before = torch.get_num_threads()
     torch.set_num_threads(2)
     try:
-        with alone():
+        with single_threaded():
             assert torch.get_num_threads() == 1
         assert torch.get_num_threads() == 2
     finally:
@@ -213,13 +211,13 @@ def test_metadata_of_another_version_is_refused(copy: Path) -> None:
         Ensemble.load(copy, "cpu")
 
 
-def test_memory_running_out_is_told(tiny: Ensemble, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_out_of_memory_names_the_number_of_photographs(tiny: Ensemble) -> None:
     def exhausted(squares: Tensor, patients: Tensor) -> tuple[Tensor, ...]:
         raise torch.OutOfMemoryError("out of memory")
 
-    monkeypatch.setattr(tiny, "_pass", exhausted)
+    ensemble = Ensemble(tiny.manifest, tiny.networks, choose_compute("cpu"), forward_pass=exhausted)
     with pytest.raises(DeviceOutOfMemory, match="2 photographs"):
-        tiny.predict(_squares(2))
+        ensemble.predict(_squares(2))
 
 
 def test_tiny_releases_repeat(tmp_path: Path) -> None:

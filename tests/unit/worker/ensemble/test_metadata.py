@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dermtriage_worker.ensemble.metadata import COLUMNS, WIDTH, YOUNG, encode, used_inputs
-from dermtriage_worker.ensemble.networks.members import PatientBranch
+from dermtriage_worker.ensemble.networks.lesionnet import PatientBranch
 
 REGIONS = {
     "head/neck": ["face", "head/neck", "scalp"],

@@ -1,4 +1,4 @@
-"""The judge of scope, on features whose place is known."""
+"""Out-of-distribution detection, on features whose distance is known."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -6,27 +6,28 @@ from pathlib import Path
 import pytest
 import torch
 from PIL import Image, ImageDraw
-from safetensors.torch import save
 from torch import Tensor
 
 from dermtriage.core.errors import ReleaseInvalid
 from dermtriage_worker.ensemble.image.views import Views
 from dermtriage_worker.ensemble.inference import Ensemble
-from dermtriage_worker.ensemble.manifest import FileRef, Manifest, read_manifest, write_manifest
+from dermtriage_worker.ensemble.manifest import Manifest, read_manifest, write_manifest
 from dermtriage_worker.ensemble.metadata import encode
-from dermtriage_worker.ensemble.ood import NEUTRAL, Judge, Scope, join
+from dermtriage_worker.ensemble.ood import LesionDistribution, OodDetector, add_contrast
+from dermtriage_worker.ensemble.packing import pack_tensors
 from dermtriage_worker.ensemble.tiny import build_tiny_release
 
-FIGURES = {"lesion_contrast": 0.5, "contrast": 0.1}
+QUALITY = {"lesion_contrast": 0.5, "contrast": 0.1}
+FILE = "ood.safetensors"
 
 
-def judge(size: int) -> Judge:
-    """A judge to whom lesions lie around nought, twice as widely in one direction."""
+def distribution(size: int) -> LesionDistribution:
+    """Lesions around the origin, with twice the deviation along the first feature."""
     basis = torch.zeros(size, 1)
     basis[0, 0] = 1
     plain = torch.zeros(size)
     plain[1] = 1
-    return Judge(
+    return LesionDistribution(
         centre=torch.zeros(size),
         spread=torch.ones(size),
         basis=basis,
@@ -38,71 +39,69 @@ def judge(size: int) -> Judge:
     )
 
 
-def test_distance_is_that_of_mahalanobis() -> None:
+def test_distance_is_mahalanobis_distance() -> None:
     point = torch.tensor([[3.0, 0.0, 4.0]])
-    (distance, plain) = judge(3).parts(point)[0].tolist()
+    (distance, plain) = distribution(3).raw_scores(point)[0].tolist()
     assert distance == pytest.approx(0.5 * torch.tensor(9 / 4 + 16.0).log().item())
     assert plain == 0
 
 
-def test_the_farther_part_decides() -> None:
+def test_the_greater_score_counts() -> None:
     near, far, skin = torch.tensor([[0.1, 0, 0], [0, 0, 30.0], [0, 7.9, 0]]).split(1)
-    of = judge(3).evidence
-    assert of(near) < 0
-    assert of(far) > 0
-    assert of(skin) == pytest.approx(7.9 - 6, abs=1e-5)
-    assert of(far) == pytest.approx((torch.tensor(30.0).log().item() - 1.5) / 0.5, rel=1e-5)
+    score = distribution(3).score
+    assert score(near) < 0
+    assert score(far) > 0
+    assert score(skin) == pytest.approx(7.9 - 6, abs=1e-5)
+    assert score(far) == pytest.approx((torch.tensor(30.0).log().item() - 1.5) / 0.5, rel=1e-5)
 
 
-def test_members_are_averaged_and_only_those_that_are_asked() -> None:
-    taps = torch.zeros(2, 1)
-    plain = judge(3)
-    scope = Scope({"a": plain, "b": replace(plain, offsets=torch.tensor([-9.0, -9.0]))})
-    (alone, _) = scope.out_of_scope({"a": taps}, [FIGURES, FIGURES]) or ()
-    (both, _) = scope.out_of_scope({"a": taps, "b": taps, "c": taps}, [FIGURES, FIGURES]) or ()
+def test_scores_are_averaged_over_the_given_members() -> None:
+    features = torch.zeros(2, 1)
+    plain = distribution(3)
+    detector = OodDetector({"a": plain, "b": replace(plain, offsets=torch.tensor([-9.0, -9.0]))})
+    quality = [QUALITY, QUALITY]
+    (alone, _) = detector.scores({"a": features}, quality) or ()
+    (both, _) = detector.scores({"a": features, "b": features, "c": features}, quality) or ()
     assert 0 <= alone < both <= 1
-    assert scope.out_of_scope({"c": taps}, [FIGURES, FIGURES]) is None
+    assert detector.scores({"c": features}, quality) is None
 
 
-def test_it_survives_its_file() -> None:
-    scope = Scope({"a": judge(4), "b": judge(5)})
-    taps = {"a": torch.randn(3, 2), "b": torch.randn(3, 3)}
-    again = Scope.load(scope.tensors())
-    figures = [FIGURES] * 3
-    assert again.out_of_scope(taps, figures) == pytest.approx(scope.out_of_scope(taps, figures))
+def test_written_tensors_are_read_back() -> None:
+    detector = OodDetector({"a": distribution(4), "b": distribution(5)})
+    features = {"a": torch.randn(3, 2), "b": torch.randn(3, 3)}
+    again = OodDetector.from_tensors(detector.tensors())
+    quality = [QUALITY] * 3
+    assert again.scores(features, quality) == pytest.approx(detector.scores(features, quality))
     with pytest.raises(KeyError):
-        Scope.load({"a/centre": torch.zeros(4)})
+        OodDetector.from_tensors({"a/centre": torch.zeros(4)})
 
 
-def test_little_contrast_is_told_apart() -> None:
-    faint, flat = join(torch.zeros(2, 0), [FIGURES, {"lesion_contrast": 0.0, "contrast": 0.0}])
+def test_zero_contrast_is_finite_and_below_a_faint_one() -> None:
+    faint, flat = add_contrast(
+        torch.zeros(2, 0), [QUALITY, {"lesion_contrast": 0.0, "contrast": 0.0}]
+    )
     assert (faint > flat).all()
     assert flat.isfinite().all()
 
 
 @pytest.fixture
-def judged(tmp_path: Path) -> Path:
-    """A tiny release whose members judge: what they see of one photograph is far out for them."""
-    folder = tmp_path / "judged"
+def release(tmp_path: Path) -> Path:
+    """A tiny release whose detector is centred on the features of one photograph."""
+    folder = tmp_path / "with_detector"
     manifest = build_tiny_release(folder)
     ensemble = Ensemble.load(folder, "cpu")
-    judges = {}
+    distributions = {}
     for network in ensemble.networks:
-        _, tap = network.tapped(Views(square()[None]), encode([{}]))
-        size = tap.shape[1] + 2
-        seen = torch.cat([tap[0], torch.zeros(2)])
-        judges[network.member.name] = replace(judge(size), centre=seen)
-    write_scope(folder, manifest, Scope(judges).tensors())
+        _, features = network.logits_and_features(Views(square()[None]), encode([{}]))
+        centre = torch.cat([features[0], torch.zeros(2)])
+        distributions[network.member.name] = replace(distribution(len(centre)), centre=centre)
+    write_detector(folder, manifest, OodDetector(distributions).tensors())
     return folder
 
 
-def write_scope(folder: Path, manifest: Manifest, tensors: dict[str, Tensor]) -> None:
-    import hashlib
-
-    content = save(tensors)
-    (folder / "scope.safetensors").write_bytes(content)
-    ref = FileRef(file="scope.safetensors", sha256=hashlib.sha256(content).hexdigest())
-    write_manifest(folder, manifest.model_copy(update={"scope": ref}))
+def write_detector(folder: Path, manifest: Manifest, tensors: dict[str, Tensor]) -> None:
+    reference = pack_tensors(folder, FILE, tensors)
+    write_manifest(folder, manifest.model_copy(update={"ood": reference}))
 
 
 def square(colour: tuple[int, int, int] = (90, 60, 50)) -> Tensor:
@@ -111,28 +110,28 @@ def square(colour: tuple[int, int, int] = (90, 60, 50)) -> Tensor:
     return torch.tensor(list(image.tobytes()), dtype=torch.uint8).view(150, 150, 3).permute(2, 0, 1)
 
 
-def test_a_release_judges_by_its_members(judged: Path) -> None:
-    ensemble = Ensemble.load(judged, "cpu")
+def test_a_release_scores_what_is_unlike_lesions_higher(release: Path) -> None:
+    ensemble = Ensemble.load(release, "cpu")
     like, unlike = ensemble.predict([square(), torch.zeros(3, 150, 150, dtype=torch.uint8)])
     assert like.out_of_scope is not None
     assert unlike.out_of_scope is not None
-    assert like.out_of_scope < NEUTRAL < unlike.out_of_scope
+    assert like.out_of_scope < 0.5 < unlike.out_of_scope
     # Neighbours in a batch change nothing.
     (alone,) = ensemble.predict([square()])
     assert alone.out_of_scope == pytest.approx(like.out_of_scope, abs=1e-5)
 
 
-def test_a_release_without_a_judge_judges_nothing(tiny: Ensemble) -> None:
-    (said,) = tiny.predict([square()])
-    assert said.out_of_scope is None
+def test_a_release_without_a_detector_scores_nothing(tiny: Ensemble) -> None:
+    (prediction,) = tiny.predict([square()])
+    assert prediction.out_of_scope is None
 
 
-def test_an_altered_or_foreign_judge_is_refused(judged: Path) -> None:
-    path = judged / "scope.safetensors"
+def test_an_altered_or_foreign_detector_is_refused(release: Path) -> None:
+    path = release / FILE
     content = path.read_bytes()
     path.write_bytes(content[:-1] + bytes([content[-1] ^ 1]))
     with pytest.raises(ReleaseInvalid, match="altered"):
-        Ensemble.load(judged, "cpu")
-    write_scope(judged, read_manifest(judged), {"a/centre": torch.zeros(3)})
-    with pytest.raises(ReleaseInvalid, match="no judge of scope"):
-        Ensemble.load(judged, "cpu")
+        Ensemble.load(release, "cpu")
+    write_detector(release, read_manifest(release), {"a/centre": torch.zeros(3)})
+    with pytest.raises(ReleaseInvalid, match="does not hold an out-of-distribution detector"):
+        Ensemble.load(release, "cpu")

@@ -7,10 +7,11 @@ import torch
 from PIL import Image, ImageDraw, ImageFilter
 
 from dermtriage.core.settings import ROOT, Settings
+from dermtriage_worker.ensemble.cpu.fused_convolution import can_fuse
 from dermtriage_worker.ensemble.device import Compute
 from dermtriage_worker.ensemble.inference import Ensemble
 from dermtriage_worker.ensemble.manifest import read_manifest
-from dermtriage_worker.ensemble.networks.network import load_network
+from dermtriage_worker.ensemble.networks.scoring_network import load_network
 
 FOLDER = Settings().releases_dir / Settings().default_release
 
@@ -48,7 +49,8 @@ def test_neighbours_do_not_matter(ensemble: Ensemble) -> None:
 def test_half_precision_hardly_moves_the_figures(ensemble: Ensemble) -> None:
     squares = [ensemble.prepare(_lesion(450 + 60 * i, 450)) for i in range(4)]
     for dtype in (torch.float32, torch.bfloat16):
-        compute = Compute(torch.device("cpu"), dtype, chunk=1)
+        cpu = torch.device("cpu")
+        compute = Compute(cpu, dtype, pass_size=1, fused=can_fuse(cpu, dtype))
         networks = [
             load_network(FOLDER, member, ensemble.manifest.name, compute)
             for member in ensemble.manifest.members

@@ -8,8 +8,9 @@ import torch
 
 from dermtriage.core.enums import CLASSES, SEVERE_CLASSES
 from dermtriage_cli.demo.samples import generate
-from dermtriage_worker.ensemble.inference import Ensemble, Prediction
+from dermtriage_worker.ensemble.inference import Ensemble
 from dermtriage_worker.ensemble.manifest import write_manifest
+from dermtriage_worker.ensemble.prediction import Prediction
 from dermtriage_worker.ensemble.tiny import build_tiny_release
 from dermtriage_worker.evaluation.labelled import Labelled, read_labelled
 from dermtriage_worker.evaluation.measure import Measurement, measure
@@ -62,7 +63,9 @@ def measurement(folded: Ensemble, drawn: Path) -> Measurement:
     return measure(
         folded,
         photographs,
-        seen=KnownFolds({one.image_id: index % 2 for index, one in enumerate(photographs)}),
+        training_folds=KnownFolds(
+            {one.image_id: index % 2 for index, one in enumerate(photographs)}
+        ),
         out_of_fold=True,
         with_shifts=True,
         sample=7,

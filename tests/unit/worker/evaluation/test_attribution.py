@@ -1,4 +1,4 @@
-"""Heat maps are measured against masks, each photograph by members that never saw its lesion."""
+"""Heat maps are measured against masks, each photograph by members that were not trained on it."""
 
 from pathlib import Path
 
@@ -6,8 +6,8 @@ import pytest
 import torch
 from PIL import Image, ImageDraw
 
+from dermtriage_worker.ensemble.attribution import heat_maps
 from dermtriage_worker.ensemble.inference import Ensemble
-from dermtriage_worker.evaluation import attribution
 from dermtriage_worker.evaluation.attribution import MASK_FOLDER, MasksMissing, measure_explanations
 from dermtriage_worker.evaluation.labelled import Labelled
 
@@ -15,7 +15,7 @@ CENTRED, ASIDE = (80, 55, 120, 95), (30, 10, 70, 50)
 
 
 class Learnt:
-    """What a release learnt from: nothing, or all of it in one fold."""
+    """Training folds in which no photograph is, or each in the same."""
 
     def __init__(self, fold: int | None) -> None:
         self.fold = fold
@@ -45,7 +45,7 @@ def test_peaks_and_energy_are_measured(
 ) -> None:
     done: list[int] = []
     figures = measure_explanations(
-        tiny, labelled, tmp_path, seen=Learnt(None), sample=4, on_progress=done.append
+        tiny, labelled, tmp_path, training_folds=Learnt(None), sample=4, on_progress=done.append
     )
     assert figures.off_centre.photographs == 2
     assert figures.any.photographs == 4
@@ -57,44 +57,40 @@ def test_peaks_and_energy_are_measured(
 
 
 def test_a_map_that_looks_aside_is_found_out(
-    tiny: Ensemble,
-    labelled: list[Labelled],
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
+    tiny: Ensemble, labelled: list[Labelled], tmp_path: Path
 ) -> None:
     def aside(_: Ensemble, squares: torch.Tensor) -> torch.Tensor:
         maps = torch.zeros(len(squares), 150, 150)
         maps[:, 140:, 140:] = 1
         return maps
 
-    monkeypatch.setattr(attribution, "heat_maps", aside)
-    figures = measure_explanations(tiny, labelled, tmp_path, seen=Learnt(None), sample=9)
+    figures = measure_explanations(
+        tiny, labelled, tmp_path, training_folds=Learnt(None), sample=9, explain=aside
+    )
     for sample in (figures.off_centre, figures.any):
         assert sample.heat_map.peaks_inside == 0
         assert sample.heat_map.energy_inside == 0
         assert sample.contrast.peaks_inside == 1
 
 
-def test_members_that_saw_a_lesion_do_not_explain_it(
-    tiny: Ensemble,
-    labelled: list[Labelled],
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
+def test_members_that_were_trained_on_a_lesion_do_not_explain_it(
+    folded: Ensemble, labelled: list[Labelled], tmp_path: Path
 ) -> None:
-    asked: list[int] = []
+    folds: list[int | None] = []
 
-    def without_sight_of(fold: int) -> Ensemble:
-        asked.append(fold)
-        return tiny
+    def noted(ensemble: Ensemble, squares: torch.Tensor) -> torch.Tensor:
+        folds.extend(member.fold for member in ensemble.manifest.members)
+        return heat_maps(ensemble, squares)
 
-    monkeypatch.setattr(tiny, "without_sight_of", without_sight_of)
-    figures = measure_explanations(tiny, labelled, tmp_path, seen=Learnt(2), sample=2)
+    figures = measure_explanations(
+        folded, labelled, tmp_path, training_folds=Learnt(1), sample=2, explain=noted
+    )
     assert figures.out_of_fold == 4
-    assert set(asked) == {2}
+    assert set(folds) == {1}
 
 
 def test_without_masks_there_is_nothing_to_measure(
     tiny: Ensemble, labelled: list[Labelled], tmp_path: Path
 ) -> None:
     with pytest.raises(MasksMissing):
-        measure_explanations(tiny, labelled, tmp_path / "no", seen=Learnt(None), sample=2)
+        measure_explanations(tiny, labelled, tmp_path / "no", training_folds=Learnt(None), sample=2)

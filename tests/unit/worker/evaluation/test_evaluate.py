@@ -8,8 +8,8 @@ import pytest
 from tests.unit.worker.evaluation.conftest import labelled, plausible, prediction
 
 from dermtriage.core.enums import CLASSES
-from dermtriage_worker.ensemble.inference import Prediction
 from dermtriage_worker.ensemble.manifest import Thresholds
+from dermtriage_worker.ensemble.prediction import Prediction
 from dermtriage_worker.evaluation.evaluate import evaluate
 from dermtriage_worker.evaluation.labelled import Labelled
 from dermtriage_worker.evaluation.results import Evaluation

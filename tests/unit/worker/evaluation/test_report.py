@@ -132,7 +132,7 @@ def test_a_set_without_severe_photographs_still_has_a_report(
     measurement = measure(
         tiny,
         benign,
-        seen=KnownFolds({}),
+        training_folds=KnownFolds({}),
         out_of_fold=False,
         with_shifts=False,
         sample=None,

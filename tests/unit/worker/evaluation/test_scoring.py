@@ -27,7 +27,7 @@ def _ignore(_: int) -> None:
 def test_figures_equal_those_of_score(tiny: Ensemble, photographs: list[Labelled]) -> None:
     counted: list[int] = []
     found = score_labelled(
-        tiny, photographs, seen=STRANGERS, out_of_fold=False, on_progress=counted.append
+        tiny, photographs, training_folds=STRANGERS, out_of_fold=False, on_progress=counted.append
     )
     scored = score_photographs([one.path for one in photographs], tiny, batch=3)
     for one, prediction, other in zip(photographs, found, scored, strict=True):
@@ -43,7 +43,7 @@ def test_no_alteration_changes_nothing_and_others_do(
         score_labelled(
             tiny,
             photographs[:3],
-            seen=STRANGERS,
+            training_folds=STRANGERS,
             out_of_fold=False,
             on_progress=_ignore,
             alteration=alteration,
@@ -55,15 +55,23 @@ def test_no_alteration_changes_nothing_and_others_do(
 
 
 def test_training_photographs_are_refused(tiny: Ensemble, photographs: list[Labelled]) -> None:
-    seen = KnownFolds({photographs[4].image_id: 0})
+    known = KnownFolds({photographs[4].image_id: 0})
     with pytest.raises(EvaluationRefused, match=r"1 of 14 photographs \(sample-0005\) is of the"):
-        score_labelled(tiny, photographs, seen=seen, out_of_fold=False, on_progress=_ignore)
+        score_labelled(
+            tiny, photographs, training_folds=known, out_of_fold=False, on_progress=_ignore
+        )
 
 
 def test_out_of_fold_refuses_all_others(folded: Ensemble, photographs: list[Labelled]) -> None:
-    seen = KnownFolds({one.image_id: 0 for one in photographs[1:]})
+    known = KnownFolds({one.image_id: 0 for one in photographs[1:]})
     with pytest.raises(EvaluationRefused, match="not of the training set"):
-        score_labelled(folded, photographs, seen=seen, out_of_fold=True, on_progress=_ignore)
+        score_labelled(
+            folded,
+            photographs,
+            training_folds=known,
+            out_of_fold=True,
+            on_progress=_ignore,
+        )
 
 
 def test_out_of_fold_asks_the_members_that_never_saw(
@@ -71,11 +79,11 @@ def test_out_of_fold_asks_the_members_that_never_saw(
 ) -> None:
     folds = {one.image_id: index % 2 for index, one in enumerate(photographs)}
     found = score_labelled(
-        folded, photographs, seen=KnownFolds(folds), out_of_fold=True, on_progress=_ignore
+        folded, photographs, training_folds=KnownFolds(folds), out_of_fold=True, on_progress=_ignore
     )
     names = [member.name for member in folded.manifest.members]
     strangers = score_labelled(
-        folded, photographs, seen=STRANGERS, out_of_fold=False, on_progress=_ignore
+        folded, photographs, training_folds=STRANGERS, out_of_fold=False, on_progress=_ignore
     )
     for one, own, all_ in zip(photographs, found, strangers, strict=True):
         member = names[folds[one.image_id]]
@@ -91,4 +99,6 @@ def test_a_file_that_is_no_photograph_is_named(
     for name in ("torn.jpg", "gone.jpg"):
         torn = replace(photographs[0], path=tmp_path / name)
         with pytest.raises(LabelsInvalid, match=name):
-            score_labelled(tiny, [torn], seen=STRANGERS, out_of_fold=False, on_progress=_ignore)
+            score_labelled(
+                tiny, [torn], training_folds=STRANGERS, out_of_fold=False, on_progress=_ignore
+            )

@@ -10,11 +10,11 @@ from tests.unit.worker.evaluation.conftest import labelled, plausible
 
 from dermtriage.imaging.rendition import open_rendition
 from dermtriage_cli.demo.samples import generate
-from dermtriage_worker.ensemble.inference import Prediction
 from dermtriage_worker.ensemble.manifest import Thresholds
+from dermtriage_worker.ensemble.prediction import Prediction
 from dermtriage_worker.evaluation import shifts
 from dermtriage_worker.evaluation.labelled import Labelled
-from dermtriage_worker.evaluation.shifted import measure_shifts, sample_lesions
+from dermtriage_worker.evaluation.shift_figures import measure_shifts, sample_lesions
 from dermtriage_worker.evaluation.shifts import SHIFTS, UNALTERED, Shift
 
 

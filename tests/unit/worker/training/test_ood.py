@@ -1,4 +1,4 @@
-"""The judge of scope is fitted on lesions and tells them from what they are not."""
+"""The out-of-distribution detector is fitted on lesions and flags what shows none."""
 
 from pathlib import Path
 
@@ -12,13 +12,14 @@ from dermtriage_worker.ensemble.image.quality import measure_quality
 from dermtriage_worker.ensemble.image.views import Views
 from dermtriage_worker.ensemble.manifest import Member
 from dermtriage_worker.ensemble.metadata import encode
-from dermtriage_worker.ensemble.networks.members import create_network
-from dermtriage_worker.ensemble.networks.network import Network
-from dermtriage_worker.ensemble.ood import Scope
+from dermtriage_worker.ensemble.networks.registry import create_network
+from dermtriage_worker.ensemble.networks.scoring_network import ScoringNetwork
+from dermtriage_worker.ensemble.ood import OodDetector
 from dermtriage_worker.evaluation.labelled import Labelled
-from dermtriage_worker.evaluation.squares import load_squares
-from dermtriage_worker.training import ood as fitting
-from dermtriage_worker.training.plain_skin import MASK_FOLDER, plain_skin
+from dermtriage_worker.evaluation.prepared import prepare_labelled
+from dermtriage_worker.training.distortions import CONDITIONS
+from dermtriage_worker.training.ood import OodFitOptions, fit_ood_detector
+from dermtriage_worker.training.skin_patches import MASK_FOLDER, cut_skin_patches
 
 
 @pytest.fixture(scope="module")
@@ -45,7 +46,7 @@ def lesions(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, list[Labell
     return data, records
 
 
-def network(fold: int) -> tuple[Member, Network]:
+def network(fold: int) -> tuple[Member, ScoringNetwork]:
     member = Member(
         name=f"small_{fold}", kind="small", fold=fold, architecture="lesionnet_tiny",
         file="small.safetensors", sha256="0" * 64, input_size=64,
@@ -55,57 +56,60 @@ def network(fold: int) -> tuple[Member, Network]:
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(fold)
         state = create_network(member.architecture, 7).state_dict()
-    return member, Network(member, state, choose_compute("cpu"))
+    return member, ScoringNetwork(member, state, choose_compute("cpu"))
 
 
 def test_plain_skin_holds_no_lesion(lesions: tuple[Path, list[Labelled]]) -> None:
     data, records = lesions
     for chosen in (records[::2], records[1::2]):
-        cut = plain_skin(chosen, data, count=4, seed=1)
+        cut = cut_skin_patches(chosen, data, count=4, seed=1)
         assert cut.shape == (4, 3, 150, 150)
         assert all(figures["lesion_contrast"] < 0.2 for figures in measure_quality(list(cut)))
-    again = plain_skin(records, data, count=4, seed=1)
-    assert torch.equal(again, plain_skin(records, data, count=4, seed=1))
-    assert len(plain_skin([], data, count=4, seed=1)) == 0
+    again = cut_skin_patches(records, data, count=4, seed=1)
+    assert torch.equal(again, cut_skin_patches(records, data, count=4, seed=1))
+    assert len(cut_skin_patches([], data, count=4, seed=1)) == 0
 
 
-def test_a_fitted_judge_tells_lesions_from_the_rest(
-    lesions: tuple[Path, list[Labelled]], monkeypatch: pytest.MonkeyPatch
+def test_a_fitted_detector_separates_lesions_from_the_rest(
+    lesions: tuple[Path, list[Labelled]],
 ) -> None:
     data, records = lesions
-    for name, count in (("FIT", 30), ("CHECK", 20), ("SKIN", 12)):
-        monkeypatch.setattr(fitting, f"{name}_PHOTOGRAPHS", count)
-    monkeypatch.setattr(fitting, "DIRECTIONS", 12)
-    few = {name: fitting.HARDSHIPS[name] for name in ("none", "wide")}
-    monkeypatch.setattr(fitting, "HARDSHIPS", few)
     members = [network(0), network(1)]
     folds = [index % 2 for index in range(len(records))]
+    few = OodFitOptions(
+        lesions=30,
+        unseen=20,
+        skin=12,
+        directions=12,
+        conditions={name: CONDITIONS[name] for name in ("none", "wide")},
+    )
 
-    fitted = fitting.fit_scope(members, records, folds, data=data, seed=5)
+    fitted = fit_ood_detector(members, records, folds, data=data, seed=5, options=few)
 
     assert fitted is not None
     tensors, threshold = fitted
-    scope = Scope.load(tensors)
+    detector = OodDetector.from_tensors(tensors)
     assert {name.partition("/")[0] for name in tensors} == {"small_0", "small_1"}
 
-    def judge(squares: torch.Tensor) -> np.ndarray:
-        figures = measure_quality(list(squares))
+    def scores(squares: torch.Tensor) -> np.ndarray:
+        quality = measure_quality(list(squares))
         with torch.inference_mode():
-            taps = {
-                member.name: net.tapped(Views(squares), encode([{}] * len(squares)))[1]
+            features = {
+                member.name: net.logits_and_features(Views(squares), encode([{}] * len(squares)))[1]
                 for member, net in members
             }
-        return np.array(scope.out_of_scope(taps, figures))
+        return np.array(detector.scores(features, quality))
 
     strange = torch.zeros(3, 3, 150, 150, dtype=torch.uint8)
     strange[1] = torch.tensor([30, 200, 60], dtype=torch.uint8).view(3, 1, 1)
     strange[2, :, ::8] = 255
-    assert (judge(load_squares(records)) <= threshold).mean() > 0.95
-    assert (judge(strange) > threshold).all()
+    assert (scores(prepare_labelled(records)) <= threshold).mean() > 0.95
+    assert (scores(strange) > threshold).all()
 
 
-def test_what_cannot_be_tapped_is_not_judged(lesions: tuple[Path, list[Labelled]]) -> None:
+def test_an_architecture_without_taps_has_no_detector(lesions: tuple[Path, list[Labelled]]) -> None:
     data, records = lesions
     member, net = network(0)
     other = member.model_copy(update={"architecture": "lesionnet"})
-    assert fitting.fit_scope([(other, net)], records, [0] * len(records), data=data, seed=1) is None
+    folds = [0] * len(records)
+    assert fit_ood_detector([(other, net)], records, folds, data=data, seed=1) is None

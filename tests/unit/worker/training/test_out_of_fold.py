@@ -8,8 +8,8 @@ import torch
 from dermtriage_worker.ensemble.device import choose_compute
 from dermtriage_worker.ensemble.manifest import Member
 from dermtriage_worker.ensemble.metadata import encode
-from dermtriage_worker.ensemble.networks.members import create_network
-from dermtriage_worker.ensemble.networks.network import Network
+from dermtriage_worker.ensemble.networks.registry import create_network
+from dermtriage_worker.ensemble.networks.scoring_network import ScoringNetwork
 from dermtriage_worker.ensemble.tiny import build_tiny_release
 from dermtriage_worker.training.out_of_fold import (
     TooCostly,
@@ -23,12 +23,12 @@ FOLDS = torch.tensor([0, 1, 0, 1, 1])
 
 
 @pytest.fixture
-def networks(tmp_path: Path) -> list[Network]:
+def networks(tmp_path: Path) -> list[ScoringNetwork]:
     member = build_tiny_release(tmp_path / "tiny").members[0]
     compute = choose_compute("cpu")
     torch.manual_seed(0)
     return [
-        Network(
+        ScoringNetwork(
             member.model_copy(update={"kind": "k", "name": f"k_{fold}", "fold": fold}),
             create_network(member.architecture, 7).state_dict(),
             compute,
@@ -38,7 +38,7 @@ def networks(tmp_path: Path) -> list[Network]:
 
 
 def test_the_first_half_knows_the_patients_by_the_member_of_their_fold(
-    networks: list[Network],
+    networks: list[ScoringNetwork],
 ) -> None:
     squares = torch.randint(0, 256, (5, 3, 150, 150), dtype=torch.uint8)
     patients = encode([{"sex": "male"}, {"sex": "male"}, {}, {"age_approx": 60}, {}])
@@ -49,7 +49,7 @@ def test_the_first_half_knows_the_patients_by_the_member_of_their_fold(
     added = both[:, :5] - both[:, 5:]
     assert not added[:, [2, 4]].any()
     for row, fold in ((0, 0), (1, 1), (3, 1)):
-        expected = networks[fold].of_patients(patients[row : row + 1]).double()
+        expected = networks[fold].metadata_logits(patients[row : row + 1]).double()
         torch.testing.assert_close(added[:, row], expected.expand(8, 7), atol=1e-6, rtol=0)
     # The same sex is worth something else to a network that saw other lesions.
     assert (added[0, 0] - added[0, 1]).abs().max() > 1e-3

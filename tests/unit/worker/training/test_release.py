@@ -10,14 +10,14 @@ from dermtriage.core.errors import ReleaseInvalid
 from dermtriage_worker.ensemble.image.photograph import decode_original
 from dermtriage_worker.ensemble.inference import Ensemble
 from dermtriage_worker.ensemble.manifest import Manifest, read_manifest
-from dermtriage_worker.evaluation.squares import load_squares
+from dermtriage_worker.evaluation.prepared import prepare_labelled
 from dermtriage_worker.training.config import TrainConfig
 from dermtriage_worker.training.cost import gmac
 from dermtriage_worker.training.data import assign_folds, origin, read_records
 from dermtriage_worker.training.release import build_release
-from dermtriage_worker.training.run import ReleaseNotBuilt
-from dermtriage_worker.training.seen import SEEN_FILE, Seen
+from dermtriage_worker.training.run_folder import ReleaseNotBuilt
 from dermtriage_worker.training.train import train
+from dermtriage_worker.training.training_folds import FOLDS_FILE, TrainingFolds
 
 
 def _ignore(*_: object) -> None:
@@ -87,17 +87,17 @@ def test_a_photograph_is_scored_by_what_never_saw_its_lesion(
     built: tuple[Path, Manifest], data: Path
 ) -> None:
     folder, manifest = built
-    seen, records = Seen.of(folder, manifest), read_records(data)
+    training_folds, records = TrainingFolds.of(folder, manifest), read_records(data)
     folds = assign_folds(records, folds=2, seed=5)
-    assert [seen.fold_of(record.image_id) for record in records] == folds
-    assert seen.fold_of("IMG_of_another_set") is None
+    assert [training_folds.fold_of(record.image_id) for record in records] == folds
+    assert training_folds.fold_of("IMG_of_another_set") is None
     ensemble = Ensemble.load(folder, "cpu")
     for fold in (0, 1):
-        blind = ensemble.without_sight_of(fold)
+        blind = ensemble.out_of_fold(fold)
         assert {m.name for m in blind.manifest.members} == {f"small_{fold}", f"other_{fold}"}
         assert sum(m.weight for m in blind.manifest.members) == pytest.approx(1)
     with pytest.raises(ReleaseInvalid, match="fold 2"):
-        ensemble.without_sight_of(2)
+        ensemble.out_of_fold(2)
 
 
 def test_another_data_set_is_not_called_by_the_name_of_the_first(tmp_path: Path) -> None:
@@ -109,9 +109,9 @@ def test_an_altered_list_of_what_was_seen_is_refused(
 ) -> None:
     copy = tmp_path / "copy"
     shutil.copytree(built[0], copy)
-    (copy / SEEN_FILE).write_bytes((copy / SEEN_FILE).read_bytes() + b" ")
+    (copy / FOLDS_FILE).write_bytes((copy / FOLDS_FILE).read_bytes() + b" ")
     with pytest.raises(ReleaseInvalid, match="altered"):
-        Seen.of(copy, built[1])
+        TrainingFolds.of(copy, built[1])
 
 
 def test_evaluation_and_serving_prepare_the_same_bytes(
@@ -119,7 +119,7 @@ def test_evaluation_and_serving_prepare_the_same_bytes(
 ) -> None:
     ensemble = Ensemble.load(built[0], "cpu")
     records = read_records(data)[:4]
-    evaluated = load_squares(records)
+    evaluated = prepare_labelled(records)
     for record, square in zip(records, evaluated, strict=True):
         served = decode_original(record.path.read_bytes(), ensemble).square
         assert served.equal(square)

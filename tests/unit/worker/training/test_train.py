@@ -10,13 +10,13 @@ from safetensors.torch import load_file
 from torch import nn
 
 from dermtriage_worker.ensemble.metadata import COLUMNS, WIDTH, encode
-from dermtriage_worker.ensemble.networks.members import create_network, patient_branch
-from dermtriage_worker.evaluation.squares import load_squares
+from dermtriage_worker.ensemble.networks.registry import create_network, patient_branch
+from dermtriage_worker.evaluation.prepared import prepare_labelled
 from dermtriage_worker.training.checkpoint import TrainingMismatch
 from dermtriage_worker.training.config import AugmentConfig, MemberConfig, Phase, TrainConfig
 from dermtriage_worker.training.data import DataMissing, labels, load_frames, read_records
 from dermtriage_worker.training.fit import Progress, Sample, train_member
-from dermtriage_worker.training.patients import some_fields
+from dermtriage_worker.training.metadata_dropout import drop_fields
 from dermtriage_worker.training.pretrained import load_pretrained
 from dermtriage_worker.training.train import train
 
@@ -58,7 +58,7 @@ def test_a_network_learns_a_handful_by_heart(data: Path, tmp_path: Path) -> None
     handful = [next(r for r in records if r.diagnosis == kind) for kind in ("mel", "nv")] * 8
     known = encode([record.inputs for record in handful])
     sample = Sample(load_frames(handful), known, labels(handful))
-    watched = Sample(load_squares(handful), known, labels(handful))
+    watched = Sample(prepare_labelled(handful), known, labels(handful))
     train_member(
         member, config, 0, sample, watched, tmp_path,
         imagenet={}, device=torch.device("cpu"), on_progress=_ignore,
@@ -92,7 +92,7 @@ def test_metadata_that_tells_is_learnt_where_photographs_do_not(tmp_path: Path) 
 
 def test_fields_are_left_out_by_the_row_and_one_by_one() -> None:
     whole = torch.ones(4000, WIDTH)
-    kept = some_fields(whole, torch.Generator().manual_seed(0))
+    kept = drop_fields(whole, torch.Generator().manual_seed(0))
     fields = torch.stack([kept[:, columns].amax(1) for columns in COLUMNS.values()], dim=1)
     assert all(kept[:, c].unique(dim=0).shape[0] == 2 for c in COLUMNS.values())
     assert (fields.sum(1) == 0).float().mean() == pytest.approx(0.30 + 0.7 * 0.2**3, abs=0.03)

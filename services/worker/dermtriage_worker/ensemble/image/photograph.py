@@ -40,4 +40,4 @@ def decode_rendition(rendition: bytes, ensemble: Ensemble) -> Photograph:
     ImageRejected
         If the bytes cannot be decoded.
     """
-    return Photograph(rendition, ensemble.prepare(ensemble.open(rendition)))
+    return Photograph(rendition, ensemble.prepare(ensemble.decode(rendition)))

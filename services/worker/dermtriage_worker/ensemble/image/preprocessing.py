@@ -1,6 +1,6 @@
 """From a photograph to what a network sees: the only way there, in training and in serving.
 
-A photograph becomes one small square of bytes on the decoding thread (`open_for`, `prepare`); the
+A photograph becomes one small square of bytes on the decoding thread (`decode_for`, `prepare`); the
 rest (resampling to a member's input size, normalisation) happens in the batch, on the device
 (`normalise`). Evaluation in training calls the same functions, so figures cannot drift.
 """
@@ -14,7 +14,7 @@ from torch.nn import functional
 from torchvision.transforms.functional import pil_to_tensor
 
 from dermtriage.imaging.rendition import open_rendition
-from dermtriage_worker.ensemble.device import alone
+from dermtriage_worker.ensemble.device import single_threaded
 
 CANONICAL_SIZE = 150
 """Side of the prepared square in pixels, unless a release's manifest says otherwise."""
@@ -52,7 +52,7 @@ def resample(image: Image.Image, width: int, height: int) -> Tensor:
     cut: Tensor = pil_to_tensor(rgb)[:, top : rgb.height - top, left : rgb.width - left]
     if cut.shape[1:] != (height, width):
         # Over bytes it takes a third of Pillow's time, and differs from it by rounding alone.
-        with alone():
+        with single_threaded():
             (cut,) = functional.interpolate(
                 cut[None], (height, width), mode="bilinear", antialias=True
             )
@@ -77,7 +77,7 @@ def prepare(image: Image.Image, size: int = CANONICAL_SIZE) -> Tensor:
     return resample(image, size, size)
 
 
-def open_for(rendition: bytes, size: int = CANONICAL_SIZE) -> Image.Image:
+def decode_for(rendition: bytes, size: int = CANONICAL_SIZE) -> Image.Image:
     """Decode a stored rendition as far as a square of this size needs it.
 
     Half as many pixels again are decoded at least, so that the filter and not the decoder shapes

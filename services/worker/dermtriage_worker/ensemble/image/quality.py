@@ -1,10 +1,10 @@
-"""Cheap figures of photographs' quality, from the prepared squares. Advice, never a verdict.
+"""Figures of quality (sharpness, exposure, framing) from the prepared squares.
 
-What they mean to a clinic, and from which figure on, is said in `dermtriage.quality`.
+They never change a score. `dermtriage.imaging.retake_advice` turns them into advice.
 """
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 import torch
@@ -15,48 +15,57 @@ from torch.nn import functional
 from dermtriage_worker.ensemble.image.skin import (
     CELL,
     average_cells,
+    dilate,
+    find_skin,
     grey_levels,
     inside_borders,
-    skin_among,
-    widened,
 )
 
 _CLIPPED_DARK = 0.06
 """Grey level below which a pixel has no detail left."""
 _CLIPPED_BRIGHT = 247
-"""Of 255: nor has a pixel any whose red, green and blue are all above it."""
+"""Red, green and blue all above this (of 255): the pixel has no detail left either."""
 _AT_ONCE = 8
-"""Photographs whose pixels are gone through together. Each call gives up Python's lock and waits
-for it again, so one by one they wait the longest; many at once fall out of the processor's caches.
-"""
+"""Photographs that are measured together. Each torch call releases and reacquires Python's lock, so
+fewer calls wait less; more photographs than these would not fit into the processor's caches."""
 _BOX = 5
 """Side of the blur in pixels."""
 _FLAT = 1e-4
 """Mean gradient below which a picture is one even area."""
 
 
-def measure_quality(squares: Sequence[Tensor]) -> list[dict[str, float]]:
-    """Sharpness, exposure and framing of prepared squares; round black borders are left out.
+FindBorders = Callable[[Tensor], Mapping[int, NDArray[np.bool_]]]
+
+
+def measure_quality(
+    squares: Sequence[Tensor], find_borders: FindBorders = inside_borders
+) -> list[dict[str, float]]:
+    """Measure sharpness, exposure and framing of prepared squares, inside their black borders.
 
     Parameters
     ----------
     squares
         uint8, each of shape (3, s, s); not empty.
+    find_borders
+        Finds the black borders; see `inside_borders`.
 
     Returns
     -------
     list of dict
-        For each square: `sharpness`: share of the local variation that a further small blur takes
-        away, 0..1 (after Crete and others 2007); little is left to take where the picture is
-        blurred. `brightness`: mean grey level, 0..1. `contrast`: its standard deviation, 0..0.5.
-        `dark_share`, `bright_share`: of pixels without any detail left, 0..1.
-        `lesion_contrast`: distance in RGB between skin and what stands out most, 0..1.7.
-        `lesion_share`: of the photograph that stands out, 0..1.
-        `off_centre`: from the centre to the middle of what stands out; 1 is the edge.
-        `edge_share`: of the photograph's edge that stands out, 0..1.
+        For each square:
+
+        - `sharpness`: share of the local variation that a small blur removes, 0..1 (after Crete
+          and others 2007); from a blurred picture it removes little.
+        - `brightness`: mean grey level, 0..1.
+        - `contrast`: standard deviation of the grey levels, 0..0.5.
+        - `dark_share`, `bright_share`: share of pixels without any detail left, 0..1.
+        - `lesion_contrast`: greatest distance in RGB from the skin's colour, 0..1.7.
+        - `lesion_share`: share of the photograph that differs clearly from skin, 0..1.
+        - `off_centre`: distance of that part's centre from the photograph's; 1 is the edge.
+        - `edge_share`: share of the photograph's edge that differs clearly from skin, 0..1.
     """
     few = (squares[start : start + _AT_ONCE] for start in range(0, len(squares), _AT_ONCE))
-    measured = [_measure(torch.stack(list(some))) for some in few]
+    measured = [_measure(torch.stack(list(some)), find_borders) for some in few]
     pixels, cells, share = (torch.cat(parts) for parts in zip(*measured, strict=True))
     return [
         {**_of_pixels(*means), **framing}
@@ -67,9 +76,9 @@ def measure_quality(squares: Sequence[Tensor]) -> list[dict[str, float]]:
 def _of_pixels(
     variation: float, blurred: float, brightness: float, variance: float, dark: float, bright: float
 ) -> dict[str, float]:
-    """Turn the means over a photograph's pixels into figures."""
+    """Compute a photograph's figures from means over its pixels."""
     return {
-        # What has no variation at all has nothing sharp in it.
+        # A picture without any variation counts as blurred.
         "sharpness": 1 - blurred / variation if variation > _FLAT else 0.0,
         "brightness": brightness,
         "contrast": math.sqrt(variance),
@@ -78,8 +87,8 @@ def _of_pixels(
     }
 
 
-def _measure(squares: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """Go through the pixels of a few photographs.
+def _measure(squares: Tensor, find_borders: FindBorders) -> tuple[Tensor, Tensor, Tensor]:
+    """Average over the pixels of a few photographs.
 
     Parameters
     ----------
@@ -89,22 +98,22 @@ def _measure(squares: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     Returns
     -------
     tuple
-        Means over pixels, in the order of `_of_pixels`, shape (n, 6); and what `skin_among` takes.
+        Means over pixels, in the order of `_of_pixels`, shape (n, 6); and what `find_skin` takes.
     """
     values = squares.float().div_(255)
     grey = grey_levels(values)
-    inside = inside_borders(grey)
+    inside = find_borders(grey)
     cells, share = _cells(values, inside)
     weights = {index: _weights(own) for index, own in inside.items()}
-    # The blur carries a border's edge three pixels inwards.
-    within = {index: _weights(~widened(~own, 3)[1:-1, 1:-1]) for index, own in inside.items()}
+    # The blur moves a border's edge three pixels inwards.
+    within = {index: _weights(~dilate(~own, 3)[1:-1, 1:-1]) for index, own in inside.items()}
     brightness = _mean(grey, weights)
     means = (
         _mean(_gradient(grey), within),
         _mean(_gradient(_box_sums(grey)), within) / _BOX**2,
         brightness,
         _mean((grey - brightness[:, None, None]).square_(), weights),
-        # Comparing in place gives numbers; truth values take several times as long to count.
+        # In place, a comparison gives floats, whose mean is several times as fast as of bools.
         _mean(grey.lt_(_CLIPPED_DARK), weights),
         _mean(squares.amin(1).gt_(_CLIPPED_BRIGHT), weights),
     )
@@ -112,7 +121,7 @@ def _measure(squares: Tensor) -> tuple[Tensor, Tensor, Tensor]:
 
 
 def _cells(values: Tensor, inside: Mapping[int, NDArray[np.bool_]]) -> tuple[Tensor, Tensor]:
-    """Make what `skin_among` takes; `values` become black outside of `inside`."""
+    """Make the input of `find_skin`; sets `values` to black outside the border."""
     side = values.shape[-1] // CELL
     share = values.new_ones(len(values), side, side)
     for index, own in inside.items():
@@ -123,7 +132,7 @@ def _cells(values: Tensor, inside: Mapping[int, NDArray[np.bool_]]) -> tuple[Ten
 
 
 def _weights(chosen: NDArray[np.bool_]) -> Tensor:
-    """Weigh each chosen pixel the same, and all of them together 1: shape (h, w)."""
+    """Return equal weights for the chosen pixels that sum to one: shape (h, w)."""
     return torch.from_numpy(chosen.astype(np.float32) / max(1, int(chosen.sum())))
 
 
@@ -138,7 +147,7 @@ def _mean(values: Tensor, weights: Mapping[int, Tensor]) -> Tensor:
 def _box_sums(grey: Tensor) -> Tensor:
     """Sum over the box around each pixel: shape (n, s, s)."""
     padded = functional.pad(grey, (_BOX // 2,) * 4, mode="reflect")
-    # Pooling layers take many times as long over a single channel on CPUs.
+    # On CPUs pooling layers are many times slower on a single channel.
     return padded.unfold(1, _BOX, 1).sum(-1).unfold(2, _BOX, 1).sum(-1)
 
 
@@ -146,13 +155,13 @@ def _gradient(grey: Tensor) -> Tensor:
     across = grey[:, 1:-1, 2:] - grey[:, 1:-1, :-2]
     down = grey[:, 2:, 1:-1] - grey[:, :-2, 1:-1]
     squares = across.square_().addcmul_(down, down).numpy()
-    # Torch takes up to ten times as long over square roots where a picture is flat.
+    # torch's square root is up to ten times slower on denormal numbers, as in a flat picture.
     return torch.from_numpy(np.sqrt(squares, out=squares))
 
 
 def _framing(cells: Tensor, share: Tensor) -> list[dict[str, float]]:
-    """Tell where what stands out from the skin lies; for cells as `skin_among` takes them."""
-    cells, seen, skin = skin_among(cells, share)
+    """Measure where and how much differs from the skin; for cells as `find_skin` takes them."""
+    cells, seen, skin = find_skin(cells, share)
     distance = (cells - skin[:, :, None, None]).square().sum(1).sqrt() * seen
     # Lesions are mostly darker than skin; glare and gel are brighter.
     darker = cells.mean(1) < skin.mean(1)[:, None, None]

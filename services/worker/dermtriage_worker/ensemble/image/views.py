@@ -1,4 +1,4 @@
-"""The eight ways to lay a square photograph on a table; a lesion has no up."""
+"""Dihedral views: a square photograph in its eight flips and quarter turns."""
 
 import torch
 from torch import Tensor
@@ -23,10 +23,10 @@ def dihedral_view(batch: Tensor, index: int) -> Tensor:
 
 
 class Views:
-    """Prepared squares on the device, in the views that members take.
+    """Prepared squares on a device, and the batches of views that members read.
 
-    Members that take the same share it: to normalise anew for each of nine was one twelfth of the
-    work of scoring, most of it for nothing.
+    Members with the same input size, normalisation and number of views share one batch.
+    Normalising once for each of nine members would be a twelfth of the time of scoring.
 
     Parameters
     ----------
@@ -36,22 +36,22 @@ class Views:
 
     def __init__(self, squares: Tensor) -> None:
         self._squares = squares
-        self._laid: dict[tuple[object, ...], Tensor] = {}
+        self._batches: dict[tuple[object, ...], Tensor] = {}
 
     def __len__(self) -> int:
         return len(self._squares)
 
-    def laid(self, member: Member, views: int) -> Tensor:
-        """Lay all photographs as they are, then all of them flipped, and so on.
+    def batch_for(self, member: Member, views: int) -> Tensor:
+        """Return the first `views` dihedral views: all photographs upright, then all flipped, ...
 
         Returns
         -------
         Tensor
-            float32, shape (views * n, 3, size, size), channels last; not to be written to.
+            float32, shape (views * n, 3, size, size), channels last; must not be written to.
         """
         key = (member.input_size, member.mean, member.std, views)
-        if key not in self._laid:
+        if key not in self._batches:
             upright = normalise(self._squares, member.input_size, member.mean, member.std)
             batch = torch.cat([dihedral_view(upright, index) for index in range(views)])
-            self._laid[key] = batch.contiguous(memory_format=torch.channels_last)
-        return self._laid[key]
+            self._batches[key] = batch.contiguous(memory_format=torch.channels_last)
+        return self._batches[key]

@@ -1,74 +1,28 @@
-"""Published networks without the parts that a linear classifier learns by itself.
+"""What pretrained networks without a head have in common.
 
-The last block of these networks narrows its channels without an activation, and widens them again
-for a thousand classes. What is linear before a linear classifier of seven classes adds nothing but
-weights, so both end after their last depthwise convolution.
+The last block of these published networks narrows its channels without an activation, and then
+widens them again for a thousand classes. Linear layers in front of a linear classifier of seven
+classes add weights and no capability, so ours end after the last depthwise convolution.
 """
 
-import torchvision
 from torch import Tensor, nn
-from torchvision.ops import Conv2dNormActivation
 
-_STAGES = (
-    # expansion, channels, blocks, kernel, stride of the first block
-    (1, 16, 1, 3, 1),
-    (6, 24, 2, 3, 2),
-    (6, 40, 2, 5, 2),
-    (6, 80, 3, 3, 2),
-    (6, 112, 3, 5, 1),
-    (6, 192, 4, 5, 2),
-)
-_LAST_EXPANSION = 6
 _DROPOUT = 0.2
 
 
-def _batch_norm(channels: int) -> nn.Module:
-    return nn.BatchNorm2d(channels, eps=1e-3)
-
-
-def _convolution(inputs: int, outputs: int, kernel: int, stride: int = 1) -> nn.Module:
-    layer: nn.Module = Conv2dNormActivation(
-        inputs, outputs, kernel, stride, norm_layer=_batch_norm, activation_layer=nn.ReLU6
-    )
-    return layer
-
-
-def _depthwise(channels: int, kernel: int, stride: int) -> nn.Module:
-    layer: nn.Module = Conv2dNormActivation(
-        channels,
-        channels,
-        kernel,
-        stride,
-        groups=channels,
-        norm_layer=_batch_norm,
-        activation_layer=nn.ReLU6,
-    )
-    return layer
-
-
-class _InvertedResidual(nn.Module):
-    """Widen, filter each channel, narrow without an activation; a shortcut where shapes agree."""
-
-    def __init__(self, inputs: int, outputs: int, expansion: int, kernel: int, stride: int) -> None:
-        super().__init__()
-        wide = inputs * expansion
-        layers = [_convolution(inputs, wide, 1)] if expansion > 1 else []
-        layers += [
-            _depthwise(wide, kernel, stride),
-            Conv2dNormActivation(wide, outputs, 1, norm_layer=_batch_norm, activation_layer=None),
-        ]
-        self.block = nn.Sequential(*layers)
-        self.shortcut = stride == 1 and inputs == outputs
-
-    def forward(self, values: Tensor) -> Tensor:
-        inner: Tensor = self.block(values)
-        return values + inner if self.shortcut else inner
-
-
-class _Headless(nn.Module):
-    """Stages, the mean of their maps, and a linear classifier.
+class HeadlessNetwork(nn.Module):
+    """Convolutional stages, global average pooling, and a linear classifier.
 
     Input (n, 3, s, s); output (n, classes) logits.
+
+    Parameters
+    ----------
+    stages
+        The stages, each from feature maps to feature maps.
+    channels
+        Channels of the last stage.
+    classes
+        Number of classes.
     """
 
     def __init__(self, stages: list[nn.Module], channels: int, classes: int) -> None:
@@ -82,35 +36,3 @@ class _Headless(nn.Module):
         maps: Tensor = self.features(values)
         logits: Tensor = self.classifier(self.dropout(maps.mean((2, 3))))
         return logits
-
-
-class EfficientNetLite0(_Headless):
-    """EfficientNet-Lite0 (Tan and Le 2019; the Lite family has no attention and only ReLU6)."""
-
-    def __init__(self, classes: int) -> None:
-        stages: list[nn.Module] = [_convolution(3, 32, 3, stride=2)]
-        inputs = 32
-        for expansion, channels, blocks, kernel, stride in _STAGES:
-            for block in range(blocks):
-                stages.append(
-                    _InvertedResidual(
-                        inputs, channels, expansion, kernel, stride if block == 0 else 1
-                    )
-                )
-                inputs = channels
-        wide = inputs * _LAST_EXPANSION
-        super().__init__(
-            [*stages, _convolution(inputs, wide, 1), _depthwise(wide, 3, 1)], wide, classes
-        )
-
-
-class MobileNetV2(_Headless):
-    """MobileNetV2 (Sandler et al. 2018), made of torchvision's and under its names."""
-
-    def __init__(self, classes: int) -> None:
-        stages = list(torchvision.models.mobilenet_v2().features.children())[:-1]
-        last = stages[-1]
-        # Widening and depthwise filter; the narrowing and its batch norm are left out.
-        last.conv = last.conv[:2]
-        last.use_res_connect = False
-        super().__init__(stages, last.conv[1][0].out_channels, classes)

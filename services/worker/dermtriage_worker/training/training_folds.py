@@ -16,20 +16,20 @@ from safetensors.torch import load
 from dermtriage_worker.ensemble.manifest import FileRef, Manifest
 from dermtriage_worker.ensemble.packing import pack_tensors, read_verified
 
-SEEN_FILE = "folds.safetensors"
+FOLDS_FILE = "folds.safetensors"
 
 _DIGEST_BYTES = 8
 """Of the SHA-256: among ten thousand ids two agree by chance once in 10^11 releases."""
 
 
-class Seen:
+class TrainingFolds:
     """The training set of a release, by the digests of its image ids."""
 
     def __init__(self, folds: dict[bytes, int]) -> None:
         self._folds = folds
 
     @classmethod
-    def of(cls, folder: Path, manifest: Manifest) -> "Seen":
+    def of(cls, folder: Path, manifest: Manifest) -> "TrainingFolds":
         """Read what a release was trained on; nothing, if it was not trained.
 
         Raises
@@ -37,9 +37,9 @@ class Seen:
         ReleaseInvalid
             If the file is missing or altered.
         """
-        if manifest.training.seen is None:
+        if manifest.training.image_folds is None:
             return cls({})
-        tensors = load(read_verified(folder, manifest.training.seen, manifest.name))
+        tensors = load(read_verified(folder, manifest.training.image_folds, manifest.name))
         ids: NDArray[np.uint8] = tensors["image_ids"].numpy()
         return cls(
             {row.tobytes(): fold for row, fold in zip(ids, tensors["folds"].tolist(), strict=True)}
@@ -53,12 +53,12 @@ class Seen:
         return len(self._folds)
 
 
-def pack_seen(folder: Path, image_ids: Sequence[str], folds: Sequence[int]) -> FileRef:
+def pack_training_folds(folder: Path, image_ids: Sequence[str], folds: Sequence[int]) -> FileRef:
     """Write into a release's folder which photographs are in which fold."""
     digests = np.frombuffer(b"".join(_digest(name) for name in image_ids), dtype=np.uint8)
     return pack_tensors(
         folder,
-        SEEN_FILE,
+        FOLDS_FILE,
         {
             "image_ids": torch.from_numpy(digests.reshape(-1, _DIGEST_BYTES).copy()),
             "folds": torch.tensor(folds, dtype=torch.uint8),

@@ -4,13 +4,13 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
-from dermtriage_worker.ensemble.inference import Prediction
 from dermtriage_worker.ensemble.manifest import Thresholds
+from dermtriage_worker.ensemble.prediction import Prediction
 from dermtriage_worker.evaluation.bootstrap import Bootstrap, Quantity, auc, share
-from dermtriage_worker.evaluation.judged import judge
 from dermtriage_worker.evaluation.labelled import Labelled
 from dermtriage_worker.evaluation.results import ShiftFigures, Shifts
 from dermtriage_worker.evaluation.shifts import SHIFTS, UNALTERED, Shift
+from dermtriage_worker.evaluation.triaged import judge
 
 Score = Callable[[Sequence[Labelled], Shift], list[Prediction]]
 

@@ -9,14 +9,14 @@ from numpy.typing import NDArray
 from dermtriage.core.enums import CLASSES, Severity
 from dermtriage.triage.image_severity import Finding, ImageTriage, triage_image
 from dermtriage.triage.policy import Policy
-from dermtriage_worker.ensemble.inference import Prediction
 from dermtriage_worker.ensemble.manifest import Thresholds
+from dermtriage_worker.ensemble.prediction import Prediction
 from dermtriage_worker.evaluation.figures import Bools, Floats, Ints, severe_mask
 from dermtriage_worker.evaluation.labelled import Labelled
 
 
 @dataclass(frozen=True)
-class Judged:
+class TriagedSet:
     """A labelled set as a release and its thresholds judge it; n photographs.
 
     Attributes
@@ -53,7 +53,7 @@ class Judged:
 
 def judge(
     predictions: Sequence[Prediction], labelled: Sequence[Labelled], thresholds: Thresholds
-) -> Judged:
+) -> TriagedSet:
     """Put predictions beside the truth, and triage each by the thresholds.
 
     Parameters
@@ -64,7 +64,7 @@ def judge(
     policy = thresholds.policy()
     truth = np.array([CLASSES.index(one.diagnosis) for one in labelled])
     called = [triage(prediction, policy).severity.value for prediction in predictions]
-    return Judged(
+    return TriagedSet(
         lesions=[one.lesion_id for one in labelled],
         truth=truth,
         positive=severe_mask()[truth],

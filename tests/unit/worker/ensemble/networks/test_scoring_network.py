@@ -12,11 +12,11 @@ from dermtriage_worker.ensemble.image.preprocessing import normalise
 from dermtriage_worker.ensemble.image.views import Views
 from dermtriage_worker.ensemble.manifest import Member
 from dermtriage_worker.ensemble.metadata import encode
-from dermtriage_worker.ensemble.networks.members import create_network, patient_branch
-from dermtriage_worker.ensemble.networks.network import Network
+from dermtriage_worker.ensemble.networks.registry import create_network, patient_branch
+from dermtriage_worker.ensemble.networks.scoring_network import ScoringNetwork
 
 MEAN, STD = (0.5, 0.5, 0.5), (0.25, 0.25, 0.25)
-COMPUTE = Compute(torch.device("cpu"), torch.float32, chunk=1)
+COMPUTE = Compute(torch.device("cpu"), torch.float32, pass_size=1)
 
 
 def _trained_like(architecture: str) -> nn.Module:
@@ -39,8 +39,8 @@ def test_folded_network_equals_the_trained_one(architecture: str) -> None:
     squares = torch.randint(0, 256, (2, 3, 150, 150), dtype=torch.uint8)
     with torch.inference_mode():
         expected = network(normalise(squares, 64, MEAN, STD))
-        served = Network(member, network.state_dict(), COMPUTE)
-        alone, _ = served.tapped(Views(squares), encode([{}, {}]))
+        served = ScoringNetwork(member, network.state_dict(), COMPUTE)
+        alone, _ = served.logits_and_features(Views(squares), encode([{}, {}]))
         torch.testing.assert_close(alone, expected, atol=1e-4, rtol=1e-4)
         # No batch norm is left to be computed at serving.
         assert not any(isinstance(m, nn.BatchNorm2d) for m in served._network.modules())
@@ -54,8 +54,10 @@ def test_metadata_adds_what_its_branch_says_whatever_the_views() -> None:
     squares = torch.randint(0, 256, (2, 3, 150, 150), dtype=torch.uint8)
     known = encode([{"age_approx": 70, "sex": "male"}, {}])
     with torch.inference_mode():
-        served = Network(member, network.state_dict(), COMPUTE)
-        told, untold = (served.tapped(Views(squares), p)[0] for p in (known, encode([{}, {}])))
+        served = ScoringNetwork(member, network.state_dict(), COMPUTE)
+        told, untold = (
+            served.logits_and_features(Views(squares), p)[0] for p in (known, encode([{}, {}]))
+        )
         added = told - untold
         torch.testing.assert_close(added, branch(known), atol=1e-5, rtol=1e-4)
     assert added[0].abs().max() > 1e-3
@@ -64,9 +66,9 @@ def test_metadata_adds_what_its_branch_says_whatever_the_views() -> None:
 
 def test_most_networks_see_photographs_alone() -> None:
     network = create_network("mobilenet_v2", len(CLASSES))
-    served = Network(_member("mobilenet_v2"), network.state_dict(), COMPUTE)
+    served = ScoringNetwork(_member("mobilenet_v2"), network.state_dict(), COMPUTE)
     assert not served.reads_metadata
-    assert not served.of_patients(encode([{"sex": "male"}])).any()
+    assert not served.metadata_logits(encode([{"sex": "male"}])).any()
 
 
 def _member(architecture: str) -> Member:
@@ -79,13 +81,13 @@ def _member(architecture: str) -> Member:
 
 def test_threads_that_share_a_network_do_not_mix_what_they_see() -> None:
     network = _trained_like("lesionnet_tiny")
-    served = Network(_member("lesionnet_tiny"), network.state_dict(), COMPUTE)
+    served = ScoringNetwork(_member("lesionnet_tiny"), network.state_dict(), COMPUTE)
     squares = torch.randint(0, 256, (16, 1, 3, 150, 150), dtype=torch.uint8)
     nothing = encode([{}])
 
     def look(one: Tensor) -> tuple[Tensor, Tensor]:
         with torch.inference_mode():
-            return served.tapped(Views(one), nothing)
+            return served.logits_and_features(Views(one), nothing)
 
     alone = [look(one) for one in squares]
     with ThreadPoolExecutor(4) as threads:

@@ -7,13 +7,18 @@ import torch
 from torch import Tensor, nn
 
 from dermtriage.core.enums import CLASSES
-from dermtriage_worker.ensemble.cpu.fused import FusedConvolution, can_fuse, fused, lay_out_weights
-from dermtriage_worker.ensemble.cpu.passes import make_pass
+from dermtriage_worker.ensemble.cpu.fused_convolution import (
+    FusedConvolution,
+    can_fuse,
+    fuse_convolutions,
+    reorder_weights,
+)
 from dermtriage_worker.ensemble.device import Compute
+from dermtriage_worker.ensemble.forward_pass import make_forward_pass
 from dermtriage_worker.ensemble.manifest import Member
 from dermtriage_worker.ensemble.metadata import encode
-from dermtriage_worker.ensemble.networks.members import create_network
-from dermtriage_worker.ensemble.networks.network import Network
+from dermtriage_worker.ensemble.networks.registry import create_network
+from dermtriage_worker.ensemble.networks.scoring_network import ScoringNetwork
 
 CPU = torch.device("cpu")
 SIDE = 64
@@ -26,9 +31,7 @@ pytestmark = pytest.mark.skipif(
 @pytest.fixture(autouse=True)
 def _as_before() -> Iterator[None]:
     threads = torch.get_num_threads()
-    can_fuse.cache_clear()
     yield
-    can_fuse.cache_clear()
     torch.set_num_threads(threads)
 
 
@@ -36,7 +39,7 @@ def _convolutions(network: nn.Module) -> int:
     return sum(isinstance(module, nn.Conv2d) for module in network.modules())
 
 
-def _network(architecture: str, compute: Compute) -> Network:
+def _network(architecture: str, compute: Compute) -> ScoringNetwork:
     torch.manual_seed(0)
     member = Member(
         name="m", kind="m", fold=None, architecture=architecture, file="m", sha256="0" * 64,
@@ -44,7 +47,7 @@ def _network(architecture: str, compute: Compute) -> Network:
         mean=(0.5,) * 3, std=(0.25,) * 3, views=2, weight=1, temperature=1,
         bias=(0.0,) * len(CLASSES),
     )  # fmt: skip
-    return Network(member, create_network(architecture, len(CLASSES)).state_dict(), compute)
+    return ScoringNetwork(member, create_network(architecture, len(CLASSES)).state_dict(), compute)
 
 
 def _square() -> Tensor:
@@ -70,7 +73,7 @@ def test_every_convolution_is_fused_and_says_the_same(
         for index, module in enumerate(sequence):
             if isinstance(module, nn.BatchNorm2d):
                 sequence[index] = nn.Identity()
-    quick = fused(plain)
+    quick = fuse_convolutions(plain)
     assert _convolutions(quick) == 0
     assert sum(isinstance(m, FusedConvolution) for m in quick.modules()) == _convolutions(plain)
     assert sum(isinstance(m, nn.ReLU | nn.ReLU6) for m in quick.modules()) == activations_left
@@ -84,13 +87,13 @@ def test_every_convolution_is_fused_and_says_the_same(
 def test_weights_are_laid_out_once_for_what_they_meet() -> None:
     torch.manual_seed(0)
     plain = nn.Sequential(nn.Conv2d(16, 32, 1), nn.ReLU6()).eval()
-    quick = fused(plain)
+    quick = fuse_convolutions(plain)
     values = torch.randn(1, 16, SIDE, SIDE).contiguous(memory_format=torch.channels_last)
     with torch.no_grad():
         recorded = torch.jit.trace(quick, values)  # type: ignore[no-untyped-call]
         (weight,) = [b for name, b in recorded.named_buffers() if name.endswith("weight")]
         assert not weight.is_mkldnn
-        lay_out_weights(recorded, quick)
+        reorder_weights(recorded, quick)
         (weight,) = [b for name, b in recorded.named_buffers() if name.endswith("weight")]
         assert weight.is_mkldnn
         torch.testing.assert_close(recorded(values), plain(values))
@@ -98,8 +101,8 @@ def test_weights_are_laid_out_once_for_what_they_meet() -> None:
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
 def test_threads_do_not_change_a_figure(dtype: torch.dtype) -> None:
-    compute = Compute(CPU, dtype, chunk=1)
-    scored = make_pass([_network("mobilenet_v2", compute)], SIDE, compute)
+    compute = Compute(CPU, dtype, pass_size=1, fused=can_fuse(CPU, dtype))
+    scored = make_forward_pass([_network("mobilenet_v2", compute)], SIDE, compute)
     with torch.inference_mode():
         said = []
         for threads in (1, 2, 1):
@@ -110,37 +113,32 @@ def test_threads_do_not_change_a_figure(dtype: torch.dtype) -> None:
     assert torch.equal(said[2], said[0])
 
 
-def test_operators_that_refuse_are_not_used(monkeypatch: pytest.MonkeyPatch) -> None:
-    def refuse(*_: object) -> None:
-        raise RuntimeError("not for this processor")
+def test_operators_that_fail_on_this_processor_are_not_used() -> None:
+    def not_for_this_processor(_: nn.Module) -> nn.Module:
+        raise RuntimeError("could not create a primitive")
 
-    # Not every CPU has bfloat16; every one has this.
     assert can_fuse(CPU, torch.float32)
-    can_fuse.cache_clear()
-    monkeypatch.setattr(FusedConvolution, "forward", refuse)
-    assert not can_fuse(CPU, torch.float32)
+    assert not can_fuse(CPU, torch.float32, not_for_this_processor)
     assert not can_fuse(torch.device("meta"), torch.float32)
 
 
 def test_other_paddings_stay_as_they_are() -> None:
     plain = nn.Sequential(nn.Conv2d(3, 4, 3, padding=1, padding_mode="reflect")).eval()
-    quick = fused(plain)
+    quick = fuse_convolutions(plain)
     assert _convolutions(quick) == 1
     values = torch.randn(1, 3, SIDE, SIDE)
     with torch.inference_mode():
         assert torch.equal(quick(values), plain(values))
 
 
-def test_a_cpu_without_onednn_says_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
-    compute = Compute(CPU, torch.float32, chunk=1)
-    with_it = make_pass([_network("lesionnet_tiny", compute)], SIDE, compute)
-    can_fuse.cache_clear()
-    monkeypatch.setattr(torch.backends.mkldnn, "is_available", lambda: False)
-    network = _network("lesionnet_tiny", compute)
-    assert not any(isinstance(module, FusedConvolution) for module in network.modules())
-    without_it = make_pass([network], SIDE, compute)
+def test_without_fusing_the_scores_are_the_same() -> None:
+    passes = []
+    for fused in (True, False):
+        compute = Compute(CPU, torch.float32, pass_size=1, fused=fused)
+        network = _network("lesionnet_tiny", compute)
+        assert any(isinstance(module, FusedConvolution) for module in network.modules()) == fused
+        passes.append(make_forward_pass([network], SIDE, compute))
     with torch.inference_mode():
-        for one, other in zip(
-            with_it(_square(), encode([{}])), without_it(_square(), encode([{}])), strict=True
-        ):
-            torch.testing.assert_close(one, other, atol=1e-5, rtol=1e-4)
+        results = [forward_pass(_square(), encode([{}])) for forward_pass in passes]
+    for one, other in zip(*results, strict=True):
+        torch.testing.assert_close(one, other, atol=1e-5, rtol=1e-4)

@@ -1,4 +1,4 @@
-"""One member, made fast: batch norm folded, half precision, all views at once."""
+"""One member, ready to score: batch norms folded, mixed precision, all views in one batch."""
 
 import threading
 from collections.abc import Mapping
@@ -13,11 +13,11 @@ from torch.nn.utils.fusion import fuse_conv_bn_eval
 from dermtriage.core.enums import CLASSES
 from dermtriage.core.errors import ReleaseInvalid
 from dermtriage_worker.ensemble.cpu.apart import apart
-from dermtriage_worker.ensemble.cpu.fused import can_fuse, fused
+from dermtriage_worker.ensemble.cpu.fused_convolution import fuse_convolutions
 from dermtriage_worker.ensemble.device import Compute
 from dermtriage_worker.ensemble.image.views import Views
 from dermtriage_worker.ensemble.manifest import Member
-from dermtriage_worker.ensemble.networks.members import (
+from dermtriage_worker.ensemble.networks.registry import (
     FULL_PRECISION,
     LARGE_MAPS,
     TAPS,
@@ -28,8 +28,8 @@ from dermtriage_worker.ensemble.networks.members import (
 from dermtriage_worker.ensemble.packing import read_verified
 
 
-class Network(nn.Module):
-    """A member of a release on a device.
+class ScoringNetwork(nn.Module):
+    """A member of a release on a device, with batch norms folded and in mixed precision.
 
     Parameters
     ----------
@@ -38,7 +38,7 @@ class Network(nn.Module):
     state
         Its weights, in any precision.
     compute
-        Where and in which numbers to compute.
+        Device, precision and layout.
 
     Raises
     ------
@@ -53,67 +53,77 @@ class Network(nn.Module):
         _fold_batch_norms(network)
         self.member = member
         _lower_precision(network, compute.dtype, FULL_PRECISION.get(member.architecture, ("",)))
-        # Explanations ask for gradients, but never for those of weights.
+        # Heat maps differentiate by the input, nothing differentiates by the weights.
         network.requires_grad_(False)
         self._network = network.to(compute.device).to(memory_format=torch.channels_last)
         self._patient = patient_branch(network)
         scoring = self._network
-        if can_fuse(compute.device, compute.dtype):
-            scoring = apart(fused(self._network), LARGE_MAPS.get(member.architecture, 0))
-        self._staged = _Staged(scoring, TAPS.get(member.architecture, ()))
+        if compute.fused:
+            scoring = apart(fuse_convolutions(network), LARGE_MAPS.get(member.architecture, 0))
+        self._tapped = _TappedNetwork(scoring, TAPS.get(member.architecture, ()))
 
     @property
     def reads_metadata(self) -> bool:
-        """Whether it takes more than the photograph."""
+        """Whether it reads the patient's metadata beside the photograph."""
         return self._patient is not None
 
-    def of_patients(self, patients: Tensor) -> Tensor:
+    def metadata_logits(self, patients: Tensor) -> Tensor:
         """Return what the metadata adds to the logits: float32, shape (n, classes)."""
         if self._patient is None:
             return patients.new_zeros(len(patients), len(CLASSES))
         added: Tensor = self._patient(patients)
         return added
 
-    def tapped(self, squares: Views, patients: Tensor) -> tuple[Tensor, Tensor]:
-        """Compute logits, and what the middle stages see of the upright view.
+    def logits_and_features(self, views: Views, patients: Tensor) -> tuple[Tensor, Tensor]:
+        """Compute logits, and the features that out-of-distribution detection reads.
 
         Parameters
         ----------
-        squares
+        views
             n photographs.
         patients
-            What is known beside them: see `metadata.encode`.
+            Their metadata: see `metadata.encode`.
 
         Returns
         -------
         tuple
-            Logits averaged over the member's views, float32, shape (n, classes); and mean and
-            deviation of each channel of each stage in `members.TAPS`: float32, shape (n, f); f
-            is 0 where there are none.
+            Logits averaged over the member's views, float32, shape (n, classes); and of the
+            upright view the mean and standard deviation of each channel of each stage in
+            `registry.TAPS`, float32, shape (n, f); f is 0 where the architecture has no taps.
         """
-        count = len(squares)
-        said, *stages = self._staged(squares.laid(self.member, self.member.views))
-        logits = said.view(self.member.views, count, -1).mean(0) + self.of_patients(patients)
+        count = len(views)
+        by_view, *stages = self._tapped(views.batch_for(self.member, self.member.views))
+        logits = by_view.view(self.member.views, count, -1).mean(0)
         maps = [stage[:count].float().flatten(2) for stage in stages]
         pooled = [figure for each in maps for figure in (each.mean(2), each.std(2))]
-        return logits, torch.cat([logits.new_zeros(count, 0), *pooled], dim=1)
+        features = torch.cat([logits.new_zeros(count, 0), *pooled], dim=1)
+        return logits + self.metadata_logits(patients), features
 
-    def by_view(self, squares: Tensor, views: int) -> Tensor:
-        """Logits of the first `views` dihedral views: float32, shape (views, n, classes).
+    def logits_by_view(self, squares: Tensor, views: int) -> Tensor:
+        """Compute logits of the first `views` dihedral views, by the photographs alone.
 
-        By the photographs alone; may be differentiated, also by squares of floats.
+        Parameters
+        ----------
+        squares
+            Prepared photographs, uint8 or float in 0..255, shape (n, 3, s, s). The result can be
+            differentiated by float squares.
+
+        Returns
+        -------
+        Tensor
+            float32, shape (views, n, classes).
         """
-        logits: Tensor = self._network(Views(squares).laid(self.member, views))
+        logits: Tensor = self._network(Views(squares).batch_for(self.member, views))
         return logits.view(views, len(squares), -1)
 
 
-def load_network(folder: Path, member: Member, release: str, compute: Compute) -> Network:
+def load_network(folder: Path, member: Member, release: str, compute: Compute) -> ScoringNetwork:
     """Verify one member's file and load it.
 
     Raises
     ------
     ReleaseInvalid
-        If the file is missing, altered, does not fit its architecture, or holds what is no number.
+        If the file is missing, altered, does not fit its architecture, or holds NaN or infinity.
     """
     # The bytes that were verified are the bytes that are loaded: the file is read once.
     content = read_verified(folder, member, release)
@@ -125,46 +135,46 @@ def load_network(folder: Path, member: Member, release: str, compute: Compute) -
         )
     remedy = "Restore the release from its source, or build it again."
     try:
-        network = Network(member, load_safetensors(content), compute)
+        network = ScoringNetwork(member, load_safetensors(content), compute)
     except (SafetensorError, RuntimeError) as error:
         raise ReleaseInvalid(
             f"{where} does not fit its architecture {member.architecture}.", remedy=remedy
         ) from error
-    # Fused activations bring what is no number within their bounds: the score would look sound.
+    # A fused activation clamps NaN into its bounds, so the score would look valid.
     if not all(weight.isfinite().all() for weight in network.parameters()):
-        raise ReleaseInvalid(f"{where} holds weights that are no numbers.", remedy=remedy)
+        raise ReleaseInvalid(f"{where} holds weights that are NaN or infinite.", remedy=remedy)
     return network
 
 
-class _Staged(nn.Module):
-    """A network that hands out its logits and what its middle stages saw."""
+class _TappedNetwork(nn.Module):
+    """A network that returns its logits and the feature maps of some middle stages."""
 
     def __init__(self, network: nn.Module, stages: tuple[str, ...]) -> None:
         super().__init__()
         self._network = network
-        # Threads may share a network, and each keeps what it tapped for itself.
-        self._kept = threading.local()
+        # Several threads may share a network; each collects its own feature maps.
+        self._collected = threading.local()
         for stage in stages:
-            network.get_submodule(stage).register_forward_hook(self._keep)
+            network.get_submodule(stage).register_forward_hook(self._collect)
 
     def forward(self, batch: Tensor) -> tuple[Tensor, ...]:
-        self._kept.maps = []
+        self._collected.maps = []
         try:
-            return (self._network(batch), *self._kept.maps)
+            return (self._network(batch), *self._collected.maps)
         finally:
-            self._kept.maps = None
+            self._collected.maps = None
 
-    def _keep(self, _stage: nn.Module, _inputs: tuple[Tensor, ...], maps: Tensor) -> None:
-        kept = getattr(self._kept, "maps", None)
-        if kept is not None:
-            kept.append(maps)
+    def _collect(self, _stage: nn.Module, _inputs: tuple[Tensor, ...], maps: Tensor) -> None:
+        collected = getattr(self._collected, "maps", None)
+        if collected is not None:
+            collected.append(maps)
 
 
 def _lower_precision(network: nn.Module, dtype: torch.dtype, full: tuple[str, ...]) -> None:
-    """Let convolutions compute in `dtype`, but those in parts that need full precision.
+    """Convert convolutions to `dtype`, except those whose name has a prefix in `full`.
 
-    Autocast would lower all of them, the head too, and logits in half precision come in steps
-    that move a probability by some 1e-3.
+    Autocast would convert all of them and the classifier too; logits in half precision are so
+    coarse that a probability moves by about 1e-3.
     """
     for name, module in network.named_modules():
         if isinstance(module, nn.Conv2d | nn.Linear):
@@ -179,7 +189,7 @@ def _cast_input(module: nn.Module, inputs: tuple[Tensor, ...]) -> tuple[Tensor, 
 
 
 def _fold_batch_norms(network: nn.Module) -> None:
-    """Fold every batch norm that follows a convolution in a sequence into its weights."""
+    """Fold each batch norm into the convolution that precedes it in a sequence."""
     for sequence in [m for m in network.modules() if isinstance(m, nn.Sequential)]:
         for index in range(1, len(sequence)):
             before, norm = sequence[index - 1], sequence[index]

@@ -33,7 +33,7 @@ _MOST_CONTRAST = 0.3
 """A patch with more than this has something else on it: hair, ink, a border, another mole."""
 
 
-def plain_skin(records: Sequence[Labelled], data: Path, *, count: int, seed: int) -> Tensor:
+def cut_skin_patches(records: Sequence[Labelled], data: Path, *, count: int, seed: int) -> Tensor:
     """Cut squares of plain skin.
 
     Parameters

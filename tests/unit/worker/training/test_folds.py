@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from dermtriage.core.enums import CLASSES
 from dermtriage_worker.evaluation.labelled import Labelled
 from dermtriage_worker.training.data import assign_folds
-from dermtriage_worker.training.splits import fold_lesions
+from dermtriage_worker.training.folds import fold_lesions
 
 _lesions = st.dictionaries(st.text("abc123", min_size=1, max_size=6), st.sampled_from(CLASSES))
 _folds = st.integers(2, 6)

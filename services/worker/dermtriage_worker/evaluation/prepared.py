@@ -6,12 +6,12 @@ import torch
 from torch import Tensor
 
 from dermtriage.imaging.rendition import make_rendition
-from dermtriage_worker.ensemble.image.preprocessing import open_for, prepare
+from dermtriage_worker.ensemble.image.preprocessing import decode_for, prepare
 from dermtriage_worker.evaluation.labelled import Labelled
 
 
-def load_squares(labelled: Sequence[Labelled]) -> Tensor:
+def prepare_labelled(labelled: Sequence[Labelled]) -> Tensor:
     """Prepare photographs of the common size: uint8, shape (n, 3, 150, 150)."""
     return torch.stack(
-        [prepare(open_for(make_rendition(one.path.read_bytes()))) for one in labelled]
+        [prepare(decode_for(make_rendition(one.path.read_bytes()))) for one in labelled]
     )
