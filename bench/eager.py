@@ -11,7 +11,6 @@ from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from statistics import median
-from unittest.mock import patch
 
 import torch
 from PIL import Image
@@ -27,7 +26,6 @@ from dermtriage_worker.ensemble.image.preprocessing import normalise
 from dermtriage_worker.ensemble.image.views import dihedral_view
 from dermtriage_worker.ensemble.inference import Ensemble
 from dermtriage_worker.ensemble.manifest import Manifest
-from dermtriage_worker.ensemble.networks import scoring_network
 from dermtriage_worker.ensemble.networks.registry import create_network
 from dermtriage_worker.ensemble.networks.scoring_network import load_network
 
@@ -98,9 +96,6 @@ def compare(folder: Path, release: Path) -> Compared:
         layouts["half precision"] = lambda: full.predict(some)
     other = _ensemble(release, manifest, replace(served, pass_size=BATCH))
     layouts[f"passes of {served.pass_size}, not of {BATCH}"] = lambda: other.predict(some)
-    with patch.dict(scoring_network.LARGE_MAPS, clear=True):
-        together = _ensemble(release, manifest, served)
-    layouts["first stages a view at a time"] = lambda: together.predict(some)
     unfused = _ensemble(release, manifest, replace(served, fused=False))
     layouts["convolutions fused with their activations"] = lambda: unfused.predict(some)
     untraced = Ensemble(
@@ -162,7 +157,7 @@ def _differences(ensemble: Ensemble, eager: Eager, squares: Sequence[Tensor]) ->
             at_a_limit = any(
                 abs(figure - limit) < NEAR for figure, limit in zip(figures, limits, strict=True)
             )
-            # The scope is judged by the served networks alone, so it is the same in both.
+            # Out-of-distribution detection reads the served networks alone: it is the same in both.
             ours, theirs = (
                 triage_image(Finding(p, d, said.out_of_scope), policy).severity
                 for p, d in ((said.p_severe, said.disagreement), (figures[0], figures[2]))

@@ -34,14 +34,6 @@ The first stages of MobileNetV2 take small differences of large numbers: in bflo
 p_severe by up to 0.28, all later ones together by less than 0.005.
 """
 
-LARGE_MAPS: dict[str, int] = {
-    "efficientnet_lite0_headless": 4,
-    "mobilenet_v2": 4,
-    "mobilenet_v2_headless": 4,
-}
-"""Number of first stages whose maps fill a core's caches with a single view: a CPU computes
-these one view at a time (see `apart`)."""
-
 TAPS: dict[str, tuple[str, ...]] = {
     "efficientnet_lite0_headless": ("features.5", "features.8", "features.11"),
     "lesionnet_tiny": ("blocks.1", "blocks.3"),

@@ -12,14 +12,12 @@ from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from dermtriage.core.enums import CLASSES
 from dermtriage.core.errors import ReleaseInvalid
-from dermtriage_worker.ensemble.cpu.apart import apart
 from dermtriage_worker.ensemble.cpu.fused_convolution import fuse_convolutions
 from dermtriage_worker.ensemble.device import Compute
 from dermtriage_worker.ensemble.image.views import Views
 from dermtriage_worker.ensemble.manifest import Member
 from dermtriage_worker.ensemble.networks.registry import (
     FULL_PRECISION,
-    LARGE_MAPS,
     TAPS,
     create_network,
     is_architecture,
@@ -59,7 +57,7 @@ class ScoringNetwork(nn.Module):
         self._patient = patient_branch(network)
         scoring = self._network
         if compute.fused:
-            scoring = apart(fuse_convolutions(network), LARGE_MAPS.get(member.architecture, 0))
+            scoring = fuse_convolutions(network)
         self._tapped = _TappedNetwork(scoring, TAPS.get(member.architecture, ()))
 
     @property
