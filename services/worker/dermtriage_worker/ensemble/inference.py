@@ -8,7 +8,6 @@ from PIL import Image
 from torch import Tensor
 
 from dermtriage.core.errors import ReleaseInvalid
-from dermtriage_worker.ensemble.cpu.memory import keep_freed_memory
 from dermtriage_worker.ensemble.device import (
     Compute,
     DeviceOutOfMemory,
@@ -99,7 +98,6 @@ class Ensemble:
                 remedy="Install the version of dermtriage that the release was made for.",
             )
         compute = choose_compute(device)
-        keep_freed_memory()
         networks = [
             load_network(folder, member, manifest.name, compute) for member in manifest.members
         ]
