@@ -189,11 +189,11 @@ def _measure(
     untrained: list[Tensor] = []
     contrast: list[Tensor] = []
     discs: list[float] = []
-    for judges, part in _by_judges(ensemble, masked, training_folds):
+    for explaining, part in _by_fold(ensemble, masked, training_folds):
         squares = prepare_labelled([one.record for one in part])
         masks = torch.stack([one.mask for one in part])
-        heat.append(_figures(explain(judges, squares), masks))
-        untrained.append(_figures(explain(_untrained(judges), squares), masks))
+        heat.append(_figures(explain(explaining, squares), masks))
+        untrained.append(_figures(explain(_untrained(explaining), squares), masks))
         contrast.append(_figures((squares - skin_baseline(squares)).abs().sum(1), masks))
         discs += [float(mask[_disc(int(mask.sum()), len(mask))].float().mean()) for mask in masks]
         on_progress(len(part))
@@ -206,16 +206,16 @@ def _measure(
     )
 
 
-def _by_judges(
+def _by_fold(
     ensemble: Ensemble, masked: Sequence[_Masked], training_folds: FoldLookup
 ) -> Iterator[tuple[Ensemble, list[_Masked]]]:
     """Yield batches with the members that may explain them."""
     folds = [training_folds.fold_of(one.record.image_id) for one in masked]
     for fold in sorted(set(folds), key=lambda fold: -1 if fold is None else fold):
-        judges = ensemble if fold is None else ensemble.out_of_fold(fold)
+        explaining = ensemble if fold is None else ensemble.out_of_fold(fold)
         own = [one for one, other in zip(masked, folds, strict=True) if other == fold]
         for start in range(0, len(own), _BATCH):
-            yield judges, own[start : start + _BATCH]
+            yield explaining, own[start : start + _BATCH]
 
 
 def _untrained(ensemble: Ensemble) -> Ensemble:

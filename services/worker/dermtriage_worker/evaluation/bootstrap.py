@@ -1,8 +1,9 @@
-"""Figures with intervals: every figure is a function of how often each photograph was drawn.
+"""Figures with bootstrap intervals: every figure is a function of the photographs' weights.
 
-A draw of the bootstrap gives each photograph a weight, that of its lesion. Written over weights,
-a thousand draws of a figure are a few operations on matrices, and the figure itself is the draw
-in which all weights are one.
+A draw of the bootstrap gives each photograph a weight: how often its lesion was drawn. The figure
+itself is the one with all weights one. scikit-learn's metrics sort the scores anew for the weights
+of each draw. Here they are sorted once and a hundred draws are one matrix operation, which is why
+AUC and average precision are written out.
 """
 
 from collections.abc import Callable, Sequence
@@ -39,9 +40,9 @@ class Quantity:
     of
         The figure of a draw.
     photographs
-        How many photographs it speaks of.
+        Number of photographs it is computed from.
     hits
-        For a share: of how many photographs it is true.
+        For a share: the number of photographs in its numerator.
     """
 
     of: Measure
@@ -109,9 +110,9 @@ def auc(scores: Floats, positive: Bools, among: Bools | None = None) -> Quantity
     ranking = _Ranking(scores, positive, among)
 
     def of(weights: Weights) -> Floats:
-        ill, well = ranking.counts(weights)
-        below = np.cumsum(well, axis=1) - well / 2
-        return _divide(np.einsum("dk,dk->d", ill, below), ill.sum(1) * well.sum(1))
+        positives, negatives = ranking.counts(weights)
+        below = np.cumsum(negatives, axis=1) - negatives / 2
+        return _divide(np.einsum("dk,dk->d", positives, below), positives.sum(1) * negatives.sum(1))
 
     return Quantity(of, ranking.photographs)
 
@@ -121,26 +122,26 @@ def average_precision(scores: Floats, positive: Bools) -> Quantity:
     ranking = _Ranking(scores, positive)
 
     def of(weights: Weights) -> Floats:
-        ill, well = (counts[:, ::-1] for counts in ranking.counts(weights))
-        found = np.cumsum(ill, axis=1)
-        flagged = found + np.cumsum(well, axis=1)
+        positives, negatives = (counts[:, ::-1] for counts in ranking.counts(weights))
+        found = np.cumsum(positives, axis=1)
+        flagged = found + np.cumsum(negatives, axis=1)
         precision = np.divide(found, flagged, out=np.zeros_like(found), where=flagged > 0)
-        return _divide((ill * precision).sum(1), ill.sum(1))
+        return _divide((positives * precision).sum(1), positives.sum(1))
 
     return Quantity(of, ranking.photographs)
 
 
 def specificity_at_sensitivity(scores: Floats, positive: Bools, wanted: float) -> Quantity:
-    """Specificity at the highest threshold that reaches a sensitivity, chosen anew a draw."""
+    """Specificity at the highest threshold that reaches a sensitivity, chosen in each draw."""
     ranking = _Ranking(scores, positive)
 
     def of(weights: Weights) -> Floats:
-        ill, well = ranking.counts(weights)
-        may_miss = np.floor((1 - wanted) * ill.sum(1) + 1e-9)
-        threshold = (np.cumsum(ill, axis=1) > may_miss[:, None]).argmax(1)
-        cleared = (np.cumsum(well, axis=1) - well)[np.arange(len(weights)), threshold]
-        defined = np.where(ill.sum(1) > 0, cleared, np.nan)
-        return _divide(defined, well.sum(1))
+        positives, negatives = ranking.counts(weights)
+        may_miss = np.floor((1 - wanted) * positives.sum(1) + 1e-9)
+        threshold = (np.cumsum(positives, axis=1) > may_miss[:, None]).argmax(1)
+        cleared = (np.cumsum(negatives, axis=1) - negatives)[np.arange(len(weights)), threshold]
+        defined = np.where(positives.sum(1) > 0, cleared, np.nan)
+        return _divide(defined, negatives.sum(1))
 
     return Quantity(of, ranking.photographs)
 
@@ -158,7 +159,7 @@ def balanced_accuracy(predicted: Ints, truth: Ints, classes: int) -> Quantity:
 
 
 def calibration_error(probabilities: Floats, positive: Bools) -> Quantity:
-    """Calibration error, expected over the bins that the whole set was dealt to."""
+    """Calibration error, expected over the bins of the whole set."""
     parts = calibration_bins(probabilities, positive)
     gaps = np.zeros((len(probabilities), len(parts)))
     for column, part in enumerate(parts):
@@ -170,7 +171,7 @@ def calibration_error(probabilities: Floats, positive: Bools) -> Quantity:
 
 
 class _Ranking:
-    """Photographs in the ascending order of their scores; ties stand together."""
+    """Photographs in ascending order of their scores; equal scores form one group."""
 
     def __init__(self, scores: Floats, positive: Bools, among: Bools | None = None) -> None:
         chosen = np.arange(len(scores)) if among is None else np.flatnonzero(among)
@@ -185,8 +186,12 @@ class _Ranking:
         if not self.photographs:
             return np.zeros((len(weights), 1)), np.zeros((len(weights), 1))
         ordered = weights[:, self._order]
-        ill = np.add.reduceat(ordered * self._positive, self._starts, axis=1, dtype=np.float64)
-        return ill, np.add.reduceat(ordered, self._starts, axis=1, dtype=np.float64) - ill
+        positives = np.add.reduceat(
+            ordered * self._positive, self._starts, axis=1, dtype=np.float64
+        )
+        return positives, np.add.reduceat(
+            ordered, self._starts, axis=1, dtype=np.float64
+        ) - positives
 
 
 def _divide(numerator: Floats, denominator: Floats) -> Floats:

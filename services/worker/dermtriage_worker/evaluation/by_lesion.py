@@ -49,14 +49,14 @@ def lesion_figures(
     count = len(names)
     most = np.zeros(count)
     np.maximum.at(most, of, severe)
-    ill, lane, kept = (_any(marked, of, count) for marked in (positive, flagged, ~low))
+    positives, lane, kept = (_any(marked, of, count) for marked in (positive, flagged, ~low))
     bootstrap = Bootstrap(names.tolist(), seed=seed)
     return {
-        "auc_by_lesion": bootstrap.estimate(auc(most, ill)),
-        "sensitivity_upper_by_lesion": bootstrap.estimate(share(lane, ill)),
-        "specificity_upper_by_lesion": bootstrap.estimate(share(~lane, ~ill)),
-        "severe_called_low_by_lesion": bootstrap.estimate(share(~kept, ill)),
-        "benign_called_low_by_lesion": bootstrap.estimate(share(~kept, ~ill)),
+        "auc_by_lesion": bootstrap.estimate(auc(most, positives)),
+        "sensitivity_upper_by_lesion": bootstrap.estimate(share(lane, positives)),
+        "specificity_upper_by_lesion": bootstrap.estimate(share(~lane, ~positives)),
+        "severe_called_low_by_lesion": bootstrap.estimate(share(~kept, positives)),
+        "benign_called_low_by_lesion": bootstrap.estimate(share(~kept, ~positives)),
     }
 
 

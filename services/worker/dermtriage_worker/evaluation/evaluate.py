@@ -36,7 +36,7 @@ from dermtriage_worker.evaluation.results import (
     ReliabilityBin,
 )
 from dermtriage_worker.evaluation.subgroups import measure_subgroups
-from dermtriage_worker.evaluation.triaged import TriagedSet, judge
+from dermtriage_worker.evaluation.triaged import TriagedSet, triage_labelled
 
 PREVALENCES = (0.02, 0.06, 0.10, 0.20)
 """From routine referrals to selected ones; of urgent ones, 6 to 8 % are malignant in England."""
@@ -80,52 +80,52 @@ def evaluate(
         have raised what they raise), `out_of_scope` where the release judges it, and what
         `lesion_figures` measures.
     """
-    judged = judge(predictions, labelled, thresholds)
-    bootstrap = Bootstrap(judged.lesions, seed=seed)
-    best = judged.table.argmax(1)
+    triaged = triage_labelled(predictions, labelled, thresholds)
+    bootstrap = Bootstrap(triaged.lesions, seed=seed)
+    best = triaged.table.argmax(1)
     adjusted = None
     if log_prior is not None:
-        adjusted = (np.log(judged.table.clip(1e-12)) - np.asarray(log_prior)).argmax(1)
+        adjusted = (np.log(triaged.table.clip(1e-12)) - np.asarray(log_prior)).argmax(1)
     everything = np.ones(len(labelled), bool)
     return Evaluation(
         photographs=len(labelled),
-        lesions=len(set(judged.lesions)),
-        severe=int(judged.positive.sum()),
+        lesions=len(set(triaged.lesions)),
+        severe=int(triaged.positive.sum()),
         thresholds=thresholds,
-        figures=_headline(judged, thresholds, best, adjusted, bootstrap)
+        figures=_headline(triaged, thresholds, best, adjusted, bootstrap)
         | lesion_figures(
-            judged.lesions,
-            severe=judged.severe,
-            positive=judged.positive,
-            flagged=judged.severe >= thresholds.upper,
-            low=judged.low,
+            triaged.lesions,
+            severe=triaged.severe,
+            positive=triaged.positive,
+            flagged=triaged.severe >= thresholds.upper,
+            low=triaged.low,
             seed=seed,
         ),
-        classes=_classes(judged, best, adjusted, bootstrap),
-        kinds=_kinds(predictions, judged, kinds, bootstrap),
+        classes=_classes(triaged, best, adjusted, bootstrap),
+        kinds=_kinds(predictions, triaged, kinds, bootstrap),
         predictive_values=[
-            _predictive_values(judged, thresholds, prevalence, bootstrap)
+            _predictive_values(triaged, thresholds, prevalence, bootstrap)
             for prevalence in PREVALENCES
         ],
         severities={
-            severity.value: bootstrap.estimate(share(judged.called == severity, everything))
+            severity.value: bootstrap.estimate(share(triaged.called == severity, everything))
             for severity in (Severity.SEVERE, Severity.INDETERMINATE, Severity.LOW)
         },
-        subgroups=measure_subgroups(labelled, judged, thresholds, bootstrap),
-        reliability=_reliability(judged),
-        confusion=_confusion(judged.truth, best),
-        confusion_adjusted=None if adjusted is None else _confusion(judged.truth, adjusted),
+        subgroups=measure_subgroups(labelled, triaged, thresholds, bootstrap),
+        reliability=_reliability(triaged),
+        confusion=_confusion(triaged.truth, best),
+        confusion_adjusted=None if adjusted is None else _confusion(triaged.truth, adjusted),
     )
 
 
 def _headline(
-    judged: TriagedSet,
+    triaged: TriagedSet,
     thresholds: Thresholds,
     best: Ints,
     adjusted: Ints | None,
     bootstrap: Bootstrap,
 ) -> dict[str, Estimate]:
-    severe, positive, truth = judged.severe, judged.positive, judged.truth
+    severe, positive, truth = triaged.severe, triaged.positive, triaged.truth
     quantities = {
         "auc": auc(severe, positive),
         "average_precision": average_precision(severe, positive),
@@ -141,21 +141,21 @@ def _headline(
         "specificity_lower": share(severe < thresholds.lower, ~positive),
         "sensitivity_upper": share(severe >= thresholds.upper, positive),
         "specificity_upper": share(severe < thresholds.upper, ~positive),
-        "severe_called_low": share(judged.low, positive),
-        "benign_called_low": share(judged.low, ~positive),
+        "severe_called_low": share(triaged.low, positive),
+        "benign_called_low": share(triaged.low, ~positive),
     }
-    if judged.out_of_scope is not None:
+    if triaged.out_of_scope is not None:
         everything = np.ones(len(severe), bool)
-        quantities["out_of_scope"] = share(judged.out_of_scope, everything)
+        quantities["out_of_scope"] = share(triaged.out_of_scope, everything)
     return {name: bootstrap.estimate(quantity) for name, quantity in quantities.items()}
 
 
 def _classes(
-    judged: TriagedSet, best: Ints, adjusted: Ints | None, bootstrap: Bootstrap
+    triaged: TriagedSet, best: Ints, adjusted: Ints | None, bootstrap: Bootstrap
 ) -> list[ClassFigures]:
     rows = []
     for index, name in enumerate(CLASSES):
-        of_class = judged.truth == index
+        of_class = triaged.truth == index
         rows.append(
             ClassFigures(
                 name=name,
@@ -164,7 +164,7 @@ def _classes(
                 recall_adjusted=None
                 if adjusted is None
                 else bootstrap.estimate(share(adjusted == index, of_class)),
-                auc=bootstrap.estimate(auc(judged.table[:, index], of_class)),
+                auc=bootstrap.estimate(auc(triaged.table[:, index], of_class)),
             )
         )
     return rows
@@ -172,7 +172,7 @@ def _classes(
 
 def _kinds(
     predictions: Sequence[Prediction],
-    judged: TriagedSet,
+    triaged: TriagedSet,
     kinds: Mapping[str, str],
     bootstrap: Bootstrap,
 ) -> dict[str, Estimate]:
@@ -185,21 +185,21 @@ def _kinds(
     found = {}
     for kind in sorted({kinds[name] for name in predictions[0].member_p_severe}):
         scores = np.array([mean(prediction, kind) for prediction in predictions])
-        found[kind] = bootstrap.estimate(auc(scores, judged.positive))
+        found[kind] = bootstrap.estimate(auc(scores, triaged.positive))
     return found
 
 
 def _predictive_values(
-    judged: TriagedSet, thresholds: Thresholds, prevalence: float, bootstrap: Bootstrap
+    triaged: TriagedSet, thresholds: Thresholds, prevalence: float, bootstrap: Bootstrap
 ) -> PredictiveValues:
     def at(threshold: float, of: _ByBayes) -> Estimate:
-        found = share(judged.severe >= threshold, judged.positive)
-        cleared = share(judged.severe < threshold, ~judged.positive)
+        found = share(triaged.severe >= threshold, triaged.positive)
+        cleared = share(triaged.severe < threshold, ~triaged.positive)
 
         def measure(weights: Weights) -> Floats:
             return of(found.of(weights), cleared.of(weights), prevalence)
 
-        return bootstrap.estimate(Quantity(measure, len(judged.severe)))
+        return bootstrap.estimate(Quantity(measure, len(triaged.severe)))
 
     return PredictiveValues(
         prevalence=prevalence,
@@ -209,9 +209,9 @@ def _predictive_values(
     )
 
 
-def _reliability(judged: TriagedSet) -> list[ReliabilityBin]:
+def _reliability(triaged: TriagedSet) -> list[ReliabilityBin]:
     bins = []
-    for part in calibration_bins(judged.severe, judged.positive):
+    for part in calibration_bins(triaged.severe, triaged.positive):
         count = len(part.indices)
         low, high = clopper_pearson(part.severe, count)
         bins.append(

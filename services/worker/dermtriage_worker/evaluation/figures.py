@@ -1,10 +1,10 @@
-"""What is measured of predictions."""
+"""Figures of predictions against the truth: point values, without intervals."""
 
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.stats import beta
+from scipy.stats import binomtest
 from sklearn.metrics import roc_auc_score
 
 from dermtriage.core.enums import CLASSES, SEVERE_CLASSES
@@ -15,7 +15,7 @@ Bools = NDArray[np.bool_]
 
 CALIBRATION_BINS = 15
 _FEWEST_IN_BIN = 20
-"""In smaller bins, chance alone would look like a fault of calibration."""
+"""In smaller bins, chance alone would look like miscalibration."""
 
 
 def severe_mask() -> Bools:
@@ -24,14 +24,17 @@ def severe_mask() -> Bools:
 
 
 def auc(scores: Floats, positive: Bools) -> float:
-    """Area under the ROC curve, ties counted half; NaN where one of the two kinds is absent."""
+    """Area under the ROC curve, ties counted half; NaN if all or none are positive."""
     if positive.all() or not positive.any():
         return float("nan")
     return float(roc_auc_score(positive, scores))
 
 
 def balanced_accuracy(predicted: Ints, truth: Ints, classes: int) -> float:
-    """Mean recall over the classes that occur."""
+    """Mean recall over the classes that occur.
+
+    scikit-learn's `balanced_accuracy_score` warns about every predicted class that does not occur.
+    """
     recalls = [
         float((predicted[truth == index] == index).mean())
         for index in range(classes)
@@ -41,7 +44,7 @@ def balanced_accuracy(predicted: Ints, truth: Ints, classes: int) -> float:
 
 
 def threshold_for(severe: Floats, sensitivity: float) -> float:
-    """Return the highest threshold that flags at least this share; at it is flagged.
+    """Return the highest threshold that flags (>=) at least this share of positives.
 
     Parameters
     ----------
@@ -51,7 +54,7 @@ def threshold_for(severe: Floats, sensitivity: float) -> float:
         The wanted share, 0..1.
     """
     ascending = np.sort(severe)
-    # A share such as 0.95 of 20 must miss one, whatever the last bit of a float says.
+    # 5 % of 20 is one, also where (1 - 0.95) * 20 is a little less in floating point.
     missed = int(np.floor((1 - sensitivity) * len(ascending) + 1e-9))
     return float(ascending[min(missed, len(ascending) - 1)])
 
@@ -63,9 +66,9 @@ def negative_predictive_value(
 
     NaN where nothing would be left unflagged.
     """
-    well = np.asarray(specificity) * (1 - prevalence)
-    ill = (1 - np.asarray(sensitivity)) * prevalence
-    return _part(well, ill)
+    true_negatives = np.asarray(specificity) * (1 - prevalence)
+    false_negatives = (1 - np.asarray(sensitivity)) * prevalence
+    return _share(true_negatives, false_negatives)
 
 
 def positive_predictive_value(
@@ -75,9 +78,9 @@ def positive_predictive_value(
 
     NaN where nothing would be flagged.
     """
-    ill = np.asarray(sensitivity) * prevalence
-    well = (1 - np.asarray(specificity)) * (1 - prevalence)
-    return _part(ill, well)
+    true_positives = np.asarray(sensitivity) * prevalence
+    false_positives = (1 - np.asarray(specificity)) * (1 - prevalence)
+    return _share(true_positives, false_positives)
 
 
 def clopper_pearson(hits: int, of: int, *, confidence: float = 0.95) -> tuple[float, float]:
@@ -90,15 +93,13 @@ def clopper_pearson(hits: int, of: int, *, confidence: float = 0.95) -> tuple[fl
     confidence
         Of the interval, 0..1.
     """
-    tail = (1 - confidence) / 2
-    low = float(beta.ppf(tail, hits, of - hits + 1)) if hits else 0.0
-    high = float(beta.ppf(1 - tail, hits + 1, of - hits)) if hits < of else 1.0
-    return low, high
+    interval = binomtest(hits, of).proportion_ci(confidence, method="exact")
+    return float(interval.low), float(interval.high)
 
 
 @dataclass(frozen=True, slots=True)
 class CalibrationBin:
-    """Photographs that were given about the same probability.
+    """Photographs with about the same predicted probability.
 
     Attributes
     ----------
@@ -107,7 +108,7 @@ class CalibrationBin:
     predicted
         Mean probability.
     severe
-        How many of them are positive in truth.
+        How many of them are positive.
     """
 
     indices: NDArray[np.intp]
@@ -123,7 +124,7 @@ class CalibrationBin:
 def calibration_bins(
     probabilities: Floats, positive: Bools, bins: int = CALIBRATION_BINS
 ) -> list[CalibrationBin]:
-    """Deal photographs, ordered by probability, to bins with equally many each.
+    """Sort photographs by probability into bins of equal size.
 
     A small set gets fewer bins.
     """
@@ -134,8 +135,8 @@ def calibration_bins(
     ]
 
 
-def _part(wanted: Floats, other: Floats) -> Floats:
-    total = wanted + other
-    part: Floats = np.full(np.shape(total), np.nan)
-    np.divide(wanted, total, out=part, where=total > 0)
-    return part
+def _share(part: Floats, rest: Floats) -> Floats:
+    total = part + rest
+    share: Floats = np.full(np.shape(total), np.nan)
+    np.divide(part, total, out=share, where=total > 0)
+    return share

@@ -69,11 +69,11 @@ class Plot:
         self.svg = ""
 
 
-def roc(judged: TriagedSet, thresholds: Thresholds) -> str:
+def roc(triaged: TriagedSet, thresholds: Thresholds) -> str:
     """ROC of p_severe, with the operating points on it."""
     with _plot("ROC curve of the severe score with the two operating points.") as plot:
         axes = plot.axes
-        false, true = _thinned(*roc_curve(judged.positive, judged.severe)[:2])
+        false, true = _thinned(*roc_curve(triaged.positive, triaged.severe)[:2])
         axes.plot([0, 1], [0, 1], color=_INK, alpha=0.45, linestyle="--", linewidth=1)
         axes.plot(false, true, color=_ACCENT, linewidth=1.8)
         axes.fill_between(false, true, color=_ACCENT, alpha=0.08, linewidth=0)
@@ -81,8 +81,8 @@ def roc(judged: TriagedSet, thresholds: Thresholds) -> str:
             (thresholds.upper, "upper threshold", (10, -9)),
             (thresholds.lower, "lower threshold", (8, -14)),
         ):
-            flagged = judged.severe >= threshold
-            x, y = flagged[~judged.positive].mean(), flagged[judged.positive].mean()
+            flagged = triaged.severe >= threshold
+            x, y = flagged[~triaged.positive].mean(), flagged[triaged.positive].mean()
             axes.plot([x], [y], "o", color=_SEVERE, markersize=6)
             axes.annotate(
                 f"{label} ({threshold:.3f})", (x, y), xytext=offset, textcoords="offset points"
@@ -91,13 +91,13 @@ def roc(judged: TriagedSet, thresholds: Thresholds) -> str:
     return plot.svg
 
 
-def precision_recall(judged: TriagedSet) -> str:
+def precision_recall(triaged: TriagedSet) -> str:
     """Precision of p_severe over recall, and what chance would reach."""
     with _plot("Precision-recall curve of the severe score.") as plot:
         axes = plot.axes
-        curve = precision_recall_curve(judged.positive, judged.severe, drop_intermediate=True)
+        curve = precision_recall_curve(triaged.positive, triaged.severe, drop_intermediate=True)
         precision, recall = _thinned(*curve[:2])
-        share = judged.positive.mean()
+        share = triaged.positive.mean()
         axes.axhline(share, color=_INK, alpha=0.45, linestyle="--", linewidth=1)
         axes.annotate(
             f"chance ({100 * share:.1f} %)", (0, share), xytext=(4, 4), textcoords="offset points"
@@ -124,18 +124,18 @@ def reliability(bins: Sequence[ReliabilityBin]) -> str:
     return plot.svg
 
 
-def scores(judged: TriagedSet, thresholds: Thresholds) -> str:
+def scores(triaged: TriagedSet, thresholds: Thresholds) -> str:
     """Where the severe and the benign lie between the thresholds."""
     with _plot("Histogram of p_severe for severe and benign photographs.") as plot:
         axes = plot.axes
         edges = np.linspace(0, 1, 41)
         for chosen, colour, label in (
-            (~judged.positive, _ACCENT, "benign"),
-            (judged.positive, _SEVERE, "severe"),
+            (~triaged.positive, _ACCENT, "benign"),
+            (triaged.positive, _SEVERE, "severe"),
         ):
             count = max(1, int(chosen.sum()))
             axes.hist(
-                judged.severe[chosen], edges.tolist(), weights=np.full(chosen.sum(), 1 / count),
+                triaged.severe[chosen], edges.tolist(), weights=np.full(chosen.sum(), 1 / count),
                 color=colour, alpha=0.55, label=label,
             )  # fmt: skip
         for threshold in (thresholds.lower, thresholds.upper):

@@ -1,7 +1,7 @@
-"""The protocol of small studies: lesions with one photograph, split at random time and again.
+"""Repeated holdout: lesions with one photograph, split at random several times.
 
-Its figures are higher than those of all lesions, since lesions that were photographed once are
-easier. They serve to compare with such studies, and with nothing else.
+Small studies measure in this way. Its figures are higher than those of all lesions, since lesions
+that were photographed once are easier. Compare them with such studies only.
 """
 
 from collections import Counter
@@ -58,13 +58,13 @@ def measure_repeated_holdout(
             np.arange(len(positive)), test_size=TEST_SHARE, stratify=positive, random_state=seed
         )
         threshold = threshold_for(severe[others][positive[others]], WANTED_SENSITIVITY)
-        flagged, ill = severe[test] >= threshold, positive[test]
+        flagged, positives = severe[test] >= threshold, positive[test]
         rows.append(
             (
-                float(flagged[ill].mean()),
-                float((~flagged[~ill]).mean()),
-                float((flagged == ill).mean()),
-                auc(severe[test], ill),
+                float(flagged[positives].mean()),
+                float((~flagged[~positives]).mean()),
+                float((flagged == positives).mean()),
+                auc(severe[test], positives),
             )
         )
     sensitivity, specificity, accuracy, area = (

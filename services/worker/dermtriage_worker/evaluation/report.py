@@ -17,7 +17,7 @@ from dermtriage_worker.evaluation.formats import CLASS_NAMES, template
 from dermtriage_worker.evaluation.labelled import Labelled
 from dermtriage_worker.evaluation.measure import Measurement
 from dermtriage_worker.evaluation.results import Evaluation, RepeatedHoldout, Shifts
-from dermtriage_worker.evaluation.triaged import judge, triage
+from dermtriage_worker.evaluation.triaged import triage_labelled, triage_prediction
 
 PAGE_NAME = "report.html"
 FIGURES_NAME = "report.json"
@@ -112,14 +112,14 @@ def write_report(measurement: Measurement, folder: Path, *, images: Path, labels
 def _plots(report: Report, measurement: Measurement) -> dict[str, str]:
     """Draw what the set allows; SVG by name."""
     thresholds = report.evaluation.thresholds
-    judged = judge(measurement.predictions, measurement.labelled, thresholds)
+    triaged = triage_labelled(measurement.predictions, measurement.labelled, thresholds)
     drawn = {
         "reliability": plots.reliability(report.evaluation.reliability),
-        "scores": plots.scores(judged, thresholds),
+        "scores": plots.scores(triaged, thresholds),
     }
-    if judged.positive.any() and not judged.positive.all():
-        drawn["roc"] = plots.roc(judged, thresholds)
-        drawn["precision_recall"] = plots.precision_recall(judged)
+    if triaged.positive.any() and not triaged.positive.all():
+        drawn["roc"] = plots.roc(triaged, thresholds)
+        drawn["precision_recall"] = plots.precision_recall(triaged)
     if report.shifts is not None:
         drawn["shifts"] = plots.shifts(report.shifts.shifts, bearable=BEARABLE_LOSS)
     return drawn
@@ -166,8 +166,8 @@ def _misses(measurement: Measurement) -> list[tuple[Labelled, Miss]]:
                 image_id=one.image_id,
                 diagnosis=one.diagnosis,
                 p_severe=said.p_severe,
-                called=triage(said, policy).severity.value,
-                reasons=triage(said, policy).reasons,
+                called=triage_prediction(said, policy).severity.value,
+                reasons=triage_prediction(said, policy).reasons,
             ),
         )
         for one, said in worst

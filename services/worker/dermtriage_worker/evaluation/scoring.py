@@ -70,8 +70,8 @@ def score_labelled(
     predictions: dict[int, Prediction] = {}
     for fold in sorted(set(folds), key=lambda fold: -1 if fold is None else fold):
         chosen = [index for index, other in enumerate(folds) if other == fold]
-        judges = ensemble if fold is None else ensemble.out_of_fold(fold)
-        scored = _score(judges, [labelled[index] for index in chosen], alteration, on_progress)
+        scoring = ensemble if fold is None else ensemble.out_of_fold(fold)
+        scored = _score(scoring, [labelled[index] for index in chosen], alteration, on_progress)
         predictions |= zip(chosen, scored, strict=True)
     return [predictions[index] for index in range(len(labelled))]
 

@@ -10,7 +10,7 @@ from dermtriage_worker.evaluation.bootstrap import Bootstrap, Quantity, auc, sha
 from dermtriage_worker.evaluation.labelled import Labelled
 from dermtriage_worker.evaluation.results import ShiftFigures, Shifts
 from dermtriage_worker.evaluation.shifts import SHIFTS, UNALTERED, Shift
-from dermtriage_worker.evaluation.triaged import judge
+from dermtriage_worker.evaluation.triaged import triage_labelled
 
 Score = Callable[[Sequence[Labelled], Shift], list[Prediction]]
 
@@ -40,10 +40,10 @@ def measure_shifts(
     rows = []
     before: Quantity | None = None
     for shift in (UNALTERED, *SHIFTS):
-        judged = judge(score(chosen, shift), chosen, thresholds)
-        area = auc(judged.severe, judged.positive)
+        triaged = triage_labelled(score(chosen, shift), chosen, thresholds)
+        area = auc(triaged.severe, triaged.positive)
         before = before or area
-        flags = judged.out_of_scope
+        flags = triaged.out_of_scope
         rows.append(
             ShiftFigures(
                 name=shift.name,
@@ -53,8 +53,8 @@ def measure_shifts(
                 out_of_scope=None
                 if flags is None
                 else bootstrap.estimate(share(flags, everything)),
-                severe_called_low=bootstrap.estimate(share(judged.low, judged.positive)),
-                benign_called_low=bootstrap.estimate(share(judged.low, ~judged.positive)),
+                severe_called_low=bootstrap.estimate(share(triaged.low, triaged.positive)),
+                benign_called_low=bootstrap.estimate(share(triaged.low, ~triaged.positive)),
             )
         )
     return Shifts(

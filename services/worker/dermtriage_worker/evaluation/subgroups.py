@@ -23,7 +23,7 @@ def age_band(age: float) -> str:
 
 
 def measure_subgroups(
-    labelled: Sequence[Labelled], judged: TriagedSet, thresholds: Thresholds, bootstrap: Bootstrap
+    labelled: Sequence[Labelled], triaged: TriagedSet, thresholds: Thresholds, bootstrap: Bootstrap
 ) -> list[Subgroup]:
     """Measure every value of every field; those without the field stand under `unknown`.
 
@@ -44,7 +44,7 @@ def measure_subgroups(
             continue
         for value in sorted(set(values.tolist()), key=lambda name: (name == UNKNOWN, _rank(name))):
             among = values == value
-            rows.append(_measure(field, value, among, judged, thresholds, bootstrap))
+            rows.append(_measure(field, value, among, triaged, thresholds, bootstrap))
     return rows
 
 
@@ -57,20 +57,20 @@ def _measure(
     field: str,
     value: str,
     among: Bools,
-    judged: TriagedSet,
+    triaged: TriagedSet,
     thresholds: Thresholds,
     bootstrap: Bootstrap,
 ) -> Subgroup:
-    ill, well = among & judged.positive, among & ~judged.positive
-    severe, lower, upper = judged.severe, thresholds.lower, thresholds.upper
+    positives, negatives = among & triaged.positive, among & ~triaged.positive
+    severe, lower, upper = triaged.severe, thresholds.lower, thresholds.upper
     return Subgroup(
         field=field,
         value=value,
         photographs=int(among.sum()),
-        severe=int(ill.sum()),
-        auc=bootstrap.estimate(auc(severe, judged.positive, among)),
-        sensitivity_lower=bootstrap.estimate(share(severe >= lower, ill)),
-        specificity_lower=bootstrap.estimate(share(severe < lower, well)),
-        sensitivity_upper=bootstrap.estimate(share(severe >= upper, ill)),
-        specificity_upper=bootstrap.estimate(share(severe < upper, well)),
+        severe=int(positives.sum()),
+        auc=bootstrap.estimate(auc(severe, triaged.positive, among)),
+        sensitivity_lower=bootstrap.estimate(share(severe >= lower, positives)),
+        specificity_lower=bootstrap.estimate(share(severe < lower, negatives)),
+        sensitivity_upper=bootstrap.estimate(share(severe >= upper, positives)),
+        specificity_upper=bootstrap.estimate(share(severe < upper, negatives)),
     )

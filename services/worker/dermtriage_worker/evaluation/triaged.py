@@ -1,4 +1,4 @@
-"""Predictions and the truth side by side, as arrays."""
+"""Predictions, triaged by a release's thresholds, beside the truth, as arrays."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -17,7 +17,7 @@ from dermtriage_worker.evaluation.labelled import Labelled
 
 @dataclass(frozen=True)
 class TriagedSet:
-    """A labelled set as a release and its thresholds judge it; n photographs.
+    """A labelled set as a release triages it; n photographs.
 
     Attributes
     ----------
@@ -26,7 +26,7 @@ class TriagedSet:
     truth
         Class index, shape (n,).
     positive
-        Whether it is severe in truth, shape (n,).
+        Whether its diagnosis is severe, shape (n,).
     severe
         p_severe, shape (n,).
     table
@@ -34,7 +34,7 @@ class TriagedSet:
     called
         Severity by triage, shape (n,).
     out_of_scope
-        Whether it was flagged, shape (n,); None where the release does not judge it.
+        Whether it was flagged, shape (n,); None if the release has no detector.
     """
 
     lesions: list[str]
@@ -47,11 +47,11 @@ class TriagedSet:
 
     @property
     def low(self) -> Bools:
-        """Whether triage calls it low."""
+        """Whether it is triaged low, shape (n,)."""
         return np.equal(self.called, Severity.LOW.value)
 
 
-def judge(
+def triage_labelled(
     predictions: Sequence[Prediction], labelled: Sequence[Labelled], thresholds: Thresholds
 ) -> TriagedSet:
     """Put predictions beside the truth, and triage each by the thresholds.
@@ -63,7 +63,7 @@ def judge(
     """
     policy = thresholds.policy()
     truth = np.array([CLASSES.index(one.diagnosis) for one in labelled])
-    called = [triage(prediction, policy).severity.value for prediction in predictions]
+    called = [triage_prediction(prediction, policy).severity.value for prediction in predictions]
     return TriagedSet(
         lesions=[one.lesion_id for one in labelled],
         truth=truth,
@@ -75,8 +75,8 @@ def judge(
     )
 
 
-def triage(prediction: Prediction, policy: Policy) -> ImageTriage:
-    """Apply a policy to what a release said, as the worker does."""
+def triage_prediction(prediction: Prediction, policy: Policy) -> ImageTriage:
+    """Apply a policy to a prediction, as the worker does."""
     finding = Finding(prediction.p_severe, prediction.disagreement, prediction.out_of_scope)
     return triage_image(finding, policy)
 

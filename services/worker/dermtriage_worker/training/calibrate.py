@@ -217,11 +217,13 @@ def choose_thresholds(
 
 
 def _thresholds(severe: Floats, positive: Bools, disagreement: Floats) -> Thresholds:
-    ill, well = np.sort(severe[positive]), np.sort(severe[~positive])
-    lower = threshold_for(ill, LOWER_SENSITIVITY)
+    positives, negatives = np.sort(severe[positive]), np.sort(severe[~positive])
+    lower = threshold_for(positives, LOWER_SENSITIVITY)
     # The first value above the benign quantile: exactly at it, that benign one is flagged too.
-    specific = float(well[min(len(well) - 1, int(np.ceil(UPPER_SPECIFICITY * len(well))))])
-    upper = max(lower, threshold_for(ill, UPPER_SENSITIVITY), specific)
+    specific = float(
+        negatives[min(len(negatives) - 1, int(np.ceil(UPPER_SPECIFICITY * len(negatives))))]
+    )
+    upper = max(lower, threshold_for(positives, UPPER_SENSITIVITY), specific)
     low = disagreement[severe < lower]
     limit = float(np.quantile(low, 1 - RAISED_SHARE)) if len(low) else 1.0
     return Thresholds(lower=lower, upper=upper, disagreement=limit)
