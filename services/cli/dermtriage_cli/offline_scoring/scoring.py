@@ -22,6 +22,7 @@ from dermtriage_worker.ensemble.device import DeviceOutOfMemory
 from dermtriage_worker.ensemble.image.photograph import Photograph, decode_original
 from dermtriage_worker.ensemble.inference import Ensemble
 from dermtriage_worker.ensemble.metadata import Inputs
+from dermtriage_worker.ensemble.prediction import Prediction
 
 COLUMNS = (
     "image",

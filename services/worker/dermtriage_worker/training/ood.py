@@ -5,7 +5,7 @@ on those alone, so that what is measured out of fold holds for what is shipped.
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -62,7 +62,7 @@ class OodFitOptions:
     unseen: int = 700
     skin: int = 600
     directions: int = 64
-    conditions: Mapping[str, AugmentConfig] = CONDITIONS
+    conditions: Mapping[str, AugmentConfig] = field(default_factory=lambda: CONDITIONS)
 
 
 def fit_ood_detector(
