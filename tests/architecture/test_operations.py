@@ -44,10 +44,10 @@ def test_the_page_speaks_of_no_other_setting() -> None:
 def metrics(settings: Settings) -> set[str]:
     services = Services.open(settings)
     try:
-        telemetry = Metrics()
-        telemetry.watch(services)
-        telemetry.count("GET", "/healthz", 200, 0.1)
-        families = text_string_to_metric_families(telemetry.render().decode())
+        metrics = Metrics()
+        metrics.add_system_gauges(services)
+        metrics.count_request("GET", "/healthz", 200, 0.1)
+        families = text_string_to_metric_families(metrics.render().decode())
         return {
             f"{family.name}_total" if family.type == "counter" else family.name
             for family in families

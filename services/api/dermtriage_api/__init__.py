@@ -1,1 +1,1 @@
-"""The HTTP API: it validates, calls the domain, and shows the result."""
+"""The HTTP API: validates requests, calls the domain, and renders the results. No torch."""

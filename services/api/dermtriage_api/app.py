@@ -10,9 +10,9 @@ from starlette.responses import Response
 
 from dermtriage.core.logging_setup import setup_logging
 from dermtriage.core.settings import Settings, get_settings
-from dermtriage_api.api_docs.openapi import describe
+from dermtriage_api.api_docs.openapi import openapi_document
 from dermtriage_api.api_docs.reference import add_reference
-from dermtriage_api.http.problems import FORESEEN, problem_response
+from dermtriage_api.http.error_responses import EXPECTED_ERRORS, error_response
 from dermtriage_api.metrics import Metrics
 from dermtriage_api.middleware.error_boundary import ErrorBoundary
 from dermtriage_api.middleware.request_guard import RequestGuard
@@ -29,17 +29,21 @@ from dermtriage_api.routes import (
 from dermtriage_api.services import Services
 
 _DESCRIPTION = """
-Photographs in, a severity-ranked worklist out. Clinics send cases and read their outcomes;
-clinicians read the worklist and decide. Nothing here closes a case by itself.
+Clinics send cases with their photographs and read the outcomes. Clinicians read a worklist, the
+most urgent case first, and decide. A case is closed only by a clinician's decision.
 
-Every error is a problem document (RFC 9457): `code` is stable, `remedy` says what to do.
+Every error is a problem document (RFC 9457): programs act on the stable `code`; `remedy` says what
+to do.
 """
 
 _TAGS = [
-    {"name": "cases", "description": "What clinics send and read."},
-    {"name": "review", "description": "What clinicians read and decide."},
-    {"name": "sessions", "description": "Logins of clinicians."},
-    {"name": "operation", "description": "For load balancers and monitoring; no patient data."},
+    {"name": "cases", "description": "Clinics send cases and read their outcomes."},
+    {"name": "review", "description": "Clinicians read the worklist, claim cases and decide."},
+    {"name": "sessions", "description": "Login and logout of clinicians."},
+    {
+        "name": "operation",
+        "description": "For load balancers and monitoring. Holds no patient data.",
+    },
 ]
 
 
@@ -49,26 +53,26 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     Parameters
     ----------
     settings
-        Those of the environment by default; then the process's logging is set up too.
+        By default they are read from the environment, and logging is set up for the process.
 
     Raises
     ------
     ConfigurationError
-        If a setting cannot be right.
+        If a setting is not valid.
     """
     if settings is None:
         settings = get_settings()
         setup_logging(settings.log_level)
-    chosen = settings
-    telemetry = Metrics()
+    app_settings = settings
+    process_metrics = Metrics()
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
-        services = Services.open(chosen)
+        services = Services.open(app_settings)
         app.state.services = services
-        telemetry.watch(services)
-        # As many threads as connections: no thread holds a request while it waits for one.
-        current_default_thread_limiter().total_tokens = chosen.database_pool_size
+        process_metrics.add_system_gauges(services)
+        # As many threads as database connections, so that no thread waits for a connection.
+        current_default_thread_limiter().total_tokens = app_settings.database_pool_size
         try:
             yield
         finally:
@@ -83,20 +87,20 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         redoc_url=None,
         redirect_slashes=False,
         lifespan=lifespan,
-        # Our figures stand in /metrics; looking for other collectors would cost each request.
+        # /metrics has our own metrics; FastAPI's would look for collectors at each request.
         telemetry={"tracing": False, "metrics": False, "logs": False},
     )
-    app.state.telemetry = telemetry
+    app.state.metrics = process_metrics
     for module in (cases, worklist, claims, decisions, images, sessions, health, metrics):
         app.include_router(module.router)
     add_reference(app)
-    for kind in FORESEEN:
-        app.add_exception_handler(kind, _answer)
+    for kind in EXPECTED_ERRORS:
+        app.add_exception_handler(kind, _handle_error)
     app.add_middleware(RequestGuard)
-    app.add_middleware(ErrorBoundary, telemetry=telemetry)
-    app.openapi = lambda: describe(app)  # type: ignore[method-assign]
+    app.add_middleware(ErrorBoundary, metrics=process_metrics)
+    app.openapi = lambda: openapi_document(app)  # type: ignore[method-assign]
     return app
 
 
-async def _answer(_request: Request, error: Exception) -> Response:
-    return problem_response(error)
+async def _handle_error(_request: Request, error: Exception) -> Response:
+    return error_response(error)

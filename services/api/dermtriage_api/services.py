@@ -1,4 +1,4 @@
-"""What the routes work with, opened once a process."""
+"""What the routes use: settings, database, image store and queue, opened once per process."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -17,7 +17,7 @@ from dermtriage.storage.image_store import ImageStore
 
 @dataclass(frozen=True, slots=True)
 class Services:
-    """The settings, and the ways to database, store and queue."""
+    """The settings and the clients of database, image store and queue."""
 
     settings: Settings
     engine: Engine
@@ -27,7 +27,7 @@ class Services:
 
     @classmethod
     def open(cls, settings: Settings) -> "Services":
-        """Open everything; nothing is asked of a server yet but that a local store has a folder."""
+        """Create the clients, and the folder of a local store; no server is contacted yet."""
         settings.require("secret_key")
         engine = make_engine(settings)
         sender = ScoreSender(settings)
@@ -36,18 +36,18 @@ class Services:
         return cls(settings, engine, make_sessions(engine), store, sender)
 
     def close(self) -> None:
-        """Send what still waits to be sent and give the connections back."""
+        """Send the messages that are still queued in this process and close the connections."""
         self.sender.stop(self.settings.redis_timeout)
         self.engine.dispose()
 
     @contextmanager
     def transaction(self) -> Iterator[Session]:
-        """Yield a session whose work is committed at the end of the block.
+        """Yield a session that is committed at the end of the block.
 
         Raises
         ------
         Unavailable
-            If the database is out of reach, at the commit too.
+            If the database cannot be reached, at the commit too.
         """
         with outage_as_unavailable(), self.sessions.begin() as session:
             yield session

@@ -1,4 +1,4 @@
-"""One case as its clinic reads it."""
+"""One case, or one image, as its clinic reads it."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -10,7 +10,7 @@ from sqlalchemy.orm import Session, selectinload
 from dermtriage.cases.decisions import current_decision
 from dermtriage.core.errors import NotFound
 from dermtriage.imaging.retake_advice import QualityReason
-from dermtriage.models import Case, Decision
+from dermtriage.models import Case, Decision, Image
 from dermtriage.scoring.assessments import retake_reasons
 
 
@@ -59,3 +59,19 @@ def find_case(session: Session, *, clinic_id: UUID, case_id: UUID, lock: bool = 
     if case is None:
         raise NotFound("There is no such case.", remedy="Check its id.", code="case_not_found")
     return case
+
+
+def own_image(session: Session, *, clinic_id: UUID, image_id: UUID) -> Image:
+    """Return an image of this clinic.
+
+    Raises
+    ------
+    NotFound
+        If there is none, or it is another clinic's.
+    """
+    image = session.scalar(
+        select(Image).join(Image.case).where(Image.id == image_id, Case.clinic_id == clinic_id)
+    )
+    if image is None:
+        raise NotFound("There is no such image.", remedy="Check its id.", code="image_not_found")
+    return image

@@ -35,12 +35,13 @@ def page(request: pytest.FixtureRequest, browser: Browser) -> Page:
 def test_the_reference_shows_every_operation_without_leaving_our_server(
     page: Page, url: str
 ) -> None:
-    complaints: list[str] = []
-    strangers: list[str] = []
-    page.on("console", lambda m: complaints.append(m.text) if m.type == "error" else None)
-    page.on("pageerror", lambda error: complaints.append(str(error)))
+    errors: list[str] = []
+    foreign_requests: list[str] = []
+    page.on("console", lambda m: errors.append(m.text) if m.type == "error" else None)
+    page.on("pageerror", lambda error: errors.append(str(error)))
     page.on(
-        "request", lambda r: None if r.url.startswith((url, "data:")) else strangers.append(r.url)
+        "request",
+        lambda r: None if r.url.startswith((url, "data:")) else foreign_requests.append(r.url),
     )
     page.goto(url)
     page.wait_for_selector(".opblock")
@@ -48,8 +49,8 @@ def test_the_reference_shows_every_operation_without_leaving_our_server(
     paths = page.locator(".opblock-summary-path").all_inner_texts()
     shown = {path.replace("\u200b", "") for path in paths}
     assert {"/v1/cases", "/v1/worklist", "/v1/cases/{case_id}/decisions"} <= shown
-    assert complaints == []
-    assert strangers == []
+    assert errors == []
+    assert foreign_requests == []
 
     # By keyboard alone, a reader opens the first operation.
     first = page.locator(".opblock-summary-control").first

@@ -1,8 +1,9 @@
-"""The API as it is run: uvicorn on a port of its own, over real servers."""
+"""The API under uvicorn, with real servers."""
 
 import json
 import socket
 import threading
+import time
 from base64 import b64decode
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
@@ -31,7 +32,7 @@ PASSWORD = "four random words here"
 
 @dataclass(frozen=True)
 class Served:
-    """A running API, with the accounts of a test."""
+    """A running API, and a clinic that may use it."""
 
     url: str
     port: int
@@ -40,7 +41,7 @@ class Served:
     clinic_key: str
 
     def client(self, token: str | None = None) -> httpx.Client:
-        """Return a client of this API, which speaks for whoever the token belongs to."""
+        """Return a client that sends this API key or session token."""
         headers = {"Authorization": f"Bearer {token}"} if token else {}
         return httpx.Client(base_url=self.url, headers=headers, timeout=20)
 
@@ -52,7 +53,7 @@ class Served:
         images: Sequence[dict[str, Any]] | None = None,
         **metadata: Any,
     ) -> httpx.Response:
-        """Send a case of these files, as the clinic if no other token is given."""
+        """Send a case of these files, with the key of the clinic by default."""
         described = images or [{"sha256": sha256(data)} for data in files]
         with self.client(token or self.clinic_key) as client:
             return client.post(
@@ -63,7 +64,7 @@ class Served:
             )
 
     def left_behind(self) -> dict[str, int]:
-        """Count what uploads leave: rows of each table, and files in the store."""
+        """Count the rows of each table that uploads write, and the files in the store."""
         with self.sessions() as session:
             counts = {
                 model.__tablename__: session.scalar(select(func.count()).select_from(model)) or 0
@@ -79,12 +80,12 @@ class Served:
 
 @dataclass(frozen=True)
 class Queue:
-    """The messages that wait for a worker."""
+    """The queue of uploads."""
 
     client: redis.Redis
 
     def take(self, count: int) -> set[str]:
-        """Take so many messages and return the images they name."""
+        """Take a number of messages and return the ids of their images."""
         images = set()
         for _ in range(count):
             taken = self.client.blpop([UPLOADS], timeout=10)
@@ -99,18 +100,11 @@ def serve(settings: Settings) -> Iterator[int]:
     """Run the API and yield its port."""
     with socket.create_server(("127.0.0.1", 0)) as listener:
         server = uvicorn.Server(uvicorn.Config(create_app(settings), log_config=None))
-        started = threading.Event()
-        startup = server.startup
-
-        async def startup_and_tell(sockets: list[socket.socket] | None = None) -> None:
-            await startup(sockets)
-            started.set()
-
-        server.startup = startup_and_tell  # type: ignore[method-assign]
         thread = threading.Thread(target=server.run, args=([listener],), daemon=True)
         thread.start()
-        while not started.wait(0.1):
+        while not server.started:
             assert thread.is_alive(), "the API did not start"
+            time.sleep(0.02)
         try:
             yield listener.getsockname()[1]
         finally:
@@ -122,7 +116,7 @@ def serve(settings: Settings) -> Iterator[int]:
 def serve_with(
     settings: Settings, sessions: sessionmaker[Session]
 ) -> Iterator[Callable[..., Served]]:
-    """Start the API with some settings changed."""
+    """A function that starts the API with some settings changed."""
     with ExitStack() as stack:
 
         def start(**changes: Any) -> Served:

@@ -1,4 +1,4 @@
-"""Generated requests: whatever comes, the API answers as its description says."""
+"""Generated requests are answered as the OpenAPI document describes."""
 
 from typing import Any
 
@@ -45,7 +45,7 @@ def test_generated_requests_are_answered_as_described(
         operation = result.ok()
         seen += 1
         if operation.path == "/v1/sessions/current":
-            # It would end the session that the other requests need.
+            # This would end the session that the other requests need.
             continue
 
         @bounded
@@ -63,4 +63,4 @@ def test_generated_requests_are_answered_as_described(
 
         with subtests.test(f"{operation.method.upper()} {operation.path}"):
             answered_as_described()
-    assert seen >= 15
+    assert seen >= 15, "operations are missing from the document"

@@ -1,18 +1,17 @@
-"""What the API answers while something it needs is away."""
+"""Responses while database, store or queue are unavailable."""
 
 from pathlib import Path
 
 import pytest
 from pydantic import SecretStr
-from sqlalchemy import text
 from tests.photographs import jpeg
 
 
 @pytest.fixture
 def database(api, servers):
-    """Cut the API off from its database, and let it back."""
+    """A context in which the database refuses all connections."""
 
-    class Cut:
+    class Outage:
         name = api.settings.database_url.split("?")[0].rsplit("/", 1)[1]
 
         def __enter__(self) -> None:
@@ -24,12 +23,12 @@ def database(api, servers):
 
         def __exit__(self, *_: object) -> None:
             servers.sql(f"ALTER DATABASE {self.name} ALLOW_CONNECTIONS true")
-            # The connections of the test itself were cut too.
+            # The connections of the test itself were closed too.
             api.sessions.kw["bind"].dispose()
 
-    cut = Cut()
-    yield cut
-    cut.__exit__()
+    outage = Outage()
+    yield outage
+    outage.__exit__()
 
 
 def test_without_the_database(api, database) -> None:
@@ -82,40 +81,3 @@ def test_without_the_queue(serve_with) -> None:
         ready = client.get("/readyz")
         assert (ready.status_code, ready.json()["ready"]) == (200, True)
         assert ready.json()["checks"]["queue"] == "unavailable"
-
-
-@pytest.fixture
-def refused_commits(sessions):
-    """Let the database refuse every case at its commit, and quote the row as it does."""
-    with sessions.begin() as session:
-        session.execute(
-            text(
-                "CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS"
-                " $$ BEGIN RAISE EXCEPTION 'row of %', NEW.patient_id; END $$"
-            )
-        )
-        session.execute(
-            text(
-                "CREATE CONSTRAINT TRIGGER refuse AFTER INSERT ON cases"
-                " DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION refuse()"
-            )
-        )
-    yield
-    with sessions.begin() as session:
-        session.execute(text("DROP FUNCTION refuse CASCADE"))
-
-
-@pytest.mark.usefixtures("refused_commits")
-def test_a_commit_that_fails_leaves_nothing_and_says_nothing(api, caplog) -> None:
-    answer = api.send(jpeg(), patient_id="P-secret-88")
-
-    problem = answer.json()
-    assert (answer.status_code, problem["code"]) == (500, "internal_error")
-    assert answer.headers["x-content-type-options"] == "nosniff"
-    assert not any(api.left_behind().values())
-    logged = [record for record in caplog.records if record.message == "request failed"]
-    assert len(logged) == 1
-    # Whoever reports it gives this word, and the operator finds it in the log.
-    assert problem["instance"] == f"urn:uuid:{logged[0].instance}"
-    for said in (answer.text, str([vars(record) for record in caplog.records])):
-        assert "P-secret-88" not in said

@@ -1,1 +1,1 @@
-"""The OpenAPI document and the reference pages."""
+"""The OpenAPI document, the descriptions that routes add to it, and the reference page."""

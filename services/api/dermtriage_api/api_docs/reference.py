@@ -1,4 +1,4 @@
-"""The reference pages: Swagger UI, which loads from this server and nowhere else."""
+"""The reference page: Swagger UI, loaded entirely from this server."""
 
 from fastapi import APIRouter, FastAPI
 from starlette.responses import HTMLResponse, RedirectResponse, Response
@@ -6,7 +6,7 @@ from starlette.staticfiles import StaticFiles
 
 router = APIRouter(include_in_schema=False)
 
-# The page's styles are set by its script as attributes, and its icons are data.
+# Swagger UI sets styles inline, and its icons are data URLs.
 _POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self' 'unsafe-inline'; connect-src 'self';"
     " img-src 'self' data:; frame-ancestors 'none'; base-uri 'none'; form-action 'none'"
@@ -21,7 +21,7 @@ _PAGE = """<!doctype html>
 <link rel="stylesheet" href="docs/assets/swagger-ui.css">
 <link rel="icon" href="data:,">
 <style>
-/* Swagger UI has no dark colours of its own: its light ones are turned round, hues kept. */
+/* Swagger UI has no dark colours of its own: invert the light ones and keep their hues. */
 @media (prefers-color-scheme: dark) {
   html { background: white; filter: invert(0.9) hue-rotate(180deg); }
 }
@@ -46,23 +46,23 @@ _START = """SwaggerUIBundle({
 
 @router.get("/")
 async def root() -> RedirectResponse:
-    """Lead a person to the reference."""
+    """Redirect to the reference page."""
     return RedirectResponse("docs")
 
 
 @router.get("/docs")
 async def page() -> HTMLResponse:
-    """Show the reference."""
+    """Return the reference page."""
     return HTMLResponse(_PAGE, headers={"Content-Security-Policy": _POLICY})
 
 
 @router.get("/docs/start.js")
 async def start() -> Response:
-    """Start the page; a script of its own, as the policy forbids scripts inside the page."""
+    """Return the script that starts Swagger UI; the page's policy forbids inline scripts."""
     return Response(_START, media_type="text/javascript")
 
 
 def add_reference(app: FastAPI) -> None:
-    """Add the pages with what they load."""
+    """Add the page and the files that it loads."""
     app.include_router(router)
     app.mount("/docs/assets", StaticFiles(packages=[("fastapi_offline", "static")]))

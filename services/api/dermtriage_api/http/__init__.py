@@ -1,1 +1,1 @@
-"""HTTP itself: problem documents, multipart bodies, entity tags. No resource of ours."""
+"""HTTP itself: problem documents, the multipart body of an upload, entity tags. No routes."""

@@ -1,4 +1,4 @@
-"""Answers that a client may keep and ask about again: clinics poll over bad lines."""
+"""Conditional requests: a client that polls over a slow line is not sent what it already has."""
 
 import hashlib
 
@@ -7,16 +7,16 @@ from pydantic import BaseModel
 from starlette.responses import Response
 
 
-def revalidated(request: Request, view: BaseModel) -> Response:
-    """Return `view` as JSON with an ETag, or 304 without a body if the client has just that."""
+def conditional_response(request: Request, view: BaseModel) -> Response:
+    """Return `view` as JSON with an ETag, or 304 if the request's If-None-Match holds that tag."""
     body = view.model_dump_json().encode()
     etag = f'"{hashlib.sha256(body).hexdigest()[:32]}"'
     headers = {"ETag": etag, "Cache-Control": "private, no-cache", "Vary": "Authorization"}
-    if _known(etag, request.headers.get("if-none-match")):
+    if _matches(etag, request.headers.get("if-none-match")):
         return Response(status_code=304, headers=headers)
     return Response(body, headers=headers, media_type="application/json")
 
 
-def _known(etag: str, if_none_match: str | None) -> bool:
+def _matches(etag: str, if_none_match: str | None) -> bool:
     tags = [tag.strip().removeprefix("W/") for tag in (if_none_match or "").split(",")]
     return etag in tags or "*" in tags

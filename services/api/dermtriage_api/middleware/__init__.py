@@ -1,1 +1,1 @@
-"""ASGI middleware: authentication and limits before a body is read, safe answers after all else."""
+"""ASGI middleware: authentication and body limits, safe headers, error handling. No routes."""

@@ -1,4 +1,4 @@
-"""What holds for every answer: safe headers, a count, and silence about our own errors."""
+"""What every response has: safe headers, a count in the metrics, no details of server faults."""
 
 import logging
 import time
@@ -8,14 +8,13 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from dermtriage.core.ids import new_id
 from dermtriage.core.logging_setup import trace
-from dermtriage_api.http.problems import unexpected
+from dermtriage_api.http.error_responses import internal_error_response
 from dermtriage_api.metrics import Metrics
 
 logger = logging.getLogger(__name__)
 
 _HEADERS = {
-    # Answers hold patient data, and errors would outlive their cause. The few that a client may
-    # keep say so themselves.
+    # Responses hold patient data. Those that a client may keep set a value of their own.
     "Cache-Control": "no-store",
     "Content-Security-Policy": "default-src 'none'; frame-ancestors 'none'",
     "Cross-Origin-Resource-Policy": "same-origin",
@@ -25,21 +24,27 @@ _HEADERS = {
 
 
 class ErrorBoundary:
-    """The outermost ASGI middleware."""
+    """The outermost ASGI middleware.
 
-    def __init__(self, app: ASGIApp, telemetry: Metrics) -> None:
+    Parameters
+    ----------
+    metrics
+        Counts every request.
+    """
+
+    def __init__(self, app: ASGIApp, metrics: Metrics) -> None:
         self._app = app
-        self._telemetry = telemetry
+        self._metrics = metrics
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer one request, whatever happens further in."""
+        """Answer one request, whatever the application inside raises."""
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
         began = time.perf_counter()
         status = 0
 
-        async def send_safely(message: Message) -> None:
+        async def send_with_headers(message: Message) -> None:
             nonlocal status
             if message["type"] == "http.response.start":
                 status = message["status"]
@@ -49,15 +54,15 @@ class ErrorBoundary:
             await send(message)
 
         try:
-            await self._app(scope, receive, send_safely)
-        except Exception as error:  # whatever it is, the server must go on and say nothing of it
+            await self._app(scope, receive, send_with_headers)
+        except Exception as error:  # logged here, and hidden from the client
             instance = str(new_id())
             logger.error(
                 "request failed", extra={"instance": instance, "error": list(trace(error))}
             )
             if status:
                 raise
-            await unexpected(f"urn:uuid:{instance}")(scope, receive, send_safely)
+            await internal_error_response(f"urn:uuid:{instance}")(scope, receive, send_with_headers)
         finally:
             route = getattr(scope.get("route"), "path", "other")
-            self._telemetry.count(scope["method"], route, status, time.perf_counter() - began)
+            self._metrics.count_request(scope["method"], route, status, time.perf_counter() - began)

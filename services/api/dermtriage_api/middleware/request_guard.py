@@ -1,7 +1,7 @@
-"""The gate: who asks, how much they send, and how long that takes.
+"""Authentication, and limits on the size and duration of request bodies.
 
-It stands before anything is parsed. A stranger's body is never read, and no database connection
-is held while a body arrives.
+Runs before anything is parsed. The body of an unauthenticated request is never read, and no
+database connection is held while a body arrives.
 """
 
 import time
@@ -14,19 +14,20 @@ from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from dermtriage_api.auth import Principal, authenticate
-from dermtriage_api.http.problems import FORESEEN, RETRY_AFTER, Refusal, problem_response
+from dermtriage_api.http.error_responses import EXPECTED_ERRORS, error_response
+from dermtriage_api.http.problems import RETRY_AFTER, HTTPProblem
 from dermtriage_api.services import Services
 
 MAX_JSON_BYTES = 64 * 1024
-"""The largest body of every request that carries no photographs."""
+"""The largest body of a request that is not an upload."""
 
 FULL_UPLOADS_AT_ONCE = 16
-"""Uploads of the greatest size that may arrive at the same time: this bounds the memory that
-bodies take, and lets many more of the usual size in."""
+"""How many uploads of the largest size may arrive at the same time. This bounds the memory for
+bodies; smaller uploads take less of it, so more of them fit."""
 
 LINGER = 2.0
-"""Seconds for which a refused body is read on and thrown away, so that its sender, who may still
-be writing, gets to read why."""
+"""Seconds for which the rest of a refused body is read and thrown away: a client that is still
+sending would otherwise meet a reset connection and not read the response."""
 
 _UPLOAD = ("POST", "/v1/cases")
 _LOGIN = ("POST", "/v1/sessions")
@@ -53,10 +54,10 @@ class RequestGuard:
         self._app = app
         self._authenticate = authenticate
         self._linger = linger
-        self._arriving = 0
+        self._reserved = 0
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Let one request through, or answer why not."""
+        """Pass a request on, or answer it with a problem document."""
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
@@ -64,72 +65,72 @@ class RequestGuard:
         request = (scope["method"], scope["path"])
         limit = services.settings.max_request_bytes if request == _UPLOAD else MAX_JSON_BYTES
         body = _Body(scope, receive, limit, services.settings.body_timeout)
-        answer = _Answer(send, body, self._linger)
-        room = body.at_most if request == _UPLOAD else 0
+        response = _Response(send, body, self._linger)
+        reserved = body.max_size if request == _UPLOAD else 0
         try:
             if scope["path"].startswith("/v1/") and request != _LOGIN:
                 authorization = Headers(scope=scope).get("authorization")
                 principal = await run_sync(self._authenticate, services, authorization)
                 scope.setdefault("state", {})["principal"] = principal
             body.check_declared()
-            self._check_room(room, limit)
-        except FORESEEN as error:
-            await problem_response(error)(scope, body.receive, answer.send)
+            self._check_memory(reserved, limit)
+        except EXPECTED_ERRORS as error:
+            await error_response(error)(scope, body.receive, response.send)
             return
-        self._arriving += room
+        self._reserved += reserved
         try:
-            await self._app(scope, body.receive, answer.send)
+            await self._app(scope, body.receive, response.send)
         finally:
-            self._arriving -= room
+            self._reserved -= reserved
 
-    def _check_room(self, room: int, limit: int) -> None:
-        if room and self._arriving + room > FULL_UPLOADS_AT_ONCE * limit:
-            raise Refusal(
+    def _check_memory(self, size: int, limit: int) -> None:
+        if size and self._reserved + size > FULL_UPLOADS_AT_ONCE * limit:
+            raise HTTPProblem(
                 HTTPStatus.SERVICE_UNAVAILABLE,
                 "busy",
-                "Too many uploads are arriving at this moment.",
+                "Too many uploads are arriving at the moment.",
                 remedy="Send the same request again in a few seconds.",
                 headers={"Retry-After": RETRY_AFTER},
             )
 
 
 class _Body:
-    """The body of one request as it arrives: counted, and given a deadline."""
+    """The body of one request, with a limit on its size and a deadline."""
 
-    def __init__(self, scope: Scope, receive: Receive, limit: int, seconds: float) -> None:
+    def __init__(self, scope: Scope, receive: Receive, limit: int, timeout: float) -> None:
         headers = Headers(scope=scope)
         length = headers.get("content-length")
         self.declared = int(length) if length is not None else None
         self.limit = limit
         self.complete = not self.declared and "transfer-encoding" not in headers
         self._receive = receive
-        self._seconds = seconds
-        self._deadline = time.monotonic() + seconds
+        self._timeout = timeout
+        self._deadline = time.monotonic() + timeout
         self._received = 0
 
     @property
-    def at_most(self) -> int:
-        """How many bytes may come."""
+    def max_size(self) -> int:
+        """The largest size that the body can have, in bytes."""
         return self.limit if self.declared is None else self.declared
 
     def check_declared(self) -> None:
-        """Refuse what says by itself that it is too large."""
+        """Raise if the Content-Length exceeds the limit."""
         if self.declared is not None and self.declared > self.limit:
             raise self._too_large()
 
     async def receive(self) -> Message:
-        """Return the next piece, as ASGI asks for it."""
+        """Return the next message: ASGI's `receive`."""
         if self.complete:
             return await self._receive()
         try:
             with anyio.fail_after(max(0.0, self._deadline - time.monotonic())):
                 message = await self._receive()
         except TimeoutError:
-            raise Refusal(
+            raise HTTPProblem(
                 HTTPStatus.REQUEST_TIMEOUT,
                 "body_too_slow",
-                f"The request's body did not arrive within {self._seconds:g} seconds.",
-                remedy="Send fewer or smaller photographs a case, or try over a better line.",
+                f"The request's body did not arrive within {self._timeout:g} seconds.",
+                remedy="Send fewer or smaller photographs per case, or use a faster connection.",
             ) from None
         self._received += len(message.get("body", b""))
         if self._received > self.limit:
@@ -143,8 +144,8 @@ class _Body:
             while not self.complete:
                 self.complete = not (await self._receive()).get("more_body", False)
 
-    def _too_large(self) -> Refusal:
-        return Refusal(
+    def _too_large(self) -> HTTPProblem:
+        return HTTPProblem(
             HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
             "request_too_large",
             f"The request is larger than {self.limit} bytes.",
@@ -152,8 +153,8 @@ class _Body:
         )
 
 
-class _Answer:
-    """The answer to one request, which ends the connection if the body was not read to its end."""
+class _Response:
+    """The response to one request; it closes the connection if the body was not read completely."""
 
     def __init__(self, send: Send, body: _Body, linger: float) -> None:
         self._send = send
@@ -161,7 +162,7 @@ class _Answer:
         self._linger = linger
 
     async def send(self, message: Message) -> None:
-        """Pass one message on, as ASGI sends it."""
+        """Pass one message on: ASGI's `send`."""
         if not self._body.complete:
             if message["type"] == "http.response.start":
                 message = {**message, "headers": [*message["headers"], (b"connection", b"close")]}

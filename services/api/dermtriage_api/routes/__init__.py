@@ -1,1 +1,1 @@
-"""The routes, one module a resource: each validates, calls the domain and shows the result."""
+"""The routes, a module per resource: each validates, calls the domain and renders the result."""

@@ -1,4 +1,4 @@
-"""Cases: a clinic sends one, and reads what became of it."""
+"""Cases: a clinic sends them and polls for changes; clinics and clinicians read one."""
 
 from typing import Annotated
 from uuid import UUID
@@ -11,40 +11,47 @@ from dermtriage.clinics.feed import changed_cases
 from dermtriage.clinics.own_cases import own_case
 from dermtriage.clinics.withdrawal import withdraw_case
 from dermtriage.core.clock import utcnow
-from dermtriage.core.errors import Unavailable
-from dermtriage.intake.receipts import Receipt
-from dermtriage.intake.service import discard, receive_case
+from dermtriage.intake.submission import submit_case
 from dermtriage.review.case_detail import read_case
-from dermtriage_api.api_docs.openapi import REFERRAL_BODY, Responses, errors
+from dermtriage_api.api_docs.case_upload import CASE_UPLOAD_REQUEST
+from dermtriage_api.api_docs.responses import NOT_MODIFIED, errors
 from dermtriage_api.auth import ClinicDep, PrincipalDep
-from dermtriage_api.http.etag import revalidated
-from dermtriage_api.http.multipart import Referral, ReferralDep
-from dermtriage_api.schemas.cases import CaseView, ChangesView, ReceiptView, Withdrawal
-from dermtriage_api.schemas.review import Review
-from dermtriage_api.services import Services, ServicesDep
+from dermtriage_api.http.case_upload import CaseUploadDep
+from dermtriage_api.http.etag import conditional_response
+from dermtriage_api.schemas.case_detail import CaseDetail
+from dermtriage_api.schemas.cases import CaseChangesView, CaseView, ReceiptView, Withdrawal
+from dermtriage_api.services import ServicesDep
 
 router = APIRouter(prefix="/v1/cases", tags=["cases"])
-
-_NOT_MODIFIED: Responses = {304: {"description": "You have just that."}}
 
 
 @router.post(
     "",
     status_code=202,
-    summary="Send a case with its photographs",
+    summary="Send a case",
     response_model=ReceiptView,
     responses=errors(400, 401, 403, 408, 409, 413, 415, 422, 503),
-    openapi_extra=REFERRAL_BODY,
+    openapi_extra=CASE_UPLOAD_REQUEST,
 )
-def create_case(clinic: ClinicDep, referral: ReferralDep, services: ServicesDep) -> Response:
-    """Take in one lesion of one patient, safely, and score it soon.
+def create_case(clinic: ClinicDep, upload: CaseUploadDep, services: ServicesDep) -> Response:
+    """Store a case with its photographs durably and queue them for scoring.
 
-    The body is `multipart/form-data`: a part `metadata` (JSON) and a part `images` for each
-    photograph, in the order of `metadata.images`. Repeat a request with the same
-    `Idempotency-Key` as often as the line demands: it makes one case, and the answer to a
-    repetition carries `Idempotency-Replayed: true`.
+    A case is one lesion of one patient. The body is `multipart/form-data`: a part `metadata`
+    (JSON), and a part `images` for each photograph, in the order of `metadata.images`.
+
+    If the connection breaks, repeat the request with the same `Idempotency-Key` as often as
+    needed: it creates one case, and the response to a repetition has the header
+    `Idempotency-Replayed: true`.
     """
-    receipt = _take_in(services, clinic.id, referral)
+    receipt = submit_case(
+        services.sessions,
+        services.store,
+        clinic_id=clinic.id,
+        idempotency_key=upload.idempotency_key,
+        metadata=upload.metadata,
+        files=upload.files,
+        now=utcnow(),
+    )
     for image_id in receipt.pending_image_ids:
         services.sender.send_score(image_id)
     headers = {"Location": f"/v1/cases/{receipt.case_id}"}
@@ -54,73 +61,53 @@ def create_case(clinic: ClinicDep, referral: ReferralDep, services: ServicesDep)
     return Response(body, 202, headers, "application/json")
 
 
-def _take_in(services: Services, clinic_id: UUID, referral: Referral) -> Receipt:
-    receipt = None
-    try:
-        with services.transaction() as session:
-            receipt = receive_case(
-                session,
-                services.store,
-                clinic_id=clinic_id,
-                idempotency_key=referral.idempotency_key,
-                metadata=referral.metadata,
-                files=referral.files,
-                now=utcnow(),
-            )
-    except Unavailable:
-        # The commit may have succeeded although its answer was lost: then the case needs its
-        # photographs. If it did not, the sweep removes them.
-        raise
-    except Exception:
-        if receipt is not None:
-            discard(services.store, receipt)
-        raise
-    return receipt
-
-
 @router.get(
     "",
-    summary="List your cases that changed",
-    response_model=ChangesView,
-    responses=_NOT_MODIFIED | errors(401, 403, 422, 503),
+    summary="List your changed cases",
+    response_model=CaseChangesView,
+    responses=NOT_MODIFIED | errors(401, 403, 422, 503),
 )
 def list_cases(
     request: Request,
     clinic: ClinicDep,
     services: ServicesDep,
     cursor: Annotated[
-        str | None, Query(max_length=200, description="`next_cursor` of the last answer.")
+        str | None,
+        Query(max_length=200, description="`next_cursor` of your last poll; all cases without it."),
     ] = None,
-    limit: Annotated[int, Query(ge=1, le=200)] = 50,
+    limit: Annotated[int, Query(ge=1, le=200, description="Cases per response.")] = 50,
 ) -> Response:
-    """Poll this: each answer's `next_cursor` asks for what changed since.
+    """Poll for the cases that changed since your last poll, the earliest change first.
 
-    A case may come twice and none is left out. Send `If-None-Match` with the last `ETag`.
+    Each response has a `next_cursor` for the next poll. A case may be listed twice; none is
+    missed. Send the last `ETag` as `If-None-Match`: if nothing changed, the response is a 304
+    without a body.
     """
     with services.transaction() as session:
         changes = changed_cases(
             session, clinic_id=clinic.id, cursor=cursor, limit=limit, now=utcnow()
         )
-    view = ChangesView(
+    view = CaseChangesView(
         items=[CaseView.of(own.case, own.outcome, own.retake) for own in changes.cases],
         next_cursor=changes.next_cursor,
         has_more=changes.has_more,
     )
-    return revalidated(request, view)
+    return conditional_response(request, view)
 
 
 @router.get(
     "/{case_id}",
     summary="Read a case",
     response_model=CaseView,
-    responses=_NOT_MODIFIED | errors(401, 404, 422, 503),
+    responses=NOT_MODIFIED | errors(401, 404, 422, 503),
 )
 def show_case(
     request: Request, case_id: UUID, principal: PrincipalDep, services: ServicesDep
 ) -> Response:
-    """Read state and outcome as the clinic, or everything as a clinician.
+    """Read a case: as a clinic its state and outcome, as a clinician also `review`.
 
-    Another clinic's case is not found. Send `If-None-Match` with the last `ETag`.
+    A clinic gets 404 for another clinic's case. Send the last `ETag` as `If-None-Match`: if the
+    case did not change, the response is a 304 without a body.
     """
     with services.transaction() as session:
         if principal.is_clinic:
@@ -137,8 +124,8 @@ def show_case(
             )
             outcome = current_decision(session, case_id)
             retake = {scored.image.id: scored.retake for scored in review.images}
-            view = CaseView.of(review.item.case, outcome, retake, Review.of(review))
-    return revalidated(request, view)
+            view = CaseView.of(review.item.case, outcome, retake, CaseDetail.of(review))
+    return conditional_response(request, view)
 
 
 @router.post(

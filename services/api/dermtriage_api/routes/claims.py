@@ -1,4 +1,4 @@
-"""Claims: a case on loan to one clinician."""
+"""Claims: the hold of one clinician on a case, for a limited time."""
 
 from typing import Annotated
 from uuid import UUID
@@ -10,27 +10,27 @@ from dermtriage.core.clock import utcnow
 from dermtriage.models import ReviewClaim
 from dermtriage.review import claims
 from dermtriage.review.case_detail import read_case
-from dermtriage_api.api_docs.openapi import Responses, errors
+from dermtriage_api.api_docs.responses import Responses, errors
 from dermtriage_api.auth import ClinicianDep
+from dermtriage_api.schemas.claims import ClaimedCaseView, ClaimRenewal, ClaimView
 from dermtriage_api.schemas.common import FencingToken
-from dermtriage_api.schemas.reviews import ClaimedView, ClaimView, ItemView, Renewal
+from dermtriage_api.schemas.worklist import WorklistItemView
 from dermtriage_api.services import ServicesDep
 
 router = APIRouter(prefix="/v1", tags=["review"])
 
-
-_NOTHING_FREE: Responses = {204: {"description": "No open case is free."}}
+_NO_CONTENT: Responses = {204: {"description": "Every open case is claimed, or none is open."}}
 
 
 @router.post(
     "/worklist/claims",
     status_code=201,
     summary="Claim the next case",
-    response_model=ClaimedView,
-    responses=_NOTHING_FREE | errors(401, 403, 503),
+    response_model=ClaimedCaseView,
+    responses=_NO_CONTENT | errors(401, 403, 503),
 )
-def claim_next(clinician: ClinicianDep, services: ServicesDep) -> ClaimedView | Response:
-    """Take the most urgent case that nobody holds; 204 if there is none."""
+def claim_next(clinician: ClinicianDep, services: ServicesDep) -> ClaimedCaseView | Response:
+    """Claim the most urgent open case that no clinician has claimed; 204 if there is none."""
     with services.transaction() as session:
         claim = claims.claim_next(
             session,
@@ -44,11 +44,14 @@ def claim_next(clinician: ClinicianDep, services: ServicesDep) -> ClaimedView | 
 @router.post(
     "/cases/{case_id}/claim",
     status_code=201,
-    summary="Claim one case",
+    summary="Claim a case",
     responses=errors(401, 403, 404, 409, 422, 503),
 )
-def claim_case(case_id: UUID, clinician: ClinicianDep, services: ServicesDep) -> ClaimedView:
-    """Take this case; whoever holds it already gets a new token. 409 if another holds it."""
+def claim_case(case_id: UUID, clinician: ClinicianDep, services: ServicesDep) -> ClaimedCaseView:
+    """Claim this case; 409 if another clinician holds it.
+
+    If you hold it already, the claim gets a new token and a new expiry.
+    """
     with services.transaction() as session:
         claim = claims.claim_case(
             session,
@@ -66,9 +69,9 @@ def claim_case(case_id: UUID, clinician: ClinicianDep, services: ServicesDep) ->
     responses=errors(400, 401, 403, 409, 413, 422, 503),
 )
 def renew_claim(
-    case_id: UUID, renewal: Renewal, clinician: ClinicianDep, services: ServicesDep
+    case_id: UUID, renewal: ClaimRenewal, clinician: ClinicianDep, services: ServicesDep
 ) -> ClaimView:
-    """Prolong a claim before it runs out; 409 once it has."""
+    """Extend your claim before it expires; 409 if it has expired."""
     with services.transaction() as session:
         claim = claims.renew_claim(
             session,
@@ -84,7 +87,7 @@ def renew_claim(
 @router.delete(
     "/cases/{case_id}/claim",
     status_code=204,
-    summary="Give a case back",
+    summary="Release a claim",
     responses=errors(401, 403, 404, 422, 503),
 )
 def release_claim(
@@ -93,11 +96,14 @@ def release_claim(
     clinician: ClinicianDep,
     services: ServicesDep,
 ) -> None:
-    """End a claim; it is no error if it held no more."""
+    """End your claim, so that another clinician can claim the case.
+
+    It is no error if the claim has already expired.
+    """
     with services.transaction() as session:
         claims.release_claim(session, case_id=case_id, clinician_id=clinician.id, token=token)
 
 
-def _claimed(session: Session, claim: ReviewClaim) -> ClaimedView:
+def _claimed(session: Session, claim: ReviewClaim) -> ClaimedCaseView:
     item = read_case(session, case_id=claim.case_id, now=claim.claimed_at).item
-    return ClaimedView(claim=ClaimView.of(claim), case=ItemView.of(item))
+    return ClaimedCaseView(claim=ClaimView.of(claim), case=WorklistItemView.of(item))

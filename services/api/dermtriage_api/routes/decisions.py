@@ -1,4 +1,4 @@
-"""Decisions: what a clinician says of a case, and its clinic reads."""
+"""Decisions: the outcome that a clinician gives a case."""
 
 from uuid import UUID
 
@@ -6,9 +6,9 @@ from fastapi import APIRouter
 
 from dermtriage.core.clock import utcnow
 from dermtriage.review import decisions
-from dermtriage_api.api_docs.openapi import errors
+from dermtriage_api.api_docs.responses import errors
 from dermtriage_api.auth import ClinicianDep
-from dermtriage_api.schemas.reviews import DecisionInput, DecisionView
+from dermtriage_api.schemas.decisions import DecisionInput, DecisionView
 from dermtriage_api.services import ServicesDep
 
 router = APIRouter(prefix="/v1", tags=["review"])
@@ -23,9 +23,10 @@ router = APIRouter(prefix="/v1", tags=["review"])
 def decide(
     case_id: UUID, decision: DecisionInput, clinician: ClinicianDep, services: ServicesDep
 ) -> DecisionView:
-    """Decide with the token of your claim and the triage version that you saw.
+    """Decide a case that you have claimed, by the `triage_version` that you read.
 
-    409 if the claim was lost, the severity rose meanwhile, or the case has another decision.
+    409 if your claim has expired, if the severity rose after you read the case, or if the case has
+    a decision that `supersedes_id` does not name.
     """
     with services.transaction() as session:
         made = decisions.decide(

@@ -1,4 +1,4 @@
-"""Whether the process lives, and whether it can serve."""
+"""Liveness and readiness, for load balancers."""
 
 from collections.abc import Callable
 
@@ -8,25 +8,30 @@ from dermtriage.core.errors import Unavailable
 from dermtriage.database.engine import outage_as_unavailable
 from dermtriage.database.migrations import is_current
 from dermtriage.messaging.redis_client import check_redis
-from dermtriage_api.schemas.health import Alive, Check, Readiness
+from dermtriage_api.schemas.health import Check, Liveness, Readiness
 from dermtriage_api.services import Services, ServicesDep
 
 router = APIRouter(tags=["operation"])
 
 
-@router.get("/healthz", summary="Is the process alive?")
-async def healthz() -> Alive:
-    """Answer without asking anything else."""
-    return Alive()
+@router.get("/healthz", summary="Liveness")
+async def healthz() -> Liveness:
+    """Check that the process is running. Nothing else is checked."""
+    return Liveness()
 
 
 @router.get(
     "/readyz",
-    summary="Can requests be served?",
-    responses={503: {"model": Readiness, "description": "Database or store are out of reach."}},
+    summary="Readiness",
+    responses={
+        503: {
+            "model": Readiness,
+            "description": "Database or store are unavailable, or the database is outdated.",
+        }
+    },
 )
 def readyz(response: Response, services: ServicesDep) -> Readiness:
-    """Ask database, store and queue; without the queue uploads are taken all the same."""
+    """Check database, store and queue. Without the queue uploads are still accepted."""
     checks: dict[str, Check] = {
         "database": _database(services),
         "store": _reachable(services.store.check),

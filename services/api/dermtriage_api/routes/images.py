@@ -1,25 +1,22 @@
-"""Renditions, which are never public; originals are never served at all."""
+"""Renditions and heat maps. Originals are never served."""
 
-from collections.abc import Sequence
 from uuid import UUID
 
 from fastapi import APIRouter, Response
-from sqlalchemy.orm import Session
 
 from dermtriage.accounts import audit
-from dermtriage.core.errors import NotFound
+from dermtriage.clinics.own_cases import own_image
 from dermtriage.imaging.rendition import RENDITION_MEDIA_TYPE
-from dermtriage.models import Image
-from dermtriage.scoring import assessments
+from dermtriage.review.images import newest_heat_map, read_image
+from dermtriage.scoring.assessments import triaging_releases
 from dermtriage.storage.renditions import rendition_of
-from dermtriage_api.api_docs.openapi import Responses, errors
-from dermtriage_api.auth import ClinicianDep, Principal, PrincipalDep
-from dermtriage_api.services import Services, ServicesDep
+from dermtriage_api.api_docs.responses import Responses, errors
+from dermtriage_api.auth import ClinicianDep, PrincipalDep
+from dermtriage_api.services import ServicesDep
 
 router = APIRouter(prefix="/v1/images", tags=["cases"])
 
-
-_PICTURE: Responses = {
+_JPEG: Responses = {
     200: {
         "description": "The picture, upright and without metadata.",
         "content": {RENDITION_MEDIA_TYPE: {"schema": {"type": "string", "format": "binary"}}},
@@ -29,17 +26,20 @@ _PICTURE: Responses = {
 
 @router.get(
     "/{image_id}/rendition",
-    summary="See a photograph",
+    summary="View a photograph",
     response_class=Response,
-    responses=_PICTURE | errors(401, 404, 422, 503),
+    responses=_JPEG | errors(401, 404, 422, 503),
 )
 def show_rendition(image_id: UUID, principal: PrincipalDep, services: ServicesDep) -> Response:
-    """See a photograph of your own case as a clinic, or any as a clinician.
+    """View a photograph: a clinic those of its own cases, a clinician any.
 
-    What no worker has prepared yet is prepared now, so that unscored cases can be read too.
+    If no worker has made its rendition yet, it is made now, so unscored cases can be read too.
     """
     with services.transaction() as session:
-        image = _visible(session, image_id, principal)
+        if principal.is_clinic:
+            image = own_image(session, clinic_id=principal.id, image_id=image_id)
+        else:
+            image = read_image(session, image_id=image_id)
         audit.record(
             session,
             actor_kind=principal.kind,
@@ -48,27 +48,27 @@ def show_rendition(image_id: UUID, principal: PrincipalDep, services: ServicesDe
             case_id=image.case_id,
             image_id=image.id,
         )
-    # Read after the transaction: a slow store must not hold a connection.
-    picture = rendition_of(services.store, image_id)
-    return Response(picture, media_type=RENDITION_MEDIA_TYPE)
+    # After the transaction: a slow store must not hold a database connection.
+    content = rendition_of(services.store, image_id)
+    return Response(content, media_type=RENDITION_MEDIA_TYPE)
 
 
 @router.get(
     "/{image_id}/heatmap",
-    summary="See what raised a severe score",
+    summary="View a heat map",
     response_class=Response,
-    responses=_PICTURE | errors(401, 403, 404, 422, 503),
+    responses=_JPEG | errors(401, 403, 404, 422, 503),
 )
 def show_heat_map(image_id: UUID, clinician: ClinicianDep, services: ServicesDep) -> Response:
-    """See the photograph with what raised its score laid over it, the hotter the more.
+    """View a severe photograph overlaid with the regions that raised its score.
 
-    Severe photographs alone have one, drawn once no photograph waits for its score; the header
-    `Dermtriage-Release` names the release that it explains. It shows what the networks looked at
-    and is no outline of the lesion.
+    Only severe photographs have a heat map. It is drawn when no photograph waits for its score.
+    The header `Dermtriage-Release` names the release that it explains. It shows what the networks
+    responded to; it does not outline the lesion.
     """
     with services.transaction() as session:
-        image = _visible(session, image_id, clinician)
-        releases = assessments.triaging_releases(session, image.id)
+        image = read_image(session, image_id=image_id)
+        releases = triaging_releases(session, image.id)
         audit.record(
             session,
             actor_kind="clinician",
@@ -77,30 +77,8 @@ def show_heat_map(image_id: UUID, clinician: ClinicianDep, services: ServicesDep
             case_id=image.case_id,
             image_id=image.id,
         )
-    return _heat_map(services, image_id, releases)
-
-
-def _heat_map(services: Services, image_id: UUID, releases: Sequence[str]) -> Response:
-    """Answer with the map of the newest release that has one, and say which that is.
-
-    A run at night draws none for what was severe before: the earlier map still tells.
-    """
-    for release in releases:
-        try:
-            content = services.store.get_heat_map(image_id, release)
-        except NotFound:
-            continue
-        headers = {"Dermtriage-Release": release}
-        return Response(content, media_type=RENDITION_MEDIA_TYPE, headers=headers)
-    raise NotFound(
-        "There is no heat map of this photograph.",
-        remedy="Severe ones get one some time after their score; the score stands without it.",
-        code="heatmap_missing",
+    # After the transaction: a slow store must not hold a database connection.
+    release, content = newest_heat_map(services.store, image_id, releases)
+    return Response(
+        content, media_type=RENDITION_MEDIA_TYPE, headers={"Dermtriage-Release": release}
     )
-
-
-def _visible(session: Session, image_id: UUID, principal: Principal) -> Image:
-    image = session.get(Image, image_id)
-    if image is None or (principal.is_clinic and image.case.clinic_id != principal.id):
-        raise NotFound("There is no such image.", remedy="Check its id.", code="image_not_found")
-    return image

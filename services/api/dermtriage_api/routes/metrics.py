@@ -11,9 +11,9 @@ router = APIRouter(tags=["operation"])
 
 @router.get("/metrics", summary="Metrics for Prometheus", response_class=PlainTextResponse)
 def metrics(request: Request) -> Response:
-    """Show figures of the whole system and the requests of this process.
+    """Read the metrics of the whole system and the request counts of this process.
 
-    Anybody who reaches this address may read it, so let only monitoring reach it.
+    This address needs no authentication: make it reachable only for your monitoring.
     """
-    telemetry: Metrics = request.app.state.telemetry
-    return Response(telemetry.render(), media_type=CONTENT_TYPE_LATEST)
+    metrics: Metrics = request.app.state.metrics
+    return Response(metrics.render(), media_type=CONTENT_TYPE_LATEST)

@@ -1,4 +1,4 @@
-"""Logins of clinicians."""
+"""Login and logout of clinicians."""
 
 import threading
 
@@ -6,25 +6,25 @@ from fastapi import APIRouter
 
 from dermtriage.accounts import audit, sessions
 from dermtriage.core.errors import Unavailable
-from dermtriage_api.api_docs.openapi import errors
+from dermtriage_api.api_docs.responses import errors
 from dermtriage_api.auth import ClinicianDep
 from dermtriage_api.schemas.sessions import Login, SessionView
 from dermtriage_api.services import ServicesDep
 
 router = APIRouter(prefix="/v1/sessions", tags=["sessions"])
 
-LOGINS_AT_ONCE = 4
-"""Checking a password takes much memory and time on purpose; strangers must not be able to use
-up the server by it."""
+MAX_CONCURRENT_LOGINS = 4
+"""Password hashing uses much memory and time on purpose; this bounds what unauthenticated
+requests can use up."""
 
-_turns = threading.BoundedSemaphore(LOGINS_AT_ONCE)
+_login_slots = threading.BoundedSemaphore(MAX_CONCURRENT_LOGINS)
 
 
 @router.post("", status_code=201, summary="Log in", responses=errors(400, 401, 413, 422, 503))
 def open_session(login: Login, services: ServicesDep) -> SessionView:
-    """Trade username and password for a bearer token."""
-    if not _turns.acquire(blocking=False):
-        raise Unavailable("Too many logins at this moment.", code="busy")
+    """Log in with username and password, and get a session token."""
+    if not _login_slots.acquire(blocking=False):
+        raise Unavailable("Too many logins are in progress.", code="busy")
     try:
         with services.transaction() as session:
             opened, token = sessions.login(
@@ -41,7 +41,7 @@ def open_session(login: Login, services: ServicesDep) -> SessionView:
                 action="session.opened",
             )
     finally:
-        _turns.release()
+        _login_slots.release()
     return SessionView(
         token=token,
         expires_at=opened.expires_at,
@@ -53,7 +53,7 @@ def open_session(login: Login, services: ServicesDep) -> SessionView:
 
 @router.delete("/current", status_code=204, summary="Log out", responses=errors(401, 403, 503))
 def close_session(clinician: ClinicianDep, services: ServicesDep) -> None:
-    """End the session whose token came with the request."""
+    """End the session whose token the request carries."""
     secret_key = services.settings.secret_key.get_secret_value()
     with services.transaction() as session:
         sessions.logout(session, token=clinician.token, secret_key=secret_key)

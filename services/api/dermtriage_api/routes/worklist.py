@@ -1,4 +1,4 @@
-"""The worklist as clinicians read it."""
+"""The worklist, read by clinicians."""
 
 from typing import Annotated
 from uuid import UUID
@@ -9,9 +9,9 @@ from dermtriage.accounts import audit
 from dermtriage.core.clock import utcnow
 from dermtriage.core.enums import Lane, Severity
 from dermtriage.review import worklist
-from dermtriage_api.api_docs.openapi import errors
+from dermtriage_api.api_docs.responses import errors
 from dermtriage_api.auth import ClinicianDep
-from dermtriage_api.schemas.reviews import WorklistView
+from dermtriage_api.schemas.worklist import WorklistView
 from dermtriage_api.services import ServicesDep
 
 router = APIRouter(prefix="/v1/worklist", tags=["review"])
@@ -22,18 +22,18 @@ def show_worklist(
     clinician: ClinicianDep,
     services: ServicesDep,
     cursor: Annotated[
-        str | None, Query(max_length=200, description="`next_cursor` of the page before.")
+        str | None, Query(max_length=200, description="`next_cursor` of the previous page.")
     ] = None,
-    limit: Annotated[int, Query(ge=1, le=200)] = 50,
-    lane: Annotated[Lane | None, Query(description="0 is read first.")] = None,
+    limit: Annotated[int, Query(ge=1, le=200, description="Cases per page.")] = 50,
+    lane: Annotated[Lane | None, Query(description="0 is the most urgent.")] = None,
     severity: Severity | None = None,
     clinic_id: UUID | None = None,
     overdue: bool | None = None,
     awaiting_retake: Annotated[
-        bool, Query(description="Instead, cases whose clinic was asked for new photographs.")
+        bool, Query(description="List the cases that await a retake instead of the open ones.")
     ] = False,
 ) -> WorklistView:
-    """Read open cases, the most urgent first: by lane, then due time."""
+    """Read the open cases, the most urgent first: by lane, then by due time."""
     with services.transaction() as session:
         page = worklist.page(
             session,

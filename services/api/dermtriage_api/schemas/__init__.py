@@ -1,1 +1,1 @@
-"""What the API takes and answers, apart from the referral itself, which the domain defines."""
+"""Request and response bodies, a module per route module; the domain defines `CaseMetadata`."""

@@ -1,4 +1,4 @@
-"""What a clinic reads: receipts, its cases, and what became of them."""
+"""Cases: the receipt of an upload, one case, and a page of changed cases."""
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime
@@ -7,39 +7,16 @@ from uuid import UUID
 
 from pydantic import BaseModel, Field
 
-from dermtriage.core.enums import CaseState, ImageType, Outcome, Priority, Scoring
-from dermtriage.imaging.retake_advice import ADVICE, QualityReason
+from dermtriage.core.enums import CaseState, ImageType, Priority
+from dermtriage.imaging.retake_advice import QualityReason
 from dermtriage.intake.receipts import Receipt
-from dermtriage.models import MAX_REASON, Case, Decision, Image
-from dermtriage_api.schemas.common import (
-    CASE_ID,
-    DECISION_ID,
-    IMAGE_ID,
-    SHA256,
-    Input,
-    Text,
-    example,
-    input_example,
-)
-from dermtriage_api.schemas.review import REVIEW_EXAMPLE, Review
+from dermtriage.models import MAX_REASON, Case, Decision
+from dermtriage_api.schemas.case_detail import CASE_DETAIL_EXAMPLE, CaseDetail
+from dermtriage_api.schemas.common import CASE_ID, Input, Text, example, input_example
+from dermtriage_api.schemas.decisions import OUTCOME_EXAMPLE, OutcomeView
+from dermtriage_api.schemas.images import IMAGE_EXAMPLE, ImageView
 
-_OUTCOME = {
-    "decision_id": DECISION_ID,
-    "outcome": "refer_urgent",
-    "advice": "Excision within two weeks.",
-    "decided_at": "2026-03-02T09:41:07Z",
-}
-_IMAGE = {
-    "image_id": IMAGE_ID,
-    "image_type": "dermoscopic",
-    "sha256": SHA256,
-    "byte_size": 418233,
-    "width": 3000,
-    "height": 2000,
-    "scoring": "scored",
-    "retake_advice": [{"reason": "blurry", "advice": ADVICE[QualityReason.BLURRY]}],
-}
-_CASE = {
+_CASE_EXAMPLE = {
     "case_id": CASE_ID,
     "clinic_reference": "REF-2031",
     "patient_id": "P-88",
@@ -50,13 +27,13 @@ _CASE = {
     "due_at": "2026-03-02T08:15:30Z",
     "changed_at": "2026-03-02T09:41:07Z",
     "replaces_case_id": None,
-    "images": [_IMAGE],
-    "outcome": _OUTCOME,
+    "images": [IMAGE_EXAMPLE],
+    "outcome": OUTCOME_EXAMPLE,
 }
 
 
 class ReceiptImageView(BaseModel):
-    """One photograph as it was taken in."""
+    """One photograph as it was stored."""
 
     image_id: UUID
     image_type: ImageType
@@ -65,13 +42,13 @@ class ReceiptImageView(BaseModel):
 
 
 class ReceiptView(BaseModel):
-    """What a clinic keeps: from here on its case and photographs are safe."""
+    """The receipt of an upload: the case and its photographs are stored durably."""
 
     model_config = example(
         case_id=CASE_ID,
         received_at="2026-03-01T08:15:30Z",
         priority="routine",
-        images=[{k: _IMAGE[k] for k in ("image_id", "image_type", "sha256", "byte_size")}],
+        images=[{name: IMAGE_EXAMPLE[name] for name in ReceiptImageView.model_fields}],
     )
 
     case_id: UUID
@@ -81,71 +58,14 @@ class ReceiptView(BaseModel):
 
     @classmethod
     def of(cls, receipt: Receipt) -> Self:
-        """Show a receipt."""
+        """Return the view of a receipt."""
         return cls.model_validate(receipt, from_attributes=True)
 
 
-class RetakeAdviceView(BaseModel):
-    """Why a new photograph would help, and how to take it. It changes no score."""
-
-    reason: QualityReason
-    advice: str
-
-
-class ImageView(BaseModel):
-    """One photograph of a case, and how far its scoring has come."""
-
-    image_id: UUID
-    image_type: ImageType
-    sha256: str
-    byte_size: int
-    width: int
-    height: int
-    scoring: Scoring
-    retake_advice: list[RetakeAdviceView] = Field(
-        description="Empty if the photograph will do, and until it is scored."
-    )
-
-    @classmethod
-    def of(cls, image: Image, retake: Sequence[QualityReason]) -> Self:
-        """Show an image, and why it should be taken again."""
-        return cls(
-            image_id=image.id,
-            image_type=image.image_type,
-            sha256=image.sha256.hex(),
-            byte_size=image.byte_size,
-            width=image.width,
-            height=image.height,
-            scoring=image.scoring,
-            retake_advice=[
-                RetakeAdviceView(reason=reason, advice=ADVICE[reason]) for reason in retake
-            ],
-        )
-
-
-class OutcomeView(BaseModel):
-    """The decision that stands."""
-
-    decision_id: UUID
-    outcome: Outcome
-    advice: str
-    decided_at: datetime
-
-    @classmethod
-    def of(cls, decision: Decision) -> Self:
-        """Show a decision as its clinic reads it."""
-        return cls(
-            decision_id=decision.id,
-            outcome=decision.outcome,
-            advice=decision.advice,
-            decided_at=decision.decided_at,
-        )
-
-
 class CaseView(BaseModel):
-    """One case. Clinics read it without scores; `review` is there for clinicians alone."""
+    """One case. `review` holds what only clinicians see, such as scores."""
 
-    model_config = example(**_CASE, review=REVIEW_EXAMPLE)
+    model_config = example(**_CASE_EXAMPLE, review=CASE_DETAIL_EXAMPLE)
 
     case_id: UUID
     clinic_reference: str | None
@@ -158,8 +78,8 @@ class CaseView(BaseModel):
     changed_at: datetime
     replaces_case_id: UUID | None
     images: list[ImageView]
-    outcome: OutcomeView | None = Field(description="Empty until a clinician has decided.")
-    review: Review | None = Field(default=None, description="For clinicians alone.")
+    outcome: OutcomeView | None = Field(description="Null until a clinician has decided.")
+    review: CaseDetail | None = Field(default=None, description="Only for clinicians.")
 
     @classmethod
     def of(
@@ -167,9 +87,19 @@ class CaseView(BaseModel):
         case: Case,
         outcome: Decision | None,
         retake: Mapping[UUID, Sequence[QualityReason]],
-        review: Review | None = None,
+        detail: CaseDetail | None = None,
     ) -> Self:
-        """Show a case; `retake` says why which of its photographs should be taken again."""
+        """Return the view of a case.
+
+        Parameters
+        ----------
+        outcome
+            The current decision.
+        retake
+            Quality reasons by image id; images that need no retake may be absent.
+        detail
+            Only for clinicians.
+        """
         return cls(
             case_id=case.id,
             clinic_reference=case.clinic_reference,
@@ -183,7 +113,7 @@ class CaseView(BaseModel):
             replaces_case_id=case.replaces_case_id,
             images=[ImageView.of(image, retake.get(image.id, ())) for image in case.images],
             outcome=OutcomeView.of(outcome) if outcome else None,
-            review=review,
+            review=detail,
         )
 
 
@@ -200,15 +130,15 @@ class Withdrawal(Input):
     )
 
 
-class ChangesView(BaseModel):
-    """Cases that changed, the earliest change first."""
+class CaseChangesView(BaseModel):
+    """A page of changed cases, the earliest change first."""
 
     model_config = example(
-        items=[{**_CASE, "review": None}],
+        items=[{**_CASE_EXAMPLE, "review": None}],
         next_cursor="WyIyMDI2LTAzLTAyIDA5OjQxOjA3KzAwOjAwIl0",
         has_more=False,
     )
 
     items: list[CaseView]
-    next_cursor: str = Field(description="Keep it for the next poll, also when nothing came.")
-    has_more: bool = Field(description="Whether to ask again at once.")
+    next_cursor: str = Field(description="Send it with the next poll, even if `items` is empty.")
+    has_more: bool = Field(description="Whether more changes can be read at once.")

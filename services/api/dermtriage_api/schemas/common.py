@@ -1,4 +1,4 @@
-"""Types and habits that the schemas share."""
+"""Types, base classes and example identifiers that the schemas share."""
 
 from typing import Annotated, Any
 
@@ -13,26 +13,23 @@ CLINICIAN_ID = "019a1efb-77aa-7e0f-9c1d-3b5a7d9e2f48"
 DECISION_ID = "019a1f2b-1f6e-7b90-a7c3-5e8d1f3b6a27"
 SHA256 = "8d969eef6ecad3c29a3a629280e686cf0c3f5d5a86aff3ca12020c923adc6c92"
 
-
 Text = Annotated[str, StringConstraints(strip_whitespace=True, pattern=STORABLE_TEXT)]
-"""A text that the database can hold."""
+"""Text that PostgreSQL can store."""
 
-FencingToken = Annotated[
-    int, Field(ge=0, lt=2**63, description="The number that the claim was given.")
-]
+FencingToken = Annotated[int, Field(ge=0, lt=2**63, description="The fencing token of your claim.")]
 
 
 class Input(BaseModel):
-    """The base of what is taken: what it does not know it refuses."""
+    """Base of request bodies: unknown fields are refused."""
 
     model_config = ConfigDict(extra="forbid")
 
 
 def example(**values: Any) -> ConfigDict:
-    """Return the configuration that puts an example into the schema of an answer."""
+    """Return the configuration that puts an example into the schema of a response body."""
     return ConfigDict(json_schema_extra={"examples": [values]})
 
 
 def input_example(**values: Any) -> ConfigDict:
-    """Return the same for what is taken."""
+    """Return the configuration that puts an example into the schema of a request body."""
     return ConfigDict(extra="forbid", json_schema_extra={"examples": [values]})

@@ -1,4 +1,4 @@
-"""How the process and what it needs are."""
+"""Health of the process and of what it depends on."""
 
 from typing import Literal
 
@@ -9,8 +9,8 @@ from dermtriage_api.schemas.common import example
 Check = Literal["ok", "unavailable", "outdated"]
 
 
-class Alive(BaseModel):
-    """The process answers."""
+class Liveness(BaseModel):
+    """The process is running."""
 
     model_config = example(status="ok")
 
@@ -26,5 +26,6 @@ class Readiness(BaseModel):
 
     ready: bool
     checks: dict[str, Check] = Field(
-        description="`queue` alone may be unavailable: uploads are taken and scored later."
+        description="`database`, `store` and `queue`. A server is ready without its queue: uploads"
+        " are accepted and scored later."
     )

@@ -1,4 +1,4 @@
-"""Logins of clinicians."""
+"""Login of clinicians."""
 
 from datetime import datetime
 from typing import Annotated
@@ -10,7 +10,7 @@ from dermtriage_api.schemas.common import Input, Text, example, input_example
 
 
 class Login(Input):
-    """A username with its password."""
+    """Username and password of a clinician."""
 
     model_config = input_example(username="m.okafor", password="four random words here")  # noqa: S106 - an example
 
@@ -19,7 +19,7 @@ class Login(Input):
 
 
 class SessionView(BaseModel):
-    """A session that was opened."""
+    """A new session of a clinician."""
 
     model_config = example(
         token="dts_Jf2w9Qk0b7mXc4nT1vR8sYpL6dHzAeUo3gKiBtNjWxE",  # noqa: S106 - an example
@@ -29,7 +29,7 @@ class SessionView(BaseModel):
         role="clinician",
     )
 
-    token: str = Field(description="To be sent as `Authorization: Bearer <token>`.")
+    token: str = Field(description="Send it as `Authorization: Bearer <token>`.")
     expires_at: datetime
     username: str
     display_name: str

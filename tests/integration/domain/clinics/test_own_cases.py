@@ -6,7 +6,7 @@ import pytest
 from sqlalchemy.orm import Session
 from tests import factories
 
-from dermtriage.clinics.own_cases import own_case
+from dermtriage.clinics.own_cases import own_case, own_image
 from dermtriage.core.enums import Outcome
 from dermtriage.core.errors import NotFound
 
@@ -36,3 +36,13 @@ def test_another_clinic_s_case_is_as_unknown_as_one_that_does_not_exist(
         answers.append((missing.value.code, str(missing.value)))
     assert answers[0] == answers[1]
     assert answers[0][0] == "case_not_found"
+
+
+def test_a_clinic_reads_only_its_own_images(session: Session, clinic_id: UUID) -> None:
+    image_id = factories.receive(session, clinic_id).images[0].image_id
+    assert own_image(session, clinic_id=clinic_id, image_id=image_id).id == image_id
+    other = factories.clinic(session)
+    for owner, wanted in ((other, image_id), (clinic_id, uuid4())):
+        with pytest.raises(NotFound) as missing:
+            own_image(session, clinic_id=owner, image_id=wanted)
+        assert missing.value.code == "image_not_found"

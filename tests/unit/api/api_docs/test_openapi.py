@@ -1,4 +1,4 @@
-"""The description of the API: its examples fit its schemas, and its errors stand in the guide."""
+"""The OpenAPI document: its examples fit its schemas, and docs/api.md lists its error codes."""
 
 import re
 from collections.abc import Iterator
@@ -29,7 +29,7 @@ def operations() -> Iterator[tuple[str, dict[str, Any]]]:
 
 
 def schemas_in_use() -> Iterator[tuple[str, dict[str, Any]]]:
-    """Yield each JSON that is taken or answered, with where it stands."""
+    """Yield the media type object of each JSON request and response body, with its place."""
     for name, operation in operations():
         contents = {"request": operation.get("requestBody", {}).get("content", {})}
         for status, response in operation["responses"].items():
@@ -65,28 +65,29 @@ def test_examples_fit_their_schemas(use: str) -> None:
     )
     for example in examples:
         validator.validate(example)
-        # An example that leaves most fields out would show nothing.
+        # An example must show every required field.
         if "example" not in media:
             assert set(example) >= set(target.get("required", []))
 
 
-def test_every_error_of_the_api_stands_in_the_guide() -> None:
+def test_the_guide_lists_every_error_code_of_the_api() -> None:
     documented = set(re.findall(r"^\| `(\w+)` \|", GUIDE.read_text(), re.MULTILINE))
     ours = _codes(dermtriage_api)
     assert ours <= documented | {"ok"}
     domain = "".join(path.read_text() for path in _sources(dermtriage))
     stale = {code for code in documented - ours if f'"{code}"' not in domain}
-    assert not stale, "codes that nothing raises"
+    assert not stale, "the guide lists codes that nothing raises"
 
 
 def _codes(package: Any) -> set[str]:
     source = "".join(path.read_text() for path in _sources(package))
     named = re.findall(r"\bcode\s*=\s*\"(\w+)\"", source)
     refused = re.findall(
-        r"(?:refused_field|Refusal|render)\(\s*(?:HTTPStatus\.\w+,\s*)?\"(\w+)\"", source
+        r"(?:invalid_field|HTTPProblem|render_problem)\(\s*(?:HTTPStatus\.\w+,\s*)?\"(\w+)\"",
+        source,
     )
-    titled = re.findall(r"HTTPStatus\.\w+: \"([a-z_]+)\"", source)
-    return {*named, *refused, *titled}
+    routing = re.findall(r"HTTPStatus\.\w+: \(\s*\"([a-z_]+)\"", source)
+    return {*named, *refused, *routing}
 
 
 def _sources(package: Any) -> Iterator[Path]:

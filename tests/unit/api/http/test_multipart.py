@@ -1,82 +1,72 @@
-"""A referral is read out of its body however the body is cut into pieces."""
+"""The multipart body of an upload is read the same however it is split into chunks."""
 
 import asyncio
-import json
+from collections.abc import AsyncIterator
 from itertools import pairwise
-from types import SimpleNamespace
-from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from starlette.requests import Request
 
-from dermtriage_api.http import multipart
-from dermtriage_api.http.multipart import Referral
-from dermtriage_api.http.problems import Refusal
+from dermtriage_api.http.multipart import read_parts
+from dermtriage_api.http.problems import HTTPProblem
 
-BOUNDARY = b"a-boundary"
-METADATA = json.dumps({"images": [{"sha256": "0" * 64}]}).encode()
-services: Any = SimpleNamespace(settings=SimpleNamespace(max_image_bytes=100))
+BOUNDARY = "a-boundary"
+METADATA = b'{"images": []}'
+MAX_IMAGE_BYTES = 100
 
 
 def body(*files: bytes) -> bytes:
     parts = [(b'name="metadata"', METADATA)]
     parts += [(b'name="images"; filename="x"', data) for data in files]
+    boundary = BOUNDARY.encode()
     return (
         b"".join(
-            b"--%b\r\nContent-Disposition: form-data; %b\r\n\r\n%b\r\n" % (BOUNDARY, said, data)
-            for said, data in parts
+            b"--%b\r\nContent-Disposition: form-data; %b\r\n\r\n%b\r\n"
+            % (boundary, parameters, content)
+            for parameters, content in parts
         )
-        + b"--%b--\r\n" % BOUNDARY
+        + b"--%b--\r\n" % boundary
     )
 
 
-def read(pieces: list[bytes]) -> Referral:
-    left = list(pieces)
+def read(chunks: list[bytes]) -> tuple[bytes, list[bytes]]:
+    async def stream() -> AsyncIterator[bytes]:
+        for chunk in chunks:
+            yield chunk
 
-    async def receive() -> Any:
-        return {"type": "http.request", "body": left.pop(0), "more_body": bool(left)}
-
-    content_type = b"multipart/form-data; boundary=" + BOUNDARY
-    headers = [(b"content-type", content_type), (b"idempotency-key", b"key")]
-    scope = {"type": "http", "method": "POST", "headers": headers}
-    clinic: Any = None
-    return asyncio.run(multipart._referral(Request(scope, receive), clinic, services))
+    content_type = f"multipart/form-data; boundary={BOUNDARY}"
+    return asyncio.run(read_parts(content_type, stream(), max_image_bytes=MAX_IMAGE_BYTES))
 
 
 @given(
     files=st.lists(st.binary(max_size=100), min_size=1, max_size=3),
     cuts=st.lists(st.integers(0, 600), max_size=8),
 )
-def test_pieces_do_not_matter(files: list[bytes], cuts: list[int]) -> None:
+def test_chunk_boundaries_do_not_matter(files: list[bytes], cuts: list[int]) -> None:
     whole = body(*files)
     edges = [0, *sorted(min(cut, len(whole)) for cut in cuts), len(whole)]
-    pieces = [whole[start:end] for start, end in pairwise(edges)]
-
-    referral = read(pieces)
-
-    assert referral.files == files
-    assert referral.idempotency_key == "key"
-    assert referral.metadata.images[0].sha256 == "0" * 64
+    chunks = [whole[start:end] for start, end in pairwise(edges)]
+    assert read(chunks) == (METADATA, files)
 
 
 @given(cut=st.integers(0, len(body(b"some bytes")) - 3))
-def test_no_beginning_of_a_body_passes_for_the_whole(cut: int) -> None:
-    with pytest.raises(Refusal) as caught:
+def test_a_truncated_body_is_refused(cut: int) -> None:
+    with pytest.raises(HTTPProblem) as caught:
         read([body(b"some bytes")[:cut]])
     assert (caught.value.status_code, caught.value.code) == (400, "malformed_multipart")
 
 
 @given(noise=st.binary(max_size=300))
-def test_noise_is_refused_and_nothing_worse(noise: bytes) -> None:
-    with pytest.raises(Refusal) as caught:
+def test_random_bytes_are_refused(noise: bytes) -> None:
+    with pytest.raises(HTTPProblem) as caught:
         read([noise])
     assert caught.value.status_code == 400
 
 
 def test_a_file_is_refused_at_its_first_byte_too_many() -> None:
-    assert read([body(b"x" * 100)]).files == [b"x" * 100]
-    with pytest.raises(Refusal) as caught:
-        read([body(b"x" * 101)])
+    largest = b"x" * MAX_IMAGE_BYTES
+    assert read([body(largest)]) == (METADATA, [largest])
+    with pytest.raises(HTTPProblem) as caught:
+        read([body(largest + b"x")])
     assert (caught.value.status_code, caught.value.errors[0].field) == (413, "images[0]")

@@ -13,7 +13,7 @@ import pytest
 from dermtriage.core.errors import NotAuthenticated, Unavailable
 from dermtriage.core.settings import Settings
 from dermtriage_api.auth import Principal
-from dermtriage_api.http.problems import FORESEEN, problem_response
+from dermtriage_api.http.error_responses import EXPECTED_ERRORS, error_response
 from dermtriage_api.middleware.request_guard import (
     FULL_UPLOADS_AT_ONCE,
     MAX_JSON_BYTES,
@@ -49,9 +49,9 @@ class Reader:
                 message = await receive()
                 self.read += message["body"]
                 more = message["more_body"]
-        except FORESEEN as error:
+        except EXPECTED_ERRORS as error:
             # FastAPI's exception handlers do the same with what `receive` raises.
-            await problem_response(error)(scope, receive, send)
+            await error_response(error)(scope, receive, send)
             return
         await send({"type": "http.response.start", "status": 200, "headers": []})
         await send({"type": "http.response.body", "body": b"ok"})

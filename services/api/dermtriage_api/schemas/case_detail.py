@@ -1,4 +1,4 @@
-"""A case in full, as clinicians read it."""
+"""What only clinicians see of a case: scores, metadata, history and every decision."""
 
 from datetime import date, datetime
 from typing import Any, Self
@@ -10,9 +10,9 @@ from dermtriage.core.enums import CLASSES, CaseState, Severity
 from dermtriage.models import Case, TriageEvent
 from dermtriage.review.case_detail import ReviewCase, ReviewImage
 from dermtriage_api.schemas.common import CLINIC_ID, IMAGE_ID
-from dermtriage_api.schemas.reviews import DECISION_EXAMPLE, DecisionView
+from dermtriage_api.schemas.decisions import DECISION_EXAMPLE, DecisionView
 
-REVIEW_EXAMPLE: dict[str, Any] = {
+CASE_DETAIL_EXAMPLE: dict[str, Any] = {
     "clinic_id": CLINIC_ID,
     "clinic_name": "Aldea Norte",
     "severity": "severe",
@@ -76,8 +76,8 @@ REVIEW_EXAMPLE: dict[str, Any] = {
 }
 
 
-class ReferralView(BaseModel):
-    """What the clinic said of patient and lesion."""
+class MetadataView(BaseModel):
+    """Patient and lesion, as the clinic described them."""
 
     age_approx: int | None
     sex: str | None
@@ -91,53 +91,59 @@ class ReferralView(BaseModel):
 
     @classmethod
     def of(cls, case: Case) -> Self:
-        """Show the structured fields of a case."""
+        """Return the metadata of a case."""
         return cls.model_validate(case, from_attributes=True)
 
 
 class AssessmentView(BaseModel):
-    """What the active release said of one image; probabilities range from 0 to 1."""
+    """What the release that triaged the image predicted. Probabilities range from 0 to 1."""
 
-    release: str | None
-    p_severe: float
-    probabilities: dict[str, float]
-    disagreement: float
-    out_of_scope: float | None
-    reasons: list[str] = Field(description="Why the severity is not what the score alone says.")
-    explanation: str = Field(description="Which networks agree, and why it is indeterminate.")
+    release: str | None = Field(description="Name of the release.")
+    p_severe: float = Field(description="Probability of a severe diagnosis.")
+    probabilities: dict[str, float] = Field(description="Probability of each diagnosis.")
+    disagreement: float = Field(description="How far the networks differ, from 0 to 1.")
+    out_of_scope: float | None = Field(
+        description="From 0 to 1: how unlike the training images it is. Null if not measured."
+    )
+    reasons: list[str] = Field(
+        description="Why the severity differs from what the score alone would give."
+    )
+    explanation: str = Field(
+        description="Which networks agree, and why the image is indeterminate if it is."
+    )
     quality: dict[str, Any]
     assessed_at: datetime
 
     @classmethod
     def of(cls, scored: ReviewImage) -> Self | None:
-        """Show the assessment of an image, if it has one."""
-        said = scored.assessment
-        if said is None:
+        """Return the view of an image's assessment; None if it has none."""
+        assessment = scored.assessment
+        if assessment is None:
             return None
         return cls(
             release=scored.release_name,
-            p_severe=said.p_severe,
-            probabilities=dict(zip(CLASSES, said.probabilities, strict=True)),
-            disagreement=said.disagreement,
-            out_of_scope=said.out_of_scope,
+            p_severe=assessment.p_severe,
+            probabilities=dict(zip(CLASSES, assessment.probabilities, strict=True)),
+            disagreement=assessment.disagreement,
+            out_of_scope=assessment.out_of_scope,
             reasons=list(scored.reasons),
             explanation=scored.explanation,
-            quality=said.quality,
-            assessed_at=said.created_at,
+            quality=assessment.quality,
+            assessed_at=assessment.created_at,
         )
 
 
-class ReviewImageView(BaseModel):
+class ScoredImageView(BaseModel):
     """One photograph with its latest assessment."""
 
     image_id: UUID
     severity: Severity | None
-    failure: str | None = Field(description="Why it could not be scored.")
+    failure: str | None = Field(description="Why the image could not be scored.")
     assessment: AssessmentView | None
 
     @classmethod
     def of(cls, scored: ReviewImage) -> Self:
-        """Show an image with its assessment."""
+        """Return the view of an image with its assessment."""
         image = scored.image
         return cls(
             image_id=image.id,
@@ -147,8 +153,8 @@ class ReviewImageView(BaseModel):
         )
 
 
-class EventView(BaseModel):
-    """One change of a case."""
+class TriageEventView(BaseModel):
+    """One change of severity, lane or state."""
 
     at: datetime
     kind: str
@@ -161,31 +167,31 @@ class EventView(BaseModel):
 
     @classmethod
     def of(cls, event: TriageEvent) -> Self:
-        """Show an event."""
+        """Return the view of an event."""
         return cls.model_validate(event, from_attributes=True)
 
 
-class Review(BaseModel):
-    """What triage made of a case, and everything that was done with it."""
+class CaseDetail(BaseModel):
+    """What only clinicians see of a case: scores, metadata, history and every decision."""
 
     clinic_id: UUID
     clinic_name: str
     severity: Severity
     latest_severity: Severity
     lane: int = Field(ge=0, le=3)
-    triage_version: int = Field(description="To be sent with a decision.")
+    triage_version: int = Field(description="Send it with your decision.")
     overdue: bool
     recalled_at: datetime | None
     claimed_by: str | None
     claim_expires_at: datetime | None
-    referral: ReferralView
-    images: list[ReviewImageView]
-    events: list[EventView]
+    referral: MetadataView
+    images: list[ScoredImageView]
+    events: list[TriageEventView]
     decisions: list[DecisionView]
 
     @classmethod
     def of(cls, review: ReviewCase) -> Self:
-        """Show a case to a clinician."""
+        """Return the view of a case for clinicians."""
         item = review.item
         case = item.case
         return cls(
@@ -199,8 +205,8 @@ class Review(BaseModel):
             recalled_at=case.recalled_at,
             claimed_by=item.claimed_by,
             claim_expires_at=item.claim_expires_at,
-            referral=ReferralView.of(case),
-            images=[ReviewImageView.of(scored) for scored in review.images],
-            events=[EventView.of(event) for event in review.events],
+            referral=MetadataView.of(case),
+            images=[ScoredImageView.of(scored) for scored in review.images],
+            events=[TriageEventView.of(event) for event in review.events],
             decisions=[DecisionView.of(decision) for decision in review.decisions],
         )

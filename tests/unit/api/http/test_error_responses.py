@@ -1,4 +1,4 @@
-"""Errors become problem documents."""
+"""Each exception gets its status, headers and problem document."""
 
 import json
 from http import HTTPStatus
@@ -10,7 +10,12 @@ from starlette.exceptions import HTTPException
 
 from dermtriage.core import errors
 from dermtriage.imaging.limits import ACCEPTED_MEDIA_TYPES
-from dermtriage_api.http.problems import FORESEEN, Problem, invalid, problem_response
+from dermtriage_api.http.error_responses import (
+    EXPECTED_ERRORS,
+    error_response,
+    validation_problem,
+)
+from dermtriage_api.http.problems import Problem
 
 
 def image_rejected(code: str) -> errors.ImageRejected:
@@ -36,7 +41,7 @@ def image_rejected(code: str) -> errors.ImageRejected:
     ],
 )
 def test_each_error_has_its_status(error: Exception, status: int, code: str) -> None:
-    response = problem_response(error)
+    response = error_response(error)
     problem = document(response)
     assert (response.status_code, problem["status"], problem["code"]) == (status, status, code)
     assert response.headers["content-type"] == "application/problem+json"
@@ -44,22 +49,22 @@ def test_each_error_has_its_status(error: Exception, status: int, code: str) -> 
     assert problem["title"] == HTTPStatus(status).phrase
 
 
-def test_headers_tell_programs_what_to_do() -> None:
-    assert problem_response(errors.NotAuthenticated("x")).headers["www-authenticate"] == "Bearer"
-    assert int(problem_response(errors.Unavailable("x")).headers["retry-after"]) > 0
-    refused = problem_response(HTTPException(405, headers={"Allow": "GET"}))
+def test_headers_for_programs() -> None:
+    assert error_response(errors.NotAuthenticated("x")).headers["www-authenticate"] == "Bearer"
+    assert int(error_response(errors.Unavailable("x")).headers["retry-after"]) > 0
+    refused = error_response(HTTPException(405, headers={"Allow": "GET"}))
     assert refused.headers["allow"] == "GET"
 
 
-def test_a_wrong_kind_of_file_says_what_is_accepted() -> None:
-    problem = document(problem_response(image_rejected("unsupported_media_type")))
+def test_an_unsupported_media_type_lists_the_accepted_ones() -> None:
+    problem = document(error_response(image_rejected("unsupported_media_type")))
     assert problem["accepted"] == list(ACCEPTED_MEDIA_TYPES)
     assert problem["field"] == "images[2]"
     assert problem["errors"] == [{"field": "images[2]", "detail": "Not a photograph."}]
     assert problem["remedy"] == "Send another."
 
 
-def test_every_wrong_field_is_named_and_what_it_held_is_not() -> None:
+def test_every_invalid_field_is_named_without_its_value() -> None:
     class Inner(BaseModel):
         age: int
 
@@ -70,7 +75,7 @@ def test_every_wrong_field_is_named_and_what_it_held_is_not() -> None:
     with pytest.raises(ValidationError) as caught:
         Outer.model_validate({"inner": [{"age": 1}, {"age": "secret"}]})
 
-    response = problem_response(invalid(caught.value, within="metadata"))
+    response = error_response(validation_problem(caught.value, within="metadata"))
 
     problem = document(response)
     assert [error["field"] for error in problem["errors"]] == [
@@ -81,8 +86,9 @@ def test_every_wrong_field_is_named_and_what_it_held_is_not() -> None:
     assert b"secret" not in response.body
 
 
-def test_every_error_of_the_domain_but_the_servers_own_is_foreseen() -> None:
-    own = {errors.ConfigurationError, errors.ReleaseInvalid, errors.ReleaseRefused}
+def test_every_error_of_the_domain_has_a_response_but_those_of_operators() -> None:
+    # A new error class must be mapped to a status, or it is answered as a fault of the server.
+    operators = {errors.ConfigurationError, errors.ReleaseInvalid, errors.ReleaseRefused}
     raised = {
         kind
         for kind in vars(errors).values()
@@ -90,7 +96,9 @@ def test_every_error_of_the_domain_but_the_servers_own_is_foreseen() -> None:
         and issubclass(kind, errors.DermtriageError)
         and kind is not errors.DermtriageError
     }
-    assert raised - own == {kind for kind in FORESEEN if issubclass(kind, errors.DermtriageError)}
+    assert raised - operators == {
+        kind for kind in EXPECTED_ERRORS if issubclass(kind, errors.DermtriageError)
+    }
 
 
 def document(response: Any) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""What cannot be accepted gets a clear answer, and leaves nothing behind."""
+"""An invalid upload gets a response that names what is wrong, and leaves nothing behind."""
 
 import io
 import json
@@ -24,8 +24,8 @@ def encoded(
 
 
 def part(name: str, content: bytes, file_name: str | None = None) -> bytes:
-    said = f'; filename="{file_name}"' if file_name is not None else ""
-    head = f'--{BOUNDARY}\r\nContent-Disposition: form-data; name="{name}"{said}\r\n\r\n'
+    parameter = f'; filename="{file_name}"' if file_name is not None else ""
+    head = f'--{BOUNDARY}\r\nContent-Disposition: form-data; name="{name}"{parameter}\r\n\r\n'
     return head.encode() + content + b"\r\n"
 
 
@@ -39,8 +39,8 @@ PICTURE = part("images", GOOD, "a.jpg")
 
 
 @dataclass(frozen=True)
-class Bad:
-    """A body that is refused, and how."""
+class Invalid:
+    """An invalid body and the response to it."""
 
     name: str
     body: bytes
@@ -50,39 +50,43 @@ class Bad:
     content_type: str = f"multipart/form-data; boundary={BOUNDARY}"
 
 
-def bad_requests() -> Iterator[Bad]:
+def invalid_bodies() -> Iterator[Invalid]:
     whole = metadata(GOOD) + PICTURE + END
-    yield Bad("ends early", whole[:-40], 400, "malformed_multipart")
-    yield Bad("no closing line", metadata(GOOD) + PICTURE, 400, "malformed_multipart")
-    yield Bad("no multipart inside", b"{}", 400, "malformed_multipart")
-    yield Bad("empty body", b"", 400, "malformed_multipart")
-    yield Bad("no boundary", whole, 400, "malformed_multipart", content_type="multipart/form-data")
-    yield Bad(
+    yield Invalid("ends early", whole[:-40], 400, "malformed_multipart")
+    yield Invalid("no closing line", metadata(GOOD) + PICTURE, 400, "malformed_multipart")
+    yield Invalid("not multipart", b"{}", 400, "malformed_multipart")
+    yield Invalid("empty body", b"", 400, "malformed_multipart")
+    yield Invalid(
+        "no boundary", whole, 400, "malformed_multipart", content_type="multipart/form-data"
+    )
+    yield Invalid(
         "endless file name",
         metadata(GOOD) + part("images", GOOD, "a" * 5000) + END,
         400,
         "malformed_multipart",
     )
-    yield Bad("JSON", b"{}", 415, "not_multipart", content_type="application/json")
-    yield Bad("no file", metadata(GOOD) + END, 422, "images_missing", "images")
-    yield Bad("no metadata", PICTURE + END, 422, "metadata_missing", "metadata")
-    yield Bad("metadata twice", metadata(GOOD) * 2 + PICTURE + END, 422, "unexpected_part", "body")
-    yield Bad("a stranger", part("x", b"y") + whole, 422, "unexpected_part", "body")
-    yield Bad(
+    yield Invalid("JSON", b"{}", 415, "not_multipart", content_type="application/json")
+    yield Invalid("no file", metadata(GOOD) + END, 422, "images_missing", "images")
+    yield Invalid("no metadata", PICTURE + END, 422, "metadata_missing", "metadata")
+    yield Invalid(
+        "metadata twice", metadata(GOOD) * 2 + PICTURE + END, 422, "unexpected_part", "body"
+    )
+    yield Invalid("unknown part", part("x", b"y") + whole, 422, "unexpected_part", "body")
+    yield Invalid(
         "thirteen files",
         metadata(*[GOOD] * 12) + PICTURE * 13 + END,
         422,
         "too_many_images",
         "images",
     )
-    yield Bad(
-        "fewer files than described",
+    yield Invalid(
+        "fewer files than metadata.images",
         metadata(GOOD, GOOD) + PICTURE + END,
         422,
         "image_count_mismatch",
         "images",
     )
-    yield Bad(
+    yield Invalid(
         "large metadata",
         metadata(GOOD, history={"x": "y" * 70_000}) + PICTURE + END,
         413,
@@ -91,7 +95,7 @@ def bad_requests() -> Iterator[Bad]:
     )
 
 
-def bad_metadata() -> Iterator[tuple[str, bytes, str]]:
+def invalid_metadata() -> Iterator[tuple[str, bytes, str]]:
     yield "broken JSON", b'{"images": [', "metadata"
     yield "a list", b"[]", "metadata"
     yield "not UTF-8", b'{"images": "\xff"}', "metadata"
@@ -120,13 +124,13 @@ def bad_metadata() -> Iterator[tuple[str, bytes, str]]:
         "metadata",
     )
     yield (
-        "half a character",
+        "half a surrogate pair",
         f'{{"images": [{{"sha256": "{digest}"}}], "patient_id": "\\ud800"}}'.encode(),
         "metadata",
     )
 
 
-def bad_images() -> Iterator[tuple[str, bytes, int, str]]:
+def invalid_images() -> Iterator[tuple[str, bytes, int, str]]:
     yield "empty", b"", 422, "empty_image"
     yield "truncated JPEG", jpeg(size=(400, 400))[:-700], 422, "truncated_image"
     yield "truncated PNG", encoded("PNG")[:-30], 422, "truncated_image"
@@ -141,19 +145,19 @@ def bad_images() -> Iterator[tuple[str, bytes, int, str]]:
     yield "HTML after JPEG magic", b"\xff\xd8\xff<script>", 422, "truncated_image"
 
 
-def test_bad_requests(api, clinic, subtests: pytest.Subtests) -> None:
-    for bad in bad_requests():
-        with subtests.test(bad.name):
+def test_invalid_bodies(api, clinic, subtests: pytest.Subtests) -> None:
+    for case in invalid_bodies():
+        with subtests.test(case.name):
             answer = clinic.post(
                 "/v1/cases",
-                content=bad.body,
-                headers={"Content-Type": bad.content_type, "Idempotency-Key": str(uuid4())},
+                content=case.body,
+                headers={"Content-Type": case.content_type, "Idempotency-Key": str(uuid4())},
             )
-            _assert_refused(api, answer, bad.status, bad.code, bad.field)
+            _assert_refused(api, answer, case.status, case.code, case.field)
 
 
-def test_bad_metadata_names_the_field(api, clinic, subtests: pytest.Subtests) -> None:
-    for name, document, field in bad_metadata():
+def test_invalid_metadata_names_the_field(api, clinic, subtests: pytest.Subtests) -> None:
+    for name, document, field in invalid_metadata():
         with subtests.test(name):
             answer = clinic.post(
                 "/v1/cases",
@@ -167,22 +171,22 @@ def test_bad_metadata_names_the_field(api, clinic, subtests: pytest.Subtests) ->
             assert answer.json()["errors"][0]["field"].startswith(field)
 
 
-def test_bad_images_are_named_and_take_their_case_with_them(api, subtests: pytest.Subtests) -> None:
-    for name, data, status, code in bad_images():
+def test_an_invalid_image_is_named_and_its_case_is_refused(api, subtests: pytest.Subtests) -> None:
+    for name, data, status, code in invalid_images():
         with subtests.test(name):
             answer = api.send(GOOD, data)
             _assert_refused(api, answer, status, code, "images[1]")
             accepted = ["image/jpeg", "image/png"] if status == 415 else None
             assert answer.json().get("accepted") == accepted
-    with subtests.test("other bytes than said"):
+    with subtests.test("another checksum"):
         answer = api.send(GOOD, images=[{"sha256": sha256(b"other")}])
         _assert_refused(api, answer, 422, "checksum_mismatch", "images[0]")
-    with subtests.test("no case to replace"):
+    with subtests.test("unknown case to replace"):
         answer = api.send(GOOD, replaces_case_id=str(uuid4()))
         _assert_refused(api, answer, 422, "replaces_unknown_case", "metadata.replaces_case_id")
 
 
-def test_bad_idempotency_keys(api, clinic, subtests: pytest.Subtests) -> None:
+def test_invalid_idempotency_keys(api, clinic, subtests: pytest.Subtests) -> None:
     for key, code in (
         (None, "idempotency_key_missing"),
         ("", "idempotency_key_missing"),
@@ -201,7 +205,7 @@ def test_bad_idempotency_keys(api, clinic, subtests: pytest.Subtests) -> None:
             _assert_refused(api, answer, 400, code, "Idempotency-Key")
 
 
-def test_a_used_key_with_other_content(api) -> None:
+def test_a_key_that_is_reused_with_other_content_is_refused(api) -> None:
     api.send(GOOD, key="once")
     left = api.left_behind()
 
@@ -212,7 +216,28 @@ def test_a_used_key_with_other_content(api) -> None:
     assert api.left_behind() == left
 
 
-def test_unusual_photographs_are_accepted(api, subtests: pytest.Subtests) -> None:
+def test_the_metadata_may_be_a_file_part(api, clinic) -> None:
+    data = jpeg()
+    answer = clinic.post(
+        "/v1/cases",
+        headers={"Idempotency-Key": "k"},
+        files=[
+            ("metadata", ("m.json", f'{{"images": [{{"sha256": "{sha256(data)}"}}]}}')),
+            ("images", ("a.jpg", data)),
+        ],
+    )
+    assert answer.status_code == 202
+
+
+def test_a_file_that_is_too_large_is_named(serve_with) -> None:
+    api = serve_with(max_image_bytes=50_000)
+    answer = api.send(jpeg(), jpeg() + bytes(50_000))
+    assert (answer.status_code, answer.json()["code"]) == (413, "file_too_large")
+    assert answer.json()["field"] == "images[1]"
+    assert not any(api.left_behind().values())
+
+
+def test_unusual_image_formats_are_accepted(api, subtests: pytest.Subtests) -> None:
     rotated = Image.Exif()
     rotated[0x0112] = 6
     other = Image.new("RGB", (100, 100), 2)
