@@ -12,7 +12,8 @@ import numpy as np
 
 from dermtriage_cli.demo.samples import artefacts, lesions, referrals, skin
 from dermtriage_cli.demo.samples.canvas import HEIGHT
-from dermtriage_cli.demo.samples.lesions import Kind
+from dermtriage_cli.demo.samples.kind import Kind
+from dermtriage_cli.demo.samples.place import place_lesion
 
 __all__ = ["Kind", "Sample", "generate"]
 
@@ -86,7 +87,7 @@ def _dealt(index: int, cards: int, seed: int, *, deck: int) -> int:
 def _photograph(rng: np.random.Generator, kind: Kind, skin_type: str, diameter_mm: float) -> bytes:
     pixels_per_mm = min(rng.uniform(24, 40), _LARGEST_SHARE * HEIGHT / diameter_mm)
     pigments = skin.texture(rng, skin_type)
-    lesions.draw(rng, kind, lesions.place(rng, diameter_mm * pixels_per_mm), pigments)
+    lesions.draw(rng, kind, place_lesion(rng, diameter_mm * pixels_per_mm), pigments)
     picture = skin.colour(skin.tone(rng, skin_type), pigments)
     if rng.random() < 0.55:
         artefacts.hair(rng, picture, int(rng.gamma(1.5, 5)) + 1)

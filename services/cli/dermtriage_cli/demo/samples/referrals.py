@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from dermtriage_cli.demo.samples.lesions import Kind
+from dermtriage_cli.demo.samples.kind import Kind
 
 ANATOM_SITES = (
     "anterior torso",
