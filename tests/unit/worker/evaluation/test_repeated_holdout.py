@@ -1,4 +1,4 @@
-"""The protocol of small studies."""
+"""Repeated hold-out, as in small studies."""
 
 import numpy as np
 import pytest
