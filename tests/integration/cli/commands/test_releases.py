@@ -89,7 +89,7 @@ def succeed_raw(*words: str) -> str:
 @pytest.mark.parametrize("by_path", [False, True])
 def test_verify_names_every_file(releases: Path, by_path: bool) -> None:
     said = succeed("verify", str(releases / GOOD) if by_path else GOOD)
-    assert "Release good is whole" in said
+    assert "Release good is complete" in said
     assert "2 members" in said
     for member in read_manifest(releases / GOOD).members:
         assert member.file in said
@@ -112,7 +112,7 @@ HARM: dict[str, tuple[Callable[[Path], object], str]] = {
     "unknown": (lambda folder: (folder / "more.bin").touch(), "more.bin"),
     "no manifest": (lambda folder: (folder / MANIFEST_NAME).unlink(), MANIFEST_NAME),
     "ill-formed": (lambda folder: (folder / MANIFEST_NAME).write_text("{}"), "cannot be used"),
-    "other name": (rename, "holds release another"),
+    "other name": (rename, "contains release another"),
     "not there": (shutil.rmtree, MANIFEST_NAME),
 }
 
@@ -163,7 +163,7 @@ def test_list_says_what_is_wrong_with_a_folder(releases: Path) -> None:
     (releases / ".hidden").mkdir()
     found = listed()
     assert set(found) == {RELEASE, GOOD, BAD}
-    assert "not the release that the database knows" in found[GOOD]["problem"]
+    assert "differs from the release in the database" in found[GOOD]["problem"]
     assert (found[GOOD]["mode"], found[GOOD]["gmac"]) == ("shadow", 0.01)
     assert "missing" in found[RELEASE]["problem"]
     assert "cannot be used" in found[BAD]["problem"]
@@ -248,6 +248,6 @@ def test_two_releases_are_compared(sessions: sessionmaker[Session]) -> None:
     assert found["mean_drift"] == pytest.approx(0.4)
     assert found["absolute_drift_quantiles"]["1.0"] == pytest.approx(0.8)
     shown = succeed("compare", RELEASE, GOOD)
-    assert "2 photographs that both have scored" in shown
+    assert "2 photographs that both releases have scored" in shown
     assert "Severe to the one and low to the other: 1." in shown
     assert "no release none" in refuse("compare", RELEASE, "none")
