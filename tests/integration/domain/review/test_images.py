@@ -24,6 +24,7 @@ def test_an_image_of_any_clinic_is_read(session: Session, clinic_id: UUID) -> No
 
 def test_the_newest_release_with_a_heat_map_is_found(store: ImageStore) -> None:
     image_id = new_id()
+    store.put_original(image_id, b"a photograph")
     with pytest.raises(NotFound) as caught:
         newest_heat_map(store, image_id, ["newer", "older"])
     assert caught.value.code == "heatmap_missing"

@@ -57,7 +57,11 @@ def test_worker_score_and_evaluation_agree(
     (scored,) = score_photographs([path], ensemble, batch=4, inputs={"A": known})
     labelled = Labelled("A", path, "nv", "L1", inputs=known)
     (evaluated,) = score_labelled(
-        ensemble, [labelled], seen=NoTrainingSet(), out_of_fold=False, on_progress=lambda _: None
+        ensemble,
+        [labelled],
+        training_folds=NoTrainingSet(),
+        out_of_fold=False,
+        on_progress=lambda _: None,
     )
     assert scored.prediction == evaluated
     assert stored.inputs == evaluated.inputs == known
