@@ -249,5 +249,5 @@ def test_two_releases_are_compared(sessions: sessionmaker[Session]) -> None:
     assert found["absolute_drift_quantiles"]["1.0"] == pytest.approx(0.8)
     shown = succeed("compare", RELEASE, GOOD)
     assert "2 photographs that both releases have scored" in shown
-    assert "Severe to the one and low to the other: 1." in shown
+    assert "Severe by one release and low by the other: 1." in shown
     assert "no release none" in refuse("compare", RELEASE, "none")
