@@ -14,7 +14,7 @@ MAX_LINES = 300
 LOGGERS = {"logger", "log", "logging"}
 LOG_CALLS = {"debug", "info", "warning", "error", "exception", "critical", "log"}
 
-# What a referral says of a person, and what a clinic named its files.
+# Fields of a referral about a person, and names that a clinic or a person chose.
 PRIVATE = (set(CaseMetadata.model_fields) - {"images", "priority", "replaces_case_id"}) | {
     "filename",
     "display_name",
@@ -61,11 +61,11 @@ def unsafe_loads(tree: ast.AST) -> list[int]:
     ]
 
 
-def indiscreet_logs(tree: ast.AST) -> list[int]:
-    """Return the lines whose log call may say something of a person.
+def personal_logs(tree: ast.AST) -> list[int]:
+    """Return the lines whose log call may contain personal data.
 
-    Each call names its fields itself, so that a reader sees here what is logged, and no field
-    nor any part of a value is one of `PRIVATE`.
+    A call must list its fields itself, and neither a field nor any part of a value may have a name
+    in `PRIVATE`.
     """
     return [
         node.lineno
@@ -73,8 +73,7 @@ def indiscreet_logs(tree: ast.AST) -> list[int]:
         if isinstance(node, ast.Call)
         and isinstance(node.func, ast.Attribute)
         and node.func.attr in LOG_CALLS
-        and ast.unparse(node.func.value).rpartition(".")[2].strip("_")
-        in {"logger", "log", "logging"}
+        and ast.unparse(node.func.value).rpartition(".")[2].strip("_") in LOGGERS
         and (PRIVATE & _words(node) or not _names_its_fields(node))
     ]
 
@@ -111,6 +110,15 @@ def test_modules_are_small() -> None:
     assert {path: lines for path, lines in lengths.items() if lines >= MAX_LINES} == {}
 
 
+def test_every_package_says_what_belongs_in_it() -> None:
+    silent = [
+        path
+        for path, tree in parsed()
+        if path.endswith("/__init__.py") and not ast.get_docstring(tree)
+    ]
+    assert silent == []
+
+
 def test_packages_are_imported_by_their_own_names() -> None:
     folders = {"shared", "services", "tests", "bench"}
     assert [path for path, tree in parsed() if imported(tree) & folders] == []
@@ -122,14 +130,14 @@ def test_nothing_unpickles() -> None:
     assert [(path, lines) for path, tree in parsed() if (lines := unsafe_loads(tree))] == []
 
 
-def test_only_training_reads_pickles_and_none_but_its_own_and_the_published() -> None:
+def test_only_training_reads_checkpoints() -> None:
     readers = [path for path, tree in parsed() if "torch.load" in ast.unparse(tree)]
     folder = "services/worker/dermtriage_worker/training"
     assert sorted(readers) == [f"{folder}/checkpoint.py", f"{folder}/pretrained.py"]
 
 
-def test_logs_say_nothing_of_persons() -> None:
-    assert [(path, lines) for path, tree in parsed() if (lines := indiscreet_logs(tree))] == []
+def test_logs_contain_no_personal_data() -> None:
+    assert [(path, lines) for path, tree in parsed() if (lines := personal_logs(tree))] == []
 
 
 @pytest.mark.parametrize(
@@ -145,8 +153,8 @@ def test_logs_say_nothing_of_persons() -> None:
         'logger.info("got", **fields)',
     ],
 )
-def test_an_indiscreet_log_is_seen(code: str) -> None:
-    assert indiscreet_logs(ast.parse(code)) == [1]
+def test_a_log_of_personal_data_is_found(code: str) -> None:
+    assert personal_logs(ast.parse(code)) == [1]
 
 
 @pytest.mark.parametrize(
@@ -157,8 +165,8 @@ def test_an_indiscreet_log_is_seen(code: str) -> None:
         'console.log("age_approx")',
     ],
 )
-def test_a_discreet_log_passes(code: str) -> None:
-    assert indiscreet_logs(ast.parse(code)) == []
+def test_a_log_without_personal_data_passes(code: str) -> None:
+    assert personal_logs(ast.parse(code)) == []
 
 
 @pytest.mark.parametrize(
@@ -170,5 +178,5 @@ def test_a_discreet_log_passes(code: str) -> None:
         ("torch.load(path, weights_only=True)", []),
     ],
 )
-def test_an_unsafe_load_is_seen(code: str, lines: list[int]) -> None:
+def test_an_unsafe_load_is_found(code: str, lines: list[int]) -> None:
     assert unsafe_loads(ast.parse(code)) == lines

@@ -11,6 +11,7 @@ HERE = Path(__file__).parent
 SLOW = {
     HERE / "worker" / "training": "fits networks",
     HERE / "worker" / "evaluation": "scores whole sets of photographs, and draws plots",
+    HERE / "cli" / "commands" / "test_evaluate.py": "evaluates a release",
     HERE / "worker" / "ensemble" / "test_shipped_release.py": "loads the shipped release",
     HERE / "worker" / "ensemble" / "test_shipped_ood.py": "loads the shipped release",
 }
