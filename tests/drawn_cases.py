@@ -124,11 +124,13 @@ def add_case(session: Session, drawn: Mapping[str, Any], old_release_id: int) ->
     session.flush()
     for image, one in zip(images, drawn["images"], strict=True):
         if image.scoring is Scoring.PENDING:
-            session.add(
-                PendingImage(
-                    image_id=image.id, case_id=case_id, priority_rank=3, due_at=NEXT_MONDAY
+            # A withdrawn case's images are not in the queue.
+            if state is not CaseState.WITHDRAWN:
+                session.add(
+                    PendingImage(
+                        image_id=image.id, case_id=case_id, priority_rank=3, due_at=NEXT_MONDAY
+                    )
                 )
-            )
         elif image.scoring is Scoring.SCORED:
             finding = one["finding"]
             session.add(
