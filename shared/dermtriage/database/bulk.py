@@ -7,13 +7,10 @@ from typing import Any, cast
 from uuid import UUID
 
 from sqlalchemy import (
-    ARRAY,
     JSON,
-    ColumnElement,
     Select,
     Table,
     Text,
-    any_,
     bindparam,
     column,
     func,
@@ -23,19 +20,10 @@ from sqlalchemy import (
     select,
 )
 from sqlalchemy import cast as sql_cast
-from sqlalchemy.orm import InstrumentedAttribute, Session
+from sqlalchemy.orm import Session
 from sqlalchemy.sql.schema import CallableColumnDefault, ScalarElementColumnDefault
 
 from dermtriage.database.base import Base
-
-
-def equals_any(column: InstrumentedAttribute[Any], name: str) -> ColumnElement[bool]:
-    """Return the condition that a column holds one of the values of the list bound to `name`.
-
-    The list is one parameter, an array: any number of values makes the same statement, and none
-    reaches PostgreSQL's limit of 65,535 parameters.
-    """
-    return column == any_(bindparam(name, type_=ARRAY(column.type)))
 
 
 def insert_new_rows(session: Session) -> None:
