@@ -12,7 +12,7 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session, sessionmaker
 from tests import runs as runs_of_tests
 from tests.factories import MONDAY
-from tests.runs import know, say
+from tests.runs import find_or_add_release, score_chunk
 
 from dermtriage.models import Image
 from dermtriage.rescoring import chunk_leases
@@ -34,18 +34,18 @@ def activate(sessions: Sessions, name: str) -> None:
         runs_of_tests.activate(session, name)
 
 
-def scored(sessions: Sessions, clinic_id: UUID, *scores: float) -> UUID:
+def add_scored_case(sessions: Sessions, clinic_id: UUID, *scores: float) -> UUID:
     with sessions.begin() as session:
-        return runs_of_tests.scored(session, clinic_id, *scores)
+        return runs_of_tests.add_scored_case(session, clinic_id, *scores)
 
 
-def plan(sessions: Sessions, name: str, scope: Scope = OPEN, size: int = 512) -> UUID:
+def plan_run(sessions: Sessions, name: str, scope: Scope = OPEN, size: int = 512) -> UUID:
     with sessions.begin() as session:
-        know(session, name)
-        return runs_of_tests.plan(session, scope, size, name).id
+        find_or_add_release(session, name)
+        return runs_of_tests.plan_run(session, scope, size, name).id
 
 
-def take(sessions: Sessions) -> Chunk | None:
+def lease_chunk(sessions: Sessions) -> Chunk | None:
     with sessions.begin() as session:
         return chunk_leases.acquire(session, worker_id=uuid4(), lease_seconds=60)
 
@@ -53,21 +53,21 @@ def take(sessions: Sessions) -> Chunk | None:
 def score_next(sessions: Sessions, chunk: Chunk, score: Score, **options: Any) -> int:
     """Score the next images of a chunk, and return their number."""
     with sessions.begin() as session:
-        return say(session, chunk, score, **options).images
+        return score_chunk(session, chunk, score, **options).images
 
 
-def work_off(sessions: Sessions, score: Score, broken: Collection[UUID] = ()) -> int:
+def score_all_chunks(sessions: Sessions, score: Score, broken: Collection[UUID] = ()) -> int:
     done = 0
-    while (chunk := take(sessions)) is not None:
+    while (chunk := lease_chunk(sessions)) is not None:
         done += score_next(sessions, chunk, score, broken=broken)
         with sessions.begin() as session:
             chunk_leases.complete(session, chunk)
     return done
 
 
-def report_of(sessions: Sessions, run_id: UUID) -> RunReport:
+def finish_and_report(sessions: Sessions, run_id: UUID) -> RunReport:
     with sessions.begin() as session:
-        return runs_of_tests.report_of(session, run_id)
+        return runs_of_tests.finish_and_report(session, run_id)
 
 
 def images_of(sessions: Sessions, case_ids: Sequence[UUID]) -> list[UUID]:
@@ -77,5 +77,5 @@ def images_of(sessions: Sessions, case_ids: Sequence[UUID]) -> list[UUID]:
         )
 
 
-def compared(report: RunReport) -> dict[str, int]:
+def compared_photographs(report: RunReport) -> dict[str, int]:
     return {one.release: one.photographs for one in report.drift.compared}

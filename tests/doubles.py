@@ -1,4 +1,4 @@
-"""Real ensembles and stores that a test can watch, or make fail, from outside of the worker."""
+"""Real ensembles and stores whose calls a test can observe, replace, or make fail."""
 
 import threading
 from collections.abc import Callable, Sequence
@@ -18,7 +18,7 @@ Predict = Callable[[Callable[[Sequence[Tensor]], list[Prediction]], Sequence[Ten
 
 
 class EnsembleLoader:
-    """Loads real releases for a `Runtime`, which predict as the test says.
+    """Loads real releases for a `Runtime`; a test can replace their predictions.
 
     Attributes
     ----------
@@ -54,8 +54,8 @@ class _Scripted(Ensemble):
         script, only = self.loader.predict, self.loader.only
         if script is None or only not in (None, self.manifest.name):
             return super().predict(batch, inputs)
-        said: list[Prediction] = script(partial(super().predict, inputs=inputs), batch)
-        return said
+        predictions: list[Prediction] = script(partial(super().predict, inputs=inputs), batch)
+        return predictions
 
 
 class WatchedStore(ImageStore):

@@ -1,4 +1,4 @@
-"""Cases and changes of policies as hypothesis draws them."""
+"""Hypothesis strategies for cases and for changes of a policy."""
 
 from collections.abc import Mapping
 from datetime import timedelta

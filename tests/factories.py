@@ -1,4 +1,4 @@
-"""Rows as the domain itself makes them, in a line each."""
+"""Rows as the domain itself makes them, each by one call."""
 
 import threading
 from collections.abc import Callable, Sequence
@@ -41,13 +41,13 @@ photograph = cache(photographs.jpeg)
 
 
 class NoStore:
-    """Takes every photograph and keeps none, where a test reads rows alone."""
+    """A store that accepts every photograph and keeps none, for tests that read only rows."""
 
     def put_original(self, image_id: UUID, data: bytes) -> None:
-        """Take it."""
+        """Accept it."""
 
     def delete_original(self, image_id: UUID) -> None:
-        """Have it no more."""
+        """Accept that it is deleted."""
 
 
 def clinic(session: Session, name: str | None = None) -> UUID:
@@ -91,7 +91,7 @@ def receive(
     now: datetime = MONDAY,
     **fields: Any,
 ) -> Receipt:
-    """Take in a case of new photographs, or of the files that are given."""
+    """Receive a case of new photographs, or of the files that are given."""
     chosen = list(files) or [photograph(seed) for seed in range(len(types) or images)]
     return service.receive_case(
         session,
@@ -122,10 +122,10 @@ _SEVERITY_OF_LANE = (
 )
 
 
-def standing_case(
+def case_in_lane(
     session: Session, clinic_id: UUID, lane: int, due_at: datetime = MONDAY, **changes: Any
 ) -> UUID:
-    """Add the mere row of a case that stands in a lane of the worklist."""
+    """Add the row of a case in a lane of the worklist, without images."""
     severity = _SEVERITY_OF_LANE[lane]
     fields: dict[str, Any] = {
         "id": new_id(),
@@ -144,9 +144,9 @@ def standing_case(
     return added.id
 
 
-def take(session: Session, **changes: Any) -> list[Lease]:
-    """Claim as a worker that is alone would, up to 100 images."""
-    asked: dict[str, Any] = {
+def lease_images(session: Session, **changes: Any) -> list[Lease]:
+    """Lease up to 100 images, as the only worker would."""
+    arguments: dict[str, Any] = {
         "worker_id": uuid4(),
         "first": None,
         "batch": 100,
@@ -154,20 +154,20 @@ def take(session: Session, **changes: Any) -> list[Lease]:
         "lease_seconds": 60,
         "max_attempts": 3,
     }
-    return acquire_leases(session, **asked | changes)
+    return acquire_leases(session, **arguments | changes)
 
 
-def lease(session: Session, image_id: UUID, **changes: Any) -> Lease:
-    """Claim one image."""
-    (taken,) = take(session, first=image_id, batch=1, **changes)
-    assert taken.image_id == image_id
-    return taken
+def lease_image(session: Session, image_id: UUID, **changes: Any) -> Lease:
+    """Lease one image."""
+    (lease,) = lease_images(session, first=image_id, batch=1, **changes)
+    assert lease.image_id == image_id
+    return lease
 
 
-def result(taken: Lease, p_severe: float, disagreement: float = 0.0) -> ScoredImage:
-    """Return what an ensemble would say of a claimed image."""
+def result(lease: Lease, p_severe: float, disagreement: float = 0.0) -> ScoredImage:
+    """Return what an ensemble would predict for a leased image."""
     return ScoredImage(
-        lease=taken,
+        lease=lease,
         p_severe=p_severe,
         probabilities=dict.fromkeys(CLASSES, 1 / len(CLASSES)),
         disagreement=disagreement,
@@ -186,8 +186,8 @@ def record(session: Session, results: Sequence[ScoredImage], now: datetime = MON
 
 
 def score(session: Session, image_id: UUID, p_severe: float, now: datetime = MONDAY) -> None:
-    """Claim a pending image and record a score."""
-    assert record(session, [result(lease(session, image_id), p_severe)], now) == 1
+    """Lease a pending image and record a score."""
+    assert record(session, [result(lease_image(session, image_id), p_severe)], now) == 1
 
 
 def decide(
@@ -197,7 +197,7 @@ def decide(
     outcome: Outcome = Outcome.REFER_ROUTINE,
     now: datetime = MONDAY,
 ) -> Decision:
-    """Claim a case in whatever state and decide it, over any decision that stands."""
+    """Claim a case in any state and decide it; the decision supersedes the current one."""
     claim = claims.claim_case(
         session, case_id=case_id, clinician_id=clinician_id, now=now, lifetime=60
     )
@@ -226,8 +226,8 @@ def change_of(event: TriageEvent) -> tuple[str, str | None, str, int | None, int
     return event.kind, event.from_severity, event.to_severity, event.from_lane, event.to_lane
 
 
-def blocked(session: Session) -> bool:
-    """Whether any connection to this database waits for a lock."""
+def is_blocked(session: Session) -> bool:
+    """Return whether any connection to this database waits for a lock."""
     statement = text(
         "SELECT count(*) FROM pg_stat_activity"
         " WHERE datname = current_database() AND wait_event_type = 'Lock'"
@@ -241,14 +241,14 @@ def wait_until_blocked(sessions: sessionmaker[Session]) -> None:
     while True:
         # A transaction sees the activity of others as it was at its first read.
         with sessions() as session:
-            if blocked(session):
+            if is_blocked(session):
                 return
         assert monotonic() < until, "no connection waits for a lock"
         sleep(0.01)
 
 
-def together(calls: Sequence[Callable[[], T]]) -> list[T]:
-    """Run calls at the same moment, each in its thread, and return what they return."""
+def run_concurrently(calls: Sequence[Callable[[], T]]) -> list[T]:
+    """Start calls at the same moment, each in its own thread, and return their results."""
     barrier = threading.Barrier(len(calls))
 
     def run(call: Callable[[], T]) -> T:

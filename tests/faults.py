@@ -1,4 +1,4 @@
-"""Faults of the database, as one worker meets them: at a statement of its own."""
+"""Database faults that hit one worker, at a chosen statement."""
 
 from collections.abc import Callable
 from typing import Any
@@ -16,7 +16,7 @@ RECORD = "INSERT INTO assessments"
 
 
 def before_statement(runtime: Runtime, start: str, act: Callable[[int, Connection], None]) -> None:
-    """Act before each statement of a worker that starts so.
+    """Call `act` before each statement of a worker that begins with `start`.
 
     Parameters
     ----------

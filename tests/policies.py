@@ -1,4 +1,4 @@
-"""Adopt and apply policies, in a line each."""
+"""Steps of policies: adopt one, triage stored assessments by it, read what changed."""
 
 from collections.abc import Mapping
 from datetime import datetime

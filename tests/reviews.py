@@ -1,4 +1,4 @@
-"""Claims and decisions of clinicians, each in one line."""
+"""Claims and decisions of clinicians, each by one call."""
 
 from collections.abc import Callable
 from datetime import timedelta
@@ -46,7 +46,7 @@ def decide(session: Session, claimed: ReviewClaim, **changes: Any) -> Decision:
     return decisions.decide(session, **values | changes)
 
 
-def refused(call: Callable[[], object]) -> str:
+def conflict_code(call: Callable[[], object]) -> str:
     """Return the code of the conflict that a call has to raise."""
     with pytest.raises(Conflict) as conflict:
         call()
@@ -54,7 +54,7 @@ def refused(call: Callable[[], object]) -> str:
     return conflict.value.code
 
 
-def audited(session: Session, receipt: Receipt) -> list[tuple[str, UUID | None]]:
+def audited_actions(session: Session, receipt: Receipt) -> list[tuple[str, UUID | None]]:
     """Return the actions of clinicians on a case in the audit log, with their ids."""
     entries = session.scalars(
         select(AuditEntry)

@@ -1,4 +1,4 @@
-"""Rescore runs in a line each: plan them, and be a worker of theirs with or without an ensemble."""
+"""Steps of rescore runs: plan one, score its chunks with given scores or a real worker, report."""
 
 from collections.abc import Callable, Collection
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -27,11 +27,11 @@ from dermtriage_worker.scoring.runtime import Runtime
 from dermtriage_worker.scoring.upload_loop import score_pending
 
 NEXT = "next"
-"""A second release; its scores in these tests are what the tests say."""
+"""Name of a second release, whose scores the tests set."""
 
 
-def know(session: Session, name: str = NEXT) -> Release:
-    """Have a release in the database; one that is not there yet has no folder."""
+def find_or_add_release(session: Session, name: str = NEXT) -> Release:
+    """Return a release; one that is not in the database is added as a row, without a folder."""
     known = session.scalar(select(Release).where(Release.name == name))
     if known is not None:
         return known
@@ -40,24 +40,26 @@ def know(session: Session, name: str = NEXT) -> Release:
 
 
 def activate(session: Session, name: str = NEXT) -> Release:
-    release = know(session, name)
+    release = find_or_add_release(session, name)
     activate_release(
         session, name=name, minimum_sensitivity=0.0, actor="tests", override_reason="a test"
     )
     return release
 
 
-def scored(
+def add_scored_case(
     session: Session, clinic_id: UUID, *scores: float, now: datetime = MONDAY, **fields: Any
 ) -> UUID:
-    """Add a case of scored images."""
+    """Add a case with an image for each score, scored by the active release."""
     receipt = factories.receive(session, clinic_id, images=len(scores), now=now, **fields)
     for image_id, score in zip(receipt.pending_image_ids, scores, strict=True):
         factories.score(session, image_id, score, now)
     return receipt.case_id
 
 
-def plan(session: Session, scope: Scope = OPEN, size: int = 512, name: str = NEXT) -> RescoreRun:
+def plan_run(
+    session: Session, scope: Scope = OPEN, size: int = 512, name: str = NEXT
+) -> RescoreRun:
     return planning.plan_run(
         session,
         release=find_release(session, name),
@@ -67,31 +69,47 @@ def plan(session: Session, scope: Scope = OPEN, size: int = 512, name: str = NEX
     )
 
 
-def take(session: Session) -> Chunk:
+def lease_chunk(session: Session) -> Chunk:
     chunk = chunk_leases.acquire(session, worker_id=uuid4(), lease_seconds=60)
     assert chunk is not None
     return chunk
 
 
-def left(session: Session, chunk: Chunk, limit: int = 1000) -> list[RemainingImage]:
+def list_remaining_images(
+    session: Session, chunk: Chunk, limit: int = 1000
+) -> list[RemainingImage]:
     work = remaining_images(session, chunk, limit)
     assert work is not None
     return work
 
 
-def say(
+def score_chunk(
     session: Session,
     chunk: Chunk,
     p_severe: float | Callable[[UUID], float],
     *,
     now: datetime = MONDAY + timedelta(days=1),
-    share: float = 1.0,
+    recall_share: float = 1.0,
     limit: int = 1000,
     broken: Collection[UUID] = (),
 ) -> RecordedBatch:
-    """Record the same score, or one by the case, of what is left of a chunk; give up the broken."""
+    """Record scores for the remaining images of a chunk.
+
+    Parameters
+    ----------
+    p_severe
+        Probability of severe for every image, or a function of the case's id.
+    now
+        The time of recording.
+    recall_share
+        Share of recalls above which the run pauses for confirmation.
+    limit
+        Most images to record.
+    broken
+        Images to exclude from the run instead of scoring them.
+    """
     work = []
-    for one in left(session, chunk, limit):
+    for one in list_remaining_images(session, chunk, limit):
         if one.lease.image_id in broken:
             failures.exclude_image(session, chunk, one.lease.image_id, reason="It is broken.")
         else:
@@ -108,12 +126,12 @@ def say(
         [one for one in work if one.assessed],
         device="cpu",
         now=now,
-        recall_share=share,
+        recall_share=recall_share,
     )
 
 
 def record_severe(session: Session, chunk: Chunk, work: list[RemainingImage]) -> RecordedBatch:
-    """Record that the release finds all of these images severe."""
+    """Record a severe score for each of these images."""
     return recording.record(
         session,
         chunk,
@@ -125,29 +143,30 @@ def record_severe(session: Session, chunk: Chunk, work: list[RemainingImage]) ->
     )
 
 
-def work_off(session: Session, p_severe: float | Callable[[UUID], float]) -> int:
-    """Take chunk after chunk to the end of all runs."""
+def score_all_chunks(session: Session, p_severe: float | Callable[[UUID], float]) -> int:
+    """Score every chunk of every run, and return the number of images."""
     done = 0
     while (chunk := chunk_leases.acquire(session, worker_id=uuid4(), lease_seconds=60)) is not None:
-        done += say(session, chunk, p_severe).images
+        done += score_chunk(session, chunk, p_severe).images
         chunk_leases.complete(session, chunk)
     return done
 
 
-def report_of(session: Session, run_id: UUID) -> RunReport:
-    """Have a run that is done or ended its report."""
+def finish_and_report(session: Session, run_id: UUID) -> RunReport:
+    """Finish the runs whose chunks are all done, and return the report of one that has ended."""
     lifecycle.finish_completed(session, now=MONDAY + timedelta(days=2))
     write_report(session, run_id)
     return RunReport.model_validate(runs.find_run(session, run_id).report)
 
 
-def sent_and_scored(
+def receive_and_score(
     sessions: sessionmaker[Session],
     store: ImageStore,
     clinic_id: UUID,
     runtime: Runtime,
     count: int,
 ) -> list[UUID]:
+    """Receive cases of one photograph each, have a worker score them, and return the images."""
     images: list[UUID] = []
     with sessions.begin() as session:
         for number in range(count):
@@ -157,10 +176,11 @@ def sent_and_scored(
     return images
 
 
-def begin(sessions: sessionmaker[Session], name: str, size: int = 3) -> UUID:
+def activate_and_plan(sessions: sessionmaker[Session], name: str, size: int = 3) -> UUID:
+    """Activate a release, plan a run of it in chunks of `size` images, and return the run's id."""
     with sessions.begin() as session:
         activate(session, name)
-        return plan(session, size=size, name=name).id
+        return plan_run(session, size=size, name=name).id
 
 
 def start_and_wait_until_blocked(

@@ -28,5 +28,5 @@ def rescore(session: Session, receipt: Receipt, p_severe: float, now: datetime) 
         PendingImage(image_id=image_id, case_id=receipt.case_id, priority_rank=0, due_at=now)
     )
     session.flush()
-    scored = [factories.result(factories.lease(session, image_id), p_severe)]
+    scored = [factories.result(factories.lease_image(session, image_id), p_severe)]
     assert record_scores(session, scored, release_id=release.id, device="cpu", now=now) == 1

@@ -1,4 +1,4 @@
-"""What hypothesis draws for the rules of triage."""
+"""Hypothesis strategies for the rules of triage."""
 
 from datetime import UTC, date, datetime
 

@@ -1,4 +1,4 @@
-"""Uploads in a line each: send photographs, and see what became of them."""
+"""Steps of uploads: receive cases, read the state of their images, damage their originals."""
 
 from collections.abc import Sequence
 from datetime import timedelta
@@ -18,8 +18,8 @@ from dermtriage.operations import invariants
 from dermtriage.scoring.pending import most_urgent_images
 from dermtriage.storage.image_store import ImageStore
 
-AT_ONCE, LATER = 1e-6, 3600.0
-"""Seconds for which work rests after a failure: over before the next transaction, or longer than
+NO_DELAY, LONG_DELAY = 1e-6, 3600.0
+"""Seconds until failed work may be tried again: past before the next transaction, or longer than
 any test."""
 
 
@@ -39,32 +39,32 @@ def send(
     return images
 
 
-def scoring(sessions: sessionmaker[Session], images: Sequence[UUID]) -> list[Scoring]:
-    """Return whether each image is scored."""
+def scoring_states(sessions: sessionmaker[Session], images: Sequence[UUID]) -> list[Scoring]:
+    """Return the state of scoring of each image."""
     with sessions() as session:
         return [factories.image(session, image_id).scoring for image_id in images]
 
 
 def pending(sessions: sessionmaker[Session]) -> list[PendingImage]:
-    """Return what is pending, the most urgent first."""
+    """Return the pending images, the most urgent first."""
     with sessions() as session:
         return list(session.scalars(select(PendingImage).order_by(PendingImage.due_at)))
 
 
-def end_rest(sessions: sessionmaker[Session]) -> None:
-    """Let time pass until what was given back may be tried again."""
+def end_retry_delays(sessions: sessionmaker[Session]) -> None:
+    """Let all pending images be leased again at once, as if their delays had passed."""
     with sessions.begin() as session:
         session.execute(update(PendingImage).values(not_before=None))
 
 
-def consistent(sessions: sessionmaker[Session]) -> bool:
-    """Whether all invariants hold."""
+def invariants_hold(sessions: sessionmaker[Session]) -> bool:
+    """Return whether all invariants hold."""
     with sessions() as session:
         return invariants.check_invariants(session) == {}
 
 
 def assert_given_back(sessions: sessionmaker[Session], count: int) -> None:
-    """Nothing is lost, no attempt counts, and no worker tries again at once."""
+    """Assert that `count` images are pending without lease or attempt, and are delayed."""
     rows = pending(sessions)
     assert [(row.attempts, row.lease_token, row.worker_id) for row in rows] == [
         (0, None, None)
@@ -72,17 +72,17 @@ def assert_given_back(sessions: sessionmaker[Session], count: int) -> None:
     assert all(row.not_before is not None and row.last_error is not None for row in rows)
     with sessions() as session:
         assert most_urgent_images(session, 9, max_attempts=3) == []
-    assert consistent(sessions)
+    assert invariants_hold(sessions)
 
 
-def folder_of(settings: Settings) -> Path:
+def store_folder(settings: Settings) -> Path:
     """Return the folder of the store."""
     return Path(settings.store_url.removeprefix("file://"))
 
 
 def damage(settings: Settings, image_id: UUID, content: bytes | None) -> None:
     """Replace an original in the store, or remove it."""
-    original = folder_of(settings) / "originals" / image_id.hex[-2:] / str(image_id)
+    original = store_folder(settings) / "originals" / image_id.hex[-2:] / str(image_id)
     if content is None:
         original.unlink()
     else:

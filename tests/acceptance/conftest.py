@@ -1,4 +1,4 @@
-"""The whole system as separate processes, with short times, for tests that kill parts of it."""
+"""The whole system as separate processes with short timeouts, for tests that kill parts of it."""
 
 import socket
 import sys
@@ -30,24 +30,24 @@ SHORT_TIMES = {
     "outage_delay": 0.5,
     "redis_timeout": 1,
 }
-PATIENCE = 90.0
-"""Seconds that a test waits for what must come; far more than it takes."""
+TIMEOUT = 90.0
+"""Seconds after which a test stops waiting; far more than anything here takes."""
 
 PASSWORD = "a password of the tests"
 
 
-def wait_for(condition: Callable[[], object], what: str, patience: float = PATIENCE) -> None:
-    """Look until `condition` holds, and fail if it never does."""
-    end = time.monotonic() + patience
+def wait_for(condition: Callable[[], object], what: str) -> None:
+    """Return once `condition` holds; fail, naming `what` was awaited, after `TIMEOUT`."""
+    end = time.monotonic() + TIMEOUT
     while not condition():
         if time.monotonic() > end:
-            pytest.fail(f"waited in vain for: {what}")
+            pytest.fail(f"timed out waiting for {what}")
         time.sleep(0.02)
 
 
 @dataclass
 class System:
-    """The processes under test, and what a test asks of them."""
+    """The processes under test, their clients, and queries of their database."""
 
     settings: Settings
     sessions: sessionmaker[Session]
@@ -98,18 +98,18 @@ class System:
     def start_upkeep(self) -> None:
         self.start("upkeep", "dermtriage_worker.upkeep")
 
-    def live_workers(self) -> int:
+    def count_live_workers(self) -> int:
         with self.sessions() as session:
             return session.execute(text("SELECT count(*) FROM workers")).scalar_one()
 
-    def scored(self) -> int:
+    def count_scored(self) -> int:
         with self.sessions() as session:
             statement = select(Image.id).where(Image.scoring == Scoring.SCORED)
             return len(session.scalars(statement).all())
 
-    def all_scored_once(self, image_ids: set[UUID]) -> None:
-        """Wait until every image has its assessment, and see that nothing happened twice."""
-        wait_for(lambda: self.scored() >= len(image_ids), f"{len(image_ids)} scores")
+    def assert_all_scored_once(self, image_ids: set[UUID]) -> None:
+        """Wait until every image is scored; assert that each was scored and triaged once."""
+        wait_for(lambda: self.count_scored() >= len(image_ids), f"{len(image_ids)} scores")
         with self.sessions.begin() as session:
             assessed = session.scalars(select(Assessment.image_id)).all()
             assert sorted(assessed) == sorted(image_ids)
@@ -131,7 +131,7 @@ class System:
 
 @pytest.fixture
 def system(settings: Settings, sessions: sessionmaker[Session], tmp_path: Path) -> Iterator[System]:
-    """A system without any process running but PostgreSQL and a Redis of the test's own."""
+    """A system of which only PostgreSQL and a Redis of the test's own run yet."""
     redis = EmbeddedRedis(tmp_path / "redis")
     settings = settings.model_copy(
         update=SHORT_TIMES | {"redis_url": type(settings.redis_url)(redis.start())}

@@ -1,4 +1,4 @@
-"""Uploads as a clinic makes them, by hand, so that the tests do not lean on our own sender."""
+"""Uploads by plain HTTP requests, so that the tests do not depend on our own sender."""
 
 import json
 from typing import Any

@@ -16,7 +16,7 @@ from sqlalchemy.orm import Session, sessionmaker
 from tests import factories
 from tests.conftest import RELEASE, Servers, install
 from tests.doubles import EnsembleLoader, WatchedStore
-from tests.uploads import AT_ONCE
+from tests.uploads import NO_DELAY
 
 from dermtriage.core.settings import Settings
 from dermtriage.database.base import Base
@@ -134,7 +134,7 @@ def start(
     started = []
 
     def run(kind: type[Runtime] = Runtime, **changes: Any) -> Runtime:
-        fields = {"outage_delay": AT_ONCE, "scoring_threads": 1, "rescore_chunk": 3} | changes
+        fields = {"outage_delay": NO_DELAY, "scoring_threads": 1, "rescore_chunk": 3} | changes
         changed = settings.model_copy(update=fields)
         started.append(kind(changed, store=watched, load=ensembles))
         return started[-1]

@@ -19,7 +19,7 @@ def score(
 ) -> str:
     """Record a score for an image and return the id of its case."""
     with api.sessions.begin() as session:
-        lease = factories.lease(session, image_id)
+        lease = factories.lease_image(session, image_id)
         result = factories.result(lease, p_severe)
         scored = recording.ScoredImage(
             **{name: getattr(result, name) for name in result.__slots__}

@@ -237,7 +237,7 @@ def test_two_releases_are_compared(sessions: sessionmaker[Session]) -> None:
         receipt = factories.receive(session, factories.clinic(session), images=2)
         shadow_id = find_release(session, GOOD).id
         for image_id, says in zip(receipt.pending_image_ids, (LOW, SEVERE), strict=True):
-            taken = factories.lease(session, image_id)
+            taken = factories.lease_image(session, image_id)
             factories.record(session, [factories.result(taken, LOW)])
             said = [factories.result(taken, says)]
             recording.insert_assessments(session, said, release_id=shadow_id, device="cpu")

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from sqlalchemy import update
 from sqlalchemy.orm import Session, sessionmaker
 from tests import factories
-from tests.factories import MONDAY, SEVERE, standing_case
+from tests.factories import MONDAY, SEVERE, case_in_lane
 
 from dermtriage.clinics import feed
 from dermtriage.clinics.feed import MAX_COMMIT_DELAY, ChangesPage
@@ -31,7 +31,7 @@ def ids(page: ChangesPage) -> list[UUID]:
 
 
 def changed(session: Session, clinic_id: UUID, at: datetime) -> UUID:
-    return standing_case(session, clinic_id, 3, changed_at=at)
+    return case_in_lane(session, clinic_id, 3, changed_at=at)
 
 
 def test_only_own_cases_come_earliest_change_first(session: Session, clinic_id: UUID) -> None:

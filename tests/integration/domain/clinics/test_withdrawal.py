@@ -10,7 +10,7 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session, sessionmaker
 from tests import factories
 from tests.factories import LOW, MONDAY, SEVERE
-from tests.reviews import refused
+from tests.reviews import conflict_code
 
 from dermtriage.clinics import feed
 from dermtriage.clinics.withdrawal import withdraw_case
@@ -90,7 +90,7 @@ def test_a_decided_case_cannot_be_withdrawn_and_neither_can_a_recalled_one(
     if recalled:
         factories.score(session, receipt.pending_image_ids[0], SEVERE)
     before = factories.case(session, receipt).state
-    assert refused(lambda: withdraw(session, clinic_id, receipt.case_id)) == "already_decided"
+    assert conflict_code(lambda: withdraw(session, clinic_id, receipt.case_id)) == "already_decided"
     assert before is (CaseState.OPEN if recalled else CaseState.DECIDED)
     assert factories.case(session, receipt).state is before
 
@@ -103,14 +103,14 @@ def test_a_claimed_case_can_be_withdrawn_once_the_claim_has_expired(
         session, case_id=receipt.case_id, clinician_id=clinician_id, now=NOON, lifetime=60
     )
     token = claim.token
-    assert refused(lambda: withdraw(session, clinic_id, receipt.case_id)) == "claimed"
+    assert conflict_code(lambda: withdraw(session, clinic_id, receipt.case_id)) == "claimed"
     later = NOON + timedelta(minutes=1)
     withdraw(session, clinic_id, receipt.case_id, now=later)
     assert_withdrawn(session, receipt)
     asked: dict[str, Any] = {"case_id": receipt.case_id, "clinician_id": clinician_id}
     asked |= {"now": later, "lifetime": 60}
-    assert refused(lambda: claims.renew_claim(session, token=token, **asked)) == "claim_lost"
-    assert refused(lambda: claims.claim_case(session, **asked)) == "withdrawn"
+    assert conflict_code(lambda: claims.renew_claim(session, token=token, **asked)) == "claim_lost"
+    assert conflict_code(lambda: claims.claim_case(session, **asked)) == "withdrawn"
 
 
 def test_another_clinic_s_case_is_not_found(session: Session, clinic_id: UUID) -> None:
@@ -139,7 +139,7 @@ def test_a_late_score_does_not_reopen_a_withdrawn_case(session: Session, clinic_
     receipt = factories.receive(session, clinic_id)
     other = factories.receive(session, clinic_id)
     late, on_time = (
-        factories.lease(session, each.pending_image_ids[0]) for each in (receipt, other)
+        factories.lease_image(session, each.pending_image_ids[0]) for each in (receipt, other)
     )
     withdraw(session, clinic_id, receipt.case_id)
     scores = [factories.result(late, SEVERE), factories.result(on_time, LOW)]
@@ -153,7 +153,7 @@ def test_a_late_failure_puts_no_image_of_a_withdrawn_case_back_into_the_queue(
     session: Session, clinic_id: UUID, settings: Settings
 ) -> None:
     receipt = factories.receive(session, clinic_id)
-    late = factories.lease(session, receipt.pending_image_ids[0])
+    late = factories.lease_image(session, receipt.pending_image_ids[0])
     withdraw(session, clinic_id, receipt.case_id)
     retry_later(session, late, delay=0, error="broken")
     release_leases(session, [late], delay=0, error="outage")
@@ -185,7 +185,7 @@ def test_a_claim_and_a_withdrawal_at_once_do_not_both_succeed(
         )
 
     for receipt in receipts:
-        done = factories.together(
+        done = factories.run_concurrently(
             [
                 attempt(lambda s, case_id=receipt.case_id: claim(s, case_id)),
                 attempt(lambda s, case_id=receipt.case_id: withdraw(s, clinic_id, case_id)),

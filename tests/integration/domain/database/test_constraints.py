@@ -31,7 +31,7 @@ def _add_one_row_of_each(session: Session) -> None:
     receipt = factories.receive(session, clinic_id, images=2, key="a key")
     first, _ = receipt.pending_image_ids
     factories.score(session, first, factories.LOW)
-    factories.lease(session, receipt.pending_image_ids[1])
+    factories.lease_image(session, receipt.pending_image_ids[1])
     decision = models.Decision(
         case_id=receipt.case_id,
         clinician_id=clinician_id,

@@ -132,7 +132,7 @@ def test_simultaneous_repeats_make_one_case(
         except Conflict:
             return None
 
-    receipts = [receipt for receipt in factories.together([send] * 6) if receipt]
+    receipts = [receipt for receipt in factories.run_concurrently([send] * 6) if receipt]
     assert sum(receipt.created for receipt in receipts) == 1
     assert len({receipt.case_id for receipt in receipts}) == 1
     with sessions() as session:

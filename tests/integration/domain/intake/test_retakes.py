@@ -113,7 +113,7 @@ def test_simultaneous_retakes_replace_a_case_once(
         except DermtriageError as error:
             return error
 
-    answers = factories.together([send] * 3)
+    answers = factories.run_concurrently([send] * 3)
     assert sum(isinstance(answer, Receipt) for answer in answers) == 1
     refused = [answer for answer in answers if isinstance(answer, DermtriageError)]
     assert {error.code for error in refused} == {"replaces_unknown_case"}

@@ -7,7 +7,7 @@ from sqlalchemy import select, text
 from sqlalchemy.orm import Session
 from tests import factories
 from tests.factories import INDETERMINATE, LOW, MONDAY, SEVERE
-from tests.runs import know, plan, report_of, work_off
+from tests.runs import find_or_add_release, finish_and_report, plan_run, score_all_chunks
 
 from dermtriage.cases import ageing
 from dermtriage.clinics.withdrawal import withdraw_case
@@ -81,7 +81,7 @@ def day(session: Session, clinic_id: UUID, clinician_id: UUID) -> Session:
     send(LOW, priority="urgent")
     factories.receive(session, clinic_id, types=[ImageType.OVERVIEW])
     failed = send(LOW, images=2)
-    lease = factories.lease(session, failed.pending_image_ids[1])
+    lease = factories.lease_image(session, failed.pending_image_ids[1])
     assert recording.record_failure(session, lease, error="broken", now=MONDAY)
     for outcome in Outcome:
         factories.decide(session, send(LOW).case_id, clinician_id, outcome)
@@ -105,10 +105,10 @@ def day(session: Session, clinic_id: UUID, clinician_id: UUID) -> Session:
 
 def _rescore(session: Session) -> None:
     """Have a run by a second release, which only compares, to its end."""
-    know(session)
-    run = plan(session, Scope(kind="all"), size=5)
-    work_off(session, LOW)
-    assert report_of(session, run.id).scored == run.images
+    find_or_add_release(session)
+    run = plan_run(session, Scope(kind="all"), size=5)
+    score_all_chunks(session, LOW)
+    assert finish_and_report(session, run.id).scored == run.images
 
 
 def test_nothing_that_can_happen_breaks_an_invariant(day: Session) -> None:

@@ -7,7 +7,7 @@ import pytest
 from sqlalchemy import func, select, update
 from sqlalchemy.orm import Session
 from tests import factories
-from tests.factories import LOW, MONDAY, standing_case
+from tests.factories import LOW, MONDAY, case_in_lane
 
 from dermtriage.accounts import audit
 from dermtriage.core.clock import utcnow
@@ -66,7 +66,7 @@ def test_the_worklist_by_lane(session: Session, settings: Settings, clinic_id: U
         (3, MONDAY - second, CaseState.DECIDED),
         (3, MONDAY - second, CaseState.AWAITING_RETAKE),
     ):
-        standing_case(session, clinic_id, lane, due_at, state=state)
+        case_in_lane(session, clinic_id, lane, due_at, state=state)
     figures = look(session, settings)
     assert figures.worklist_by_lane == {0: 2, 1: 0, 2: 1, 3: 1}
     assert figures.overdue_by_lane == {0: 1, 1: 0, 2: 1, 3: 0}
@@ -79,7 +79,7 @@ def test_unscored_cases_are_those_that_wait_and_those_that_failed(
     for _ in range(2):
         factories.receive(session, clinic_id)
     failed = factories.receive(session, clinic_id)
-    lease = factories.lease(session, failed.pending_image_ids[0])
+    lease = factories.lease_image(session, failed.pending_image_ids[0])
     assert recording.record_failure(session, lease, error="broken", now=MONDAY)
     scored = factories.receive(session, clinic_id)
     factories.score(session, scored.pending_image_ids[0], LOW)
@@ -105,7 +105,7 @@ def test_the_rate_counts_no_shadow(session: Session, settings: Settings, clinic_
     shadow = Release(name="shadow", manifest={}, manifest_sha256=bytes(32), mode="shadow")
     session.add(shadow)
     receipt = factories.receive(session, clinic_id)
-    taken = factories.lease(session, receipt.pending_image_ids[0])
+    taken = factories.lease_image(session, receipt.pending_image_ids[0])
     said = factories.result(taken, LOW)
     recording.insert_assessments(session, [said], release_id=shadow.id, device="cpu")
     assert look(session, settings, utcnow()).assessments_per_second == 0

@@ -38,7 +38,7 @@ def worker(session: Session, slots: int, busy: int = 0, silent_for: float = 0) -
 
 def exhaust(session: Session, image_id: UUID) -> None:
     for _ in range(3):
-        factories.lease(session, image_id, lease_seconds=-1)
+        factories.lease_image(session, image_id, lease_seconds=-1)
 
 
 def pending(session: Session, clinic_id: UUID, count: int) -> list[UUID]:
@@ -105,9 +105,9 @@ def test_threads_are_woken_only_for_images_that_they_could_lease(
 ) -> None:
     worker(session, 9)
     leased, resting, lost, fresh, scored = pending(session, clinic_id, 5)
-    factories.lease(session, leased)
-    release_leases(session, [factories.lease(session, resting)], delay=60, error="outage")
-    factories.lease(session, lost, lease_seconds=-1)
+    factories.lease_image(session, leased)
+    release_leases(session, [factories.lease_image(session, resting)], delay=60, error="outage")
+    factories.lease_image(session, lost, lease_seconds=-1)
     factories.score(session, scored, LOW)
     assert recover(session, settings) == RecoveryResult([lost, fresh], rescore_threads=0, failed=0)
 
@@ -144,7 +144,7 @@ def test_fewer_permitted_attempts_leave_nothing_waiting_for_good(
 ) -> None:
     (image_id,) = pending(session, clinic_id, 1)
     for _ in range(2):
-        retry_later(session, factories.lease(session, image_id), delay=-1, error="broken")
+        retry_later(session, factories.lease_image(session, image_id), delay=-1, error="broken")
     fewer = settings.model_copy(update={"max_attempts": 2})
     assert recover(session, fewer).failed == 1
     assert factories.image(session, image_id).scoring is Scoring.FAILED
@@ -167,7 +167,7 @@ def test_a_last_attempt_that_still_runs_is_left_alone(
 ) -> None:
     (image_id,) = pending(session, clinic_id, 1)
     for _ in range(2):
-        factories.lease(session, image_id, lease_seconds=-1)
-    running = factories.lease(session, image_id)
+        factories.lease_image(session, image_id, lease_seconds=-1)
+    running = factories.lease_image(session, image_id)
     assert recover(session, settings) == RecoveryResult([], rescore_threads=0, failed=0)
     assert factories.record(session, [factories.result(running, LOW)]) == 1

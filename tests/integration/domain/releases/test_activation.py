@@ -163,7 +163,7 @@ def test_activations_at_once_follow_one_another(
         with sessions.begin() as session:
             activate(session, name)
 
-    factories.together([lambda n=name: run(n) for name in ("a", "b", "c")])
+    factories.run_concurrently([lambda n=name: run(n) for name in ("a", "b", "c")])
     with sessions() as session:
         rows = history(session)
         assert len(rows) == 4

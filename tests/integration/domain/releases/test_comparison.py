@@ -26,7 +26,7 @@ def score_by_both(
     other = add(session, "other")
     receipt = factories.receive(session, clinic_id, images=len(pairs))
     for image_id, (p_first, p_second) in zip(receipt.pending_image_ids, pairs, strict=True):
-        taken = factories.lease(session, image_id)
+        taken = factories.lease_image(session, image_id)
         factories.record(session, [factories.result(taken, p_first)])
         if p_second is not None:
             scored = [factories.result(taken, p_second)]

@@ -23,7 +23,7 @@ def test_a_batch_under_way_is_triaged_by_the_thresholds_of_its_own_release(
     session: Session, clinic_id: UUID
 ) -> None:
     receipt = factories.receive(session, clinic_id)
-    taken = factories.lease(session, receipt.pending_image_ids[0])
+    taken = factories.lease_image(session, receipt.pending_image_ids[0])
     old, (policy_id, _) = active_release(session), active_policy(session)
     add(session, "next", lower=0.7)
     activate(session, "next")

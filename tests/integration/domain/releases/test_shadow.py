@@ -67,7 +67,7 @@ def test_assessments_of_a_shadow_triage_nothing_and_are_written_once(
     shadow = add(session, "a")
     receipt = factories.receive(session, clinic_id)
     (image_id,) = receipt.pending_image_ids
-    taken = factories.lease(session, image_id)
+    taken = factories.lease_image(session, image_id)
     factories.record(session, [factories.result(taken, LOW)])
     before = factories.case(session, receipt)
     placement = (before.severity, before.lane, before.due_at, before.changed_at)

@@ -6,7 +6,13 @@ import pytest
 from sqlalchemy.orm import Session, sessionmaker
 from tests import factories
 from tests.factories import LOW, MONDAY
-from tests.runs import activate, plan, scored, start_and_wait_until_blocked, take
+from tests.runs import (
+    activate,
+    add_scored_case,
+    lease_chunk,
+    plan_run,
+    start_and_wait_until_blocked,
+)
 
 from dermtriage.core.enums import RunState
 from dermtriage.rescoring import chunk_leases, lifecycle, runs
@@ -18,11 +24,11 @@ def test_a_worker_that_is_leasing_a_chunk_undoes_no_pause(
     sessions: sessionmaker[Session], clinic_id: UUID, after: RunState, started: bool
 ) -> None:
     with sessions.begin() as session:
-        scored(session, clinic_id, LOW)
+        add_scored_case(session, clinic_id, LOW)
         activate(session)
-        run_id = plan(session).id
+        run_id = plan_run(session).id
         if started:
-            chunk_leases.release(session, take(session))
+            chunk_leases.release(session, lease_chunk(session))
 
     def lease() -> object:
         with sessions.begin() as other:
@@ -47,14 +53,14 @@ def test_workers_that_start_a_run_together_lease_a_chunk_each(
 ) -> None:
     with sessions.begin() as session:
         for _ in range(4):
-            scored(session, clinic_id, LOW)
+            add_scored_case(session, clinic_id, LOW)
         activate(session)
-        run_id = plan(session, size=1).id
+        run_id = plan_run(session, size=1).id
 
     def lease() -> int:
         with sessions.begin() as session:
-            return take(session).number
+            return lease_chunk(session).number
 
-    assert sorted(factories.together([lease] * 4)) == [0, 1, 2, 3]
+    assert sorted(factories.run_concurrently([lease] * 4)) == [0, 1, 2, 3]
     with sessions() as session:
         assert runs.find_run(session, run_id).state is RunState.RUNNING

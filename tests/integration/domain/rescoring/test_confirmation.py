@@ -9,7 +9,15 @@ from sqlalchemy.orm import Session
 from tests import factories
 from tests.conftest import RELEASE
 from tests.factories import LOW, MONDAY, SEVERE
-from tests.runs import activate, left, plan, record_severe, say, scored, take
+from tests.runs import (
+    activate,
+    add_scored_case,
+    lease_chunk,
+    list_remaining_images,
+    plan_run,
+    record_severe,
+    score_chunk,
+)
 
 from dermtriage.core.enums import CaseState, RunState
 from dermtriage.core.errors import Conflict
@@ -25,13 +33,13 @@ def unconfirmed_run(
     session: Session, clinic_id: UUID, clinician_id: UUID
 ) -> tuple[RescoreRun, UUID]:
     """Return a run that is paused for its recalls, and a case that it has not scored yet."""
-    *_, last = [scored(session, clinic_id, LOW) for _ in range(13)]
+    *_, last = [add_scored_case(session, clinic_id, LOW) for _ in range(13)]
     for case_id in session.scalars(select(Case.id)):
         factories.decide(session, case_id, clinician_id)
     activate(session)
-    run = plan(session, Scope(kind="all"), size=12)
-    chunk = take(session)
-    assert len(say(session, chunk, SEVERE, share=0.02).recalled) == 12
+    run = plan_run(session, Scope(kind="all"), size=12)
+    chunk = lease_chunk(session)
+    assert len(score_chunk(session, chunk, SEVERE, recall_share=0.02).recalled) == 12
     chunk_leases.complete(session, chunk)
     session.flush()
     session.refresh(run)
@@ -42,17 +50,17 @@ def unconfirmed_run(
 def test_a_run_paused_for_its_recalls_recalls_no_more_until_they_are_confirmed(
     session: Session, clinic_id: UUID, clinician_id: UUID
 ) -> None:
-    cases = [scored(session, clinic_id, LOW) for _ in range(14)]
+    cases = [add_scored_case(session, clinic_id, LOW) for _ in range(14)]
     for case_id in cases:
         factories.decide(session, case_id, clinician_id)
     activate(session)
-    run = plan(session, Scope(kind="all"), size=12)
-    first, second = take(session), take(session)
-    unwritten = left(session, second)
+    run = plan_run(session, Scope(kind="all"), size=12)
+    first, second = lease_chunk(session), lease_chunk(session)
+    unwritten = list_remaining_images(session, second)
     # As after the death of a worker: marked before it is scored.
     suspect = unwritten[0].lease.image_id
     assert failures.mark_suspect(session, second, suspect)
-    assert len(say(session, first, SEVERE, share=0.02).recalled) == 12
+    assert len(score_chunk(session, first, SEVERE, recall_share=0.02).recalled) == 12
     chunk_leases.complete(session, first)
     assert record_severe(session, second, unwritten) == RecordedBatch()
     states = [
@@ -65,11 +73,11 @@ def test_a_run_paused_for_its_recalls_recalls_no_more_until_they_are_confirmed(
     assert remaining_images(session, second, 10) is None
     chunk_leases.release(session, second)
     lifecycle.resume(session, run.id)
-    again = take(session)
-    assert [one.lease.image_id for one in left(session, again)] == [
+    again = lease_chunk(session)
+    assert [one.lease.image_id for one in list_remaining_images(session, again)] == [
         one.lease.image_id for one in unwritten
     ]
-    assert len(record_severe(session, again, left(session, again)).recalled) == 2
+    assert len(record_severe(session, again, list_remaining_images(session, again)).recalled) == 2
 
 
 def test_no_other_run_bypasses_recalls_that_await_confirmation(
@@ -77,12 +85,12 @@ def test_no_other_run_bypasses_recalls_that_await_confirmation(
 ) -> None:
     run, left_out = unconfirmed_run(session, clinic_id, clinician_id)
     with pytest.raises(Conflict, match="nobody has confirmed") as refused:
-        plan(session, Scope(kind="all"))
+        plan_run(session, Scope(kind="all"))
     assert f"dermtriage rescore resume {run.id}" in refused.value.remedy
     # Another release has nothing to do with it.
-    assert plan(session, name=RELEASE).state is RunState.PLANNED
+    assert plan_run(session, name=RELEASE).state is RunState.PLANNED
     lifecycle.cancel(session, run.id, reason="the release is broken", now=MONDAY)
-    assert plan(session, Scope(kind="all")).images == 1
+    assert plan_run(session, Scope(kind="all")).images == 1
     assert session.get_one(Case, left_out, populate_existing=True).state is CaseState.DECIDED
 
 

@@ -8,15 +8,15 @@ from sqlalchemy.orm import Session, sessionmaker
 from tests.factories import LOW, MONDAY
 from tests.runs import (
     activate,
-    know,
-    left,
-    plan,
+    add_scored_case,
+    find_or_add_release,
+    finish_and_report,
+    lease_chunk,
+    list_remaining_images,
+    plan_run,
     record_severe,
-    report_of,
-    say,
-    scored,
+    score_chunk,
     start_and_wait_until_blocked,
-    take,
 )
 
 from dermtriage.core.enums import RunState, Severity
@@ -27,11 +27,11 @@ from dermtriage.rescoring.recording import RecordedBatch
 
 
 def test_a_cancelled_run_writes_nothing_more(session: Session, clinic_id: UUID) -> None:
-    case_id = scored(session, clinic_id, LOW)
+    case_id = add_scored_case(session, clinic_id, LOW)
     activate(session)
-    run = plan(session)
-    chunk = take(session)
-    work = left(session, chunk)
+    run = plan_run(session)
+    chunk = lease_chunk(session)
+    work = list_remaining_images(session, chunk)
     lifecycle.cancel(session, run.id, reason="requested by the test", now=MONDAY)
     assert record_severe(session, chunk, work) == RecordedBatch()
     failures.exclude_image(session, chunk, work[0].lease.image_id, reason="It cannot be decoded.")
@@ -41,7 +41,7 @@ def test_a_cancelled_run_writes_nothing_more(session: Session, clinic_id: UUID) 
         select(func.count()).select_from(Assessment).where(Assessment.release_id == run.release_id)
     )
     assert session.scalar(by_release) == 0
-    report = report_of(session, run.id)
+    report = finish_and_report(session, run.id)
     assert (report.scored, report.upgrades, report.failed) == (0, 0, 0)
 
 
@@ -49,18 +49,18 @@ def test_a_batch_that_is_being_written_when_its_run_is_cancelled_is_in_the_repor
     sessions: sessionmaker[Session], clinic_id: UUID
 ) -> None:
     with sessions.begin() as session:
-        scored(session, clinic_id, LOW)
+        add_scored_case(session, clinic_id, LOW)
         activate(session)
-        run_id = plan(session).id
-        chunk = take(session)
+        run_id = plan_run(session).id
+        chunk = lease_chunk(session)
 
     def cancel() -> object:
         with sessions.begin() as other:
             lifecycle.cancel(other, run_id, reason="requested by the test", now=MONDAY)
-            return report_of(other, run_id).scored
+            return finish_and_report(other, run_id).scored
 
     with sessions.begin() as session:
-        assert say(session, chunk, LOW).images == 1
+        assert score_chunk(session, chunk, LOW).images == 1
         future = start_and_wait_until_blocked(sessions, cancel)
     assert future.result(20) == 1
 
@@ -69,9 +69,9 @@ def test_a_batch_that_is_being_written_when_its_run_is_cancelled_is_in_the_repor
 def test_a_reason_that_cannot_be_kept_is_refused(
     session: Session, clinic_id: UUID, reason: str
 ) -> None:
-    scored(session, clinic_id, LOW)
-    know(session)
-    run = plan(session)
+    add_scored_case(session, clinic_id, LOW)
+    find_or_add_release(session)
+    run = plan_run(session)
     with pytest.raises(RequestRejected, match="1 to 500 characters"):
         lifecycle.pause(session, run.id, reason=reason)
     with pytest.raises(RequestRejected, match="1 to 500 characters"):
@@ -80,9 +80,9 @@ def test_a_reason_that_cannot_be_kept_is_refused(
 
 
 def test_a_long_reason_does_not_keep_a_run_from_failing(session: Session, clinic_id: UUID) -> None:
-    scored(session, clinic_id, LOW)
-    know(session)
-    run = plan(session)
+    add_scored_case(session, clinic_id, LOW)
+    find_or_add_release(session)
+    run = plan_run(session)
     lifecycle.fail(session, run.id, reason="x" * (MAX_REASON + 1), now=MONDAY)
     session.flush()
     assert run.reason == "x" * MAX_REASON
@@ -91,11 +91,11 @@ def test_a_long_reason_does_not_keep_a_run_from_failing(session: Session, clinic
 def test_a_batch_that_is_being_scored_when_its_run_is_paused_is_written(
     session: Session, clinic_id: UUID
 ) -> None:
-    case_id = scored(session, clinic_id, LOW)
+    case_id = add_scored_case(session, clinic_id, LOW)
     activate(session)
-    run = plan(session)
-    chunk = take(session)
-    work = left(session, chunk)
+    run = plan_run(session)
+    chunk = lease_chunk(session)
+    work = list_remaining_images(session, chunk)
     lifecycle.pause(session, run.id, reason="maintenance")
     assert record_severe(session, chunk, work).images == 1
     assert session.get_one(Case, case_id, populate_existing=True).severity is Severity.SEVERE

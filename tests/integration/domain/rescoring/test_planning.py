@@ -11,10 +11,10 @@ from tests.conftest import RELEASE
 from tests.factories import LOW, MONDAY
 from tests.runs import (
     activate,
-    left,
-    plan,
-    scored,
-    take,
+    add_scored_case,
+    lease_chunk,
+    list_remaining_images,
+    plan_run,
 )
 
 from dermtriage.core.enums import CaseState, Outcome
@@ -32,9 +32,9 @@ from dermtriage.rescoring.scope import OPEN, Scope
 def test_a_run_is_cut_into_chunks_that_cover_its_images_once(
     session: Session, clinic_id: UUID
 ) -> None:
-    cases = [scored(session, clinic_id, LOW, LOW) for _ in range(4)]
+    cases = [add_scored_case(session, clinic_id, LOW, LOW) for _ in range(4)]
     activate(session)
-    run = plan(session, size=3)
+    run = plan_run(session, size=3)
     rows = session.scalars(select(RescoreChunk).order_by(RescoreChunk.number)).all()
     assert [row.images for row in rows] == [3, 3, 2]
     assert run.images == 8
@@ -45,27 +45,29 @@ def test_a_run_is_cut_into_chunks_that_cover_its_images_once(
 
 
 def test_what_the_release_has_scored_is_not_in_a_run(session: Session, clinic_id: UUID) -> None:
-    scored(session, clinic_id, LOW)
-    assert plan(session, name=RELEASE).images == 0
+    add_scored_case(session, clinic_id, LOW)
+    assert plan_run(session, name=RELEASE).images == 0
 
 
 def test_scopes(session: Session, clinic_id: UUID, clinician_id: UUID) -> None:
     other = factories.clinic(session, "Elsewhere")
-    standing = scored(session, clinic_id, LOW)
-    late = scored(session, other, LOW, now=MONDAY + timedelta(days=3))
-    decided = scored(session, clinic_id, LOW)
+    standing = add_scored_case(session, clinic_id, LOW)
+    late = add_scored_case(session, other, LOW, now=MONDAY + timedelta(days=3))
+    decided = add_scored_case(session, clinic_id, LOW)
     factories.decide(session, decided, clinician_id)
-    retake = scored(session, clinic_id, LOW)
+    retake = add_scored_case(session, clinic_id, LOW)
     factories.decide(session, retake, clinician_id, Outcome.RETAKE)
-    withdrawn = scored(session, clinic_id, LOW)
+    withdrawn = add_scored_case(session, clinic_id, LOW)
     session.execute(update(Case).where(Case.id == withdrawn).values(state=CaseState.WITHDRAWN))
     factories.receive(session, clinic_id)  # waits for its first score
     release = activate(session)
 
     def cases(scope: Scope) -> set[UUID]:
-        run = plan(session, scope)
-        chunk = take(session) if run.images else None
-        found = {one.lease.case_id for one in left(session, chunk)} if chunk else set()
+        run = plan_run(session, scope)
+        chunk = lease_chunk(session) if run.images else None
+        found = (
+            {one.lease.case_id for one in list_remaining_images(session, chunk)} if chunk else set()
+        )
         assert planning.count_images(session, release_id=release.id, scope=scope) == len(found)
         lifecycle.cancel(session, run.id, reason="tests", now=MONDAY)
         return found
@@ -80,7 +82,7 @@ def test_a_night_is_planned_once_and_made_up_when_it_was_missed(
     sessions: sessionmaker[Session], clinic_id: UUID, settings: Settings
 ) -> None:
     with sessions.begin() as session:
-        scored(session, clinic_id, LOW)
+        add_scored_case(session, clinic_id, LOW)
         activate(session)
         session.execute(text("UPDATE release_activations SET created_at = '2026-01-01'"))
     late_in_the_morning = datetime(2026, 3, 4, 11, 7, tzinfo=ZoneInfo("UTC"))
@@ -90,7 +92,7 @@ def test_a_night_is_planned_once_and_made_up_when_it_was_missed(
             run = planning.plan_night(session, settings, now=late_in_the_morning)
             return run.id if run else None
 
-    planned = factories.together([look] * 4)
+    planned = factories.run_concurrently([look] * 4)
     assert len([one for one in planned if one]) == 1
     assert look() is None
     with sessions() as session:

@@ -15,14 +15,14 @@ from tests import factories
 from tests.factories import LOW, MONDAY, SEVERE
 from tests.runs import (
     activate,
-    know,
-    left,
-    plan,
-    report_of,
-    say,
-    scored,
-    take,
-    work_off,
+    add_scored_case,
+    find_or_add_release,
+    finish_and_report,
+    lease_chunk,
+    list_remaining_images,
+    plan_run,
+    score_all_chunks,
+    score_chunk,
 )
 
 from dermtriage.core.enums import CaseState, Outcome, Priority, RunState, Severity
@@ -51,12 +51,15 @@ def of_run(session: Session, run: RescoreRun) -> Sequence[TriageEvent]:
 def test_worse_scores_rise_and_better_ones_change_nothing(
     session: Session, clinic_id: UUID
 ) -> None:
-    worse, better = scored(session, clinic_id, LOW), scored(session, clinic_id, SEVERE)
+    worse, better = (
+        add_scored_case(session, clinic_id, LOW),
+        add_scored_case(session, clinic_id, SEVERE),
+    )
     before = {case_id: get(session, case_id).changed_at for case_id in (worse, better)}
     old = active_release(session).id
     new = activate(session)
-    run = plan(session)
-    assert work_off(session, lambda case_id: SEVERE if case_id == worse else LOW) == 2
+    run = plan_run(session)
+    assert score_all_chunks(session, lambda case_id: SEVERE if case_id == worse else LOW) == 2
     risen, stayed = get(session, worse), get(session, better)
     assert (risen.severity, risen.lane, risen.state) == (Severity.SEVERE, 0, CaseState.OPEN)
     assert (stayed.severity, stayed.latest_severity) == (Severity.SEVERE, Severity.LOW)
@@ -75,13 +78,13 @@ def test_worse_scores_rise_and_better_ones_change_nothing(
 def test_a_decided_case_is_recalled_with_its_history(
     session: Session, clinic_id: UUID, clinician_id: UUID
 ) -> None:
-    case_id = scored(session, clinic_id, LOW)
+    case_id = add_scored_case(session, clinic_id, LOW)
     factories.decide(session, case_id, clinician_id, Outcome.DISCHARGE_WITH_ADVICE)
-    urgent = scored(session, clinic_id, LOW)
+    urgent = add_scored_case(session, clinic_id, LOW)
     factories.decide(session, urgent, clinician_id, Outcome.REFER_URGENT)
     activate(session)
-    run = plan(session, Scope(kind="all"))
-    work_off(session, SEVERE)
+    run = plan_run(session, Scope(kind="all"))
+    score_all_chunks(session, SEVERE)
     recalled = get(session, case_id)
     assert (recalled.state, recalled.lane) == (CaseState.OPEN, 0)
     assert recalled.recalled_at is not None
@@ -92,25 +95,25 @@ def test_a_decided_case_is_recalled_with_its_history(
 
 def test_the_same_run_again_changes_nothing(session: Session, clinic_id: UUID) -> None:
     for score in (LOW, SEVERE):
-        scored(session, clinic_id, score)
+        add_scored_case(session, clinic_id, score)
     activate(session)
-    plan(session)
-    work_off(session, SEVERE)
-    again = plan(session)
-    assert (again.images, work_off(session, SEVERE)) == (0, 0)
-    assert report_of(session, again.id).scored == 0
+    plan_run(session)
+    score_all_chunks(session, SEVERE)
+    again = plan_run(session)
+    assert (again.images, score_all_chunks(session, SEVERE)) == (0, 0)
+    assert finish_and_report(session, again.id).scored == 0
 
 
 def test_a_release_that_is_not_active_only_records_its_scores(
     session: Session, clinic_id: UUID
 ) -> None:
-    case_id = scored(session, clinic_id, LOW)
-    know(session)
-    run = plan(session)
-    work_off(session, SEVERE)
+    case_id = add_scored_case(session, clinic_id, LOW)
+    find_or_add_release(session)
+    run = plan_run(session)
+    score_all_chunks(session, SEVERE)
     assert get(session, case_id).severity is Severity.LOW
     assert not of_run(session, run)
-    report = report_of(session, run.id)
+    report = finish_and_report(session, run.id)
     assert (report.scored, report.triaged, report.upgrades) == (1, False, 0)
     assert report.drift.photographs == 1
 
@@ -118,15 +121,15 @@ def test_a_release_that_is_not_active_only_records_its_scores(
 def test_what_a_shadow_has_scored_triages_without_being_scored_again(
     session: Session, clinic_id: UUID
 ) -> None:
-    case_id = scored(session, clinic_id, LOW)
-    know(session)
-    plan(session)
-    work_off(session, SEVERE)
+    case_id = add_scored_case(session, clinic_id, LOW)
+    find_or_add_release(session)
+    plan_run(session)
+    score_all_chunks(session, SEVERE)
     activate(session)
-    run = plan(session)
-    chunk = take(session)
-    assert [one.assessed for one in left(session, chunk)] == [True]
-    assert len(say(session, chunk, LOW).upgraded) == 1
+    run = plan_run(session)
+    chunk = lease_chunk(session)
+    assert [one.assessed for one in list_remaining_images(session, chunk)] == [True]
+    assert len(score_chunk(session, chunk, LOW).upgraded) == 1
     assert get(session, case_id).severity is Severity.SEVERE
     assert run.images == 1
 
@@ -155,7 +158,9 @@ def test_a_run_moves_nothing_down_and_leaves_nothing_out(
         after: dict[UUID, float] = {}
         before: dict[UUID, tuple[CaseState, int, datetime]] = {}
         for images, priority, outcome in cases:
-            case_id = scored(session, clinic_id, *(old for old, _ in images), priority=priority)
+            case_id = add_scored_case(
+                session, clinic_id, *(old for old, _ in images), priority=priority
+            )
             if outcome is not None:
                 factories.decide(session, case_id, clinician_id, outcome)
             ids = session.scalars(
@@ -165,17 +170,17 @@ def test_a_run_moves_nothing_down_and_leaves_nothing_out(
             case = get(session, case_id)
             before[case_id] = (case.state, case.lane, case.due_at)
         new = activate(session)
-        run = plan(session, Scope(kind="all"), size=size)
+        run = plan_run(session, Scope(kind="all"), size=size)
         while (
             chunk := chunk_leases.acquire(session, worker_id=uuid4(), lease_seconds=60)
         ) is not None:
-            for one in left(session, chunk):
+            for one in list_remaining_images(session, chunk):
                 results = [factories.result(one.lease, after[one.lease.image_id])]
                 recording.record(
                     session, chunk, results, [], device="cpu", now=MONDAY, recall_share=1.0
                 )
             chunk_leases.complete(session, chunk)
-        report = report_of(session, run.id)
+        report = finish_and_report(session, run.id)
         assert report.scored == len(after)
         assert set(
             session.scalars(select(Assessment.image_id).where(Assessment.release_id == new.id))
@@ -194,20 +199,20 @@ def test_a_run_moves_nothing_down_and_leaves_nothing_out(
 def test_the_report_counts_what_happened(
     session: Session, clinic_id: UUID, clinician_id: UUID
 ) -> None:
-    low = [scored(session, clinic_id, LOW) for _ in range(3)]
-    middle = scored(session, clinic_id, 0.4)
-    decided = scored(session, clinic_id, LOW)
+    low = [add_scored_case(session, clinic_id, LOW) for _ in range(3)]
+    middle = add_scored_case(session, clinic_id, 0.4)
+    decided = add_scored_case(session, clinic_id, LOW)
     factories.decide(session, decided, clinician_id)
     activate(session)
     session.execute(text("UPDATE assessments SET created_at = '2026-01-01'"))
-    run = plan(session, Scope(kind="all"))
-    chunk = take(session)
-    broken = left(session, chunk)[2].lease.image_id
+    run = plan_run(session, Scope(kind="all"))
+    chunk = lease_chunk(session)
+    broken = list_remaining_images(session, chunk)[2].lease.image_id
     failures.exclude_image(session, chunk, broken, reason="It cannot be decoded.")
     scores = {low[0]: 0.4, low[1]: SEVERE, middle: SEVERE, decided: SEVERE}
-    say(session, chunk, lambda case_id: scores[case_id])
+    score_chunk(session, chunk, lambda case_id: scores[case_id])
     chunk_leases.complete(session, chunk)
-    report = report_of(session, run.id)
+    report = finish_and_report(session, run.id)
     assert (report.images, report.scored, report.failed) == (5, 4, 1)
     assert (report.upgrades, report.recalls) == (3, 1)
     moves = {(one.before, one.after): one.cases for one in report.transitions}

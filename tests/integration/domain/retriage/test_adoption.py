@@ -79,7 +79,7 @@ def test_policies_that_are_adopted_at_once_follow_one_another(
             adopt(session, changes)
 
     changes: Sequence[Mapping[str, Any]] = ({"lower": 0.2}, {"upper": 0.7}, {"disagreement": 0.1})
-    factories.together([partial(run, one) for one in changes])
+    factories.run_concurrently([partial(run, one) for one in changes])
     with sessions() as session:
         _, policy = active_policy(session)
         assert (policy.lower, policy.upper, policy.disagreement) == (0.2, 0.7, 0.1)

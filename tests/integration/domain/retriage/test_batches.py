@@ -119,7 +119,7 @@ def test_a_score_under_way_is_waited_for_and_not_lowered_without_permission(
     """The score came after the policy was checked, and was triaged by the policy before it."""
     with sessions.begin() as session:
         high, middle = (factories.receive(session, clinic_id) for _ in range(2))
-        leases = [factories.lease(session, r.pending_image_ids[0]) for r in (high, middle)]
+        leases = [factories.lease_image(session, r.pending_image_ids[0]) for r in (high, middle)]
 
     def run(policy_id: int) -> Tally:
         with sessions.begin() as session:
@@ -136,7 +136,7 @@ def test_a_score_under_way_is_waited_for_and_not_lowered_without_permission(
                 adopted = adopt(session, {"upper": 0.95})
             batch = pool.submit(run, adopted.policy_id)
             with sessions() as watcher:
-                while not factories.blocked(watcher) and not batch.done():
+                while not factories.is_blocked(watcher) and not batch.done():
                     watcher.rollback()
         tally = batch.result(20)
     assert (tally.changed, tally.lowered) == (0, 0)

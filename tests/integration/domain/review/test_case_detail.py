@@ -7,7 +7,7 @@ import pytest
 from sqlalchemy import update
 from sqlalchemy.orm import Session
 from tests import factories
-from tests.factories import INDETERMINATE, LOW, MONDAY, SEVERE, standing_case
+from tests.factories import INDETERMINATE, LOW, MONDAY, SEVERE, case_in_lane
 
 from dermtriage.core.enums import CaseState, ImageType, Outcome, Severity
 from dermtriage.core.errors import NotFound
@@ -23,7 +23,7 @@ def test_a_case_is_read_in_full(session: Session, clinic_id: UUID, clinician_id:
         session, clinic_id, types=[ImageType.OVERVIEW, ImageType.DERMOSCOPIC, ImageType.CLOSE_UP]
     )
     scored, waiting = receipt.pending_image_ids
-    scored_image = factories.result(factories.lease(session, scored), LOW, disagreement=0.6)
+    scored_image = factories.result(factories.lease_image(session, scored), LOW, disagreement=0.6)
     factories.record(session, [scored_image])
     decision = factories.decide(session, receipt.case_id, clinician_id, Outcome.RETAKE)
     case = read_case(session, case_id=receipt.case_id, now=MONDAY)
@@ -56,7 +56,7 @@ def test_the_assessment_shown_is_the_one_that_triaged_and_never_a_shadow_s(
         PendingImage(image_id=image_id, case_id=receipt.case_id, priority_rank=0, due_at=MONDAY)
     )
     session.flush()
-    lease = factories.lease(session, image_id)
+    lease = factories.lease_image(session, image_id)
     scored_image = factories.result(lease, INDETERMINATE)
     recording.record_scores(session, [scored_image], release_id=newer.id, device="cpu", now=MONDAY)
     scored_image = factories.result(lease, SEVERE)
@@ -76,7 +76,7 @@ def test_the_assessment_shown_is_the_one_that_triaged_and_never_a_shadow_s(
 def test_a_case_is_read_in_every_state_and_is_overdue_only_while_it_waits(
     session: Session, clinic_id: UUID, state: CaseState
 ) -> None:
-    case_id = standing_case(session, clinic_id, 3, MONDAY - HOUR, state=state)
+    case_id = case_in_lane(session, clinic_id, 3, MONDAY - HOUR, state=state)
     item = read_case(session, case_id=case_id, now=MONDAY).item
     assert item.overdue == (state in {CaseState.OPEN, CaseState.AWAITING_RETAKE})
 

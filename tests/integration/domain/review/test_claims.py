@@ -10,7 +10,15 @@ from sqlalchemy import select, update
 from sqlalchemy.orm import Session, sessionmaker
 from tests import factories
 from tests.factories import LOW, MONDAY
-from tests.reviews import EXPIRED, LIFETIME, audited, claim, claim_next, decide, refused
+from tests.reviews import (
+    EXPIRED,
+    LIFETIME,
+    audited_actions,
+    claim,
+    claim_next,
+    conflict_code,
+    decide,
+)
 
 from dermtriage.core.enums import CaseState, Outcome
 from dermtriage.core.errors import NotFound
@@ -87,7 +95,7 @@ def test_many_clinicians_never_get_the_same_case(
 
         return run
 
-    claimed = factories.together([read(clinician_id) for clinician_id in clinicians])
+    claimed = factories.run_concurrently([read(clinician_id) for clinician_id in clinicians])
     assert sorted(case_id for mine in claimed for case_id in mine) == sorted(cases)
 
 
@@ -108,12 +116,12 @@ def test_a_case_is_claimed_by_one_clinician(
     receipt = factories.receive(session, clinic_id)
     mine = claim(session, receipt, clinician_id)
     assert (mine.clinician_id, mine.expires_at) == (clinician_id, EXPIRED)
-    assert refused(lambda: claim(session, receipt, colleague_id)) == "claimed_by_other"
+    assert conflict_code(lambda: claim(session, receipt, colleague_id)) == "claimed_by_other"
     assert claim(session, receipt, colleague_id, now=EXPIRED).clinician_id == colleague_id
-    assert refused(lambda: claim(session, receipt, clinician_id, now=EXPIRED)) == (
+    assert conflict_code(lambda: claim(session, receipt, clinician_id, now=EXPIRED)) == (
         "claimed_by_other"
     )
-    assert audited(session, receipt) == [
+    assert audited_actions(session, receipt) == [
         ("case.claimed", clinician_id),
         ("case.claimed", colleague_id),
     ]
@@ -126,7 +134,7 @@ def test_claiming_again_gives_a_new_token(
     old = claim(session, receipt, clinician_id).token
     new = claim(session, receipt, clinician_id)
     assert new.token > old
-    assert refused(lambda: decide(session, new, token=old)) == "claim_lost"
+    assert conflict_code(lambda: decide(session, new, token=old)) == "claim_lost"
     assert decide(session, new).claim_token == new.token
 
 
@@ -150,7 +158,7 @@ def test_a_withdrawn_case_cannot_be_claimed(
 ) -> None:
     receipt = factories.receive(session, clinic_id)
     session.execute(update(Case).values(state=CaseState.WITHDRAWN))
-    assert refused(lambda: claim(session, receipt, clinician_id)) == "withdrawn"
+    assert conflict_code(lambda: claim(session, receipt, clinician_id)) == "withdrawn"
     assert claim_next(session, clinician_id) is None
 
 
@@ -166,9 +174,9 @@ def test_renewing_prolongs_a_valid_claim(
         return claims.renew_claim(session, **asked | late | changes)
 
     for wrong in ({"token": mine.token + 1}, {"clinician_id": colleague_id}, {"now": EXPIRED}):
-        assert refused(lambda wrong=wrong: renew(**wrong)) == "claim_lost"  # type: ignore[misc]
+        assert conflict_code(lambda wrong=wrong: renew(**wrong)) == "claim_lost"  # type: ignore[misc]
     assert renew().expires_at == EXPIRED + timedelta(seconds=600)
-    assert refused(lambda: claim(session, receipt, colleague_id, now=EXPIRED)) == (
+    assert conflict_code(lambda: claim(session, receipt, colleague_id, now=EXPIRED)) == (
         "claimed_by_other"
     )
 
@@ -187,7 +195,7 @@ def test_releasing_returns_the_case_once(
     assert claim_next(session, colleague_id) is None
     release(clinician_id, token)
     release(clinician_id, token)
-    assert audited(session, receipt) == [
+    assert audited_actions(session, receipt) == [
         ("case.claimed", clinician_id),
         ("case.released", clinician_id),
     ]

@@ -9,7 +9,7 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session, sessionmaker
 from tests import factories
 from tests.factories import LOW, MONDAY, SEVERE
-from tests.reviews import EXPIRED, claim, decide, refused
+from tests.reviews import EXPIRED, claim, conflict_code, decide
 
 from dermtriage.cases.decisions import current_decision
 from dermtriage.core.enums import CaseState, Outcome, Severity
@@ -69,7 +69,7 @@ def test_a_decision_needs_a_valid_claim(
     if how == "other's":
         claim(session, receipt, colleague_id, now=EXPIRED)
         changes |= {"clinician_id": clinician_id}
-    assert refused(lambda: decide(session, mine, **changes)) == "claim_lost"
+    assert conflict_code(lambda: decide(session, mine, **changes)) == "claim_lost"
     assert factories.case(session, receipt).state is CaseState.OPEN
     assert session.scalars(select(Decision)).all() == []
 
@@ -80,7 +80,7 @@ def test_a_case_whose_severity_rose_must_be_read_again_first(
     receipt = factories.receive(session, clinic_id)
     mine = claim(session, receipt, clinician_id)
     factories.score(session, receipt.pending_image_ids[0], SEVERE)
-    assert refused(lambda: decide(session, mine)) == "severity_rose"
+    assert conflict_code(lambda: decide(session, mine)) == "severity_rose"
     assert session.scalars(select(Decision)).all() == []
     decision = decide(session, mine, triage_version=1)
     assert decision.severity_at_decision is Severity.SEVERE
@@ -110,7 +110,7 @@ def test_two_decisions_at_once_make_one(
             return conflict.code
         return "decided"
 
-    answers = factories.together([run] * 4)
+    answers = factories.run_concurrently([run] * 4)
     assert sorted(answers) == ["claim_lost"] * 3 + ["decided"]
 
 
@@ -120,13 +120,15 @@ def test_a_decision_is_superseded_only_if_it_is_named(
     receipt = factories.receive(session, clinic_id)
     first = decide(session, claim(session, receipt, clinician_id))
     mine = claim(session, receipt, colleague_id)
-    assert refused(lambda: decide(session, mine)) == "already_decided"
-    assert refused(lambda: decide(session, mine, supersedes_id=uuid4())) == "already_decided"
+    assert conflict_code(lambda: decide(session, mine)) == "already_decided"
+    assert conflict_code(lambda: decide(session, mine, supersedes_id=uuid4())) == "already_decided"
     second = decide(session, mine, supersedes_id=first.id, outcome=Outcome.DISCHARGE_WITH_ADVICE)
     assert second.supersedes_id == first.id
     assert current_decision(session, receipt.case_id) is second
     third = claim(session, receipt, clinician_id)
-    assert refused(lambda: decide(session, third, supersedes_id=first.id)) == "already_decided"
+    assert (
+        conflict_code(lambda: decide(session, third, supersedes_id=first.id)) == "already_decided"
+    )
     assert {d.id for d in session.scalars(select(Decision))} == {first.id, second.id}
 
 

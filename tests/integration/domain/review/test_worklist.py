@@ -15,7 +15,7 @@ from sqlalchemy.dialects import postgresql
 from sqlalchemy.dialects.postgresql import asyncpg
 from sqlalchemy.orm import Session, sessionmaker
 from tests import factories
-from tests.factories import MONDAY, standing_case
+from tests.factories import MONDAY, case_in_lane
 
 from dermtriage.core import pagination
 from dermtriage.core.enums import CaseState, Lane, Severity
@@ -65,7 +65,7 @@ def test_pages_hold_each_open_case_once_and_in_order(
     savepoint = session.begin_nested()
     for lane, hours, is_open in cases:
         due_at, state = MONDAY + hours * HOUR, CaseState.OPEN if is_open else CaseState.DECIDED
-        case_id = standing_case(session, clinic_id, lane, due_at, state=state)
+        case_id = case_in_lane(session, clinic_id, lane, due_at, state=state)
         if is_open:
             expected.append((lane, due_at, case_id))
     seen = list(read_all(session, limit))
@@ -76,11 +76,11 @@ def test_pages_hold_each_open_case_once_and_in_order(
 def test_what_moves_meanwhile_neither_hides_nor_repeats_the_rest(
     session: Session, clinic_id: UUID, clinician_id: UUID
 ) -> None:
-    ids = [standing_case(session, clinic_id, 2, MONDAY + n * HOUR) for n in range(6)]
+    ids = [case_in_lane(session, clinic_id, 2, MONDAY + n * HOUR) for n in range(6)]
     first = read(session, limit=2)
     # One that was read is decided, one more urgent arrives, one that was to come rises ahead.
     session.execute(update(Case).where(Case.id == ids[0]).values(state=CaseState.DECIDED))
-    standing_case(session, clinic_id, 0)
+    case_in_lane(session, clinic_id, 0)
     session.execute(update(Case).where(Case.id == ids[5]).values(severity="severe", lane=0))
     rest = read(session, limit=50, cursor=first.next_cursor)
     assert [item.case.id for item in first.items] == ids[:2]
@@ -91,7 +91,7 @@ def test_an_empty_worklist_and_an_exact_page_have_no_next(
     session: Session, clinic_id: UUID
 ) -> None:
     assert read(session) == Page([], None)
-    standing_case(session, clinic_id, 3)
+    case_in_lane(session, clinic_id, 3)
     assert read(session, limit=1).next_cursor is None
 
 
@@ -99,7 +99,7 @@ def test_an_empty_worklist_and_an_exact_page_have_no_next(
 def test_a_cursor_from_nowhere_is_only_a_place_in_the_order(
     session: Session, clinic_id: UUID, year: int
 ) -> None:
-    lane_1, lane_2 = (standing_case(session, clinic_id, lane) for lane in (1, 2))
+    lane_1, lane_2 = (case_in_lane(session, clinic_id, lane) for lane in (1, 2))
     cursor = pagination.encode(1, datetime(year, 1, 1, tzinfo=UTC), uuid4())
     seen = [item.case.id for item in read(session, cursor=cursor).items]
     assert seen == ([lane_1, lane_2] if year == 1 else [lane_2])
@@ -128,9 +128,9 @@ def test_filters_show_what_they_name(session: Session, clinic_id: UUID) -> None:
     lines = {}
     for lane, late, clinic in product(range(4), (False, True), range(2)):
         due_at = MONDAY - HOUR if late else MONDAY
-        lines[standing_case(session, clinics[clinic], lane, due_at)] = Line(lane, late, clinic)
+        lines[case_in_lane(session, clinics[clinic], lane, due_at)] = Line(lane, late, clinic)
     # A low case that was raised by its age is still low.
-    aged = standing_case(session, clinic_id, 3)
+    aged = case_in_lane(session, clinic_id, 3)
     session.flush()
     session.execute(update(Case).where(Case.id == aged).values(lane=1))
     lines[aged] = Line(1, False, 0)
@@ -156,8 +156,7 @@ def test_filters_show_what_they_name(session: Session, clinic_id: UUID) -> None:
     assert shown(clinic_id=uuid4()) == set()
 
     awaiting = {
-        standing_case(session, clinic_id, lane, state=CaseState.AWAITING_RETAKE)
-        for lane in range(4)
+        case_in_lane(session, clinic_id, lane, state=CaseState.AWAITING_RETAKE) for lane in range(4)
     }
     assert shown() == set(lines)
     assert shown(awaiting_retake=True) == awaiting
@@ -167,7 +166,7 @@ def test_filters_show_what_they_name(session: Session, clinic_id: UUID) -> None:
 def test_a_line_tells_clinic_claim_and_delay(
     session: Session, clinic_id: UUID, clinician_id: UUID
 ) -> None:
-    standing_case(session, clinic_id, 0, MONDAY)
+    case_in_lane(session, clinic_id, 0, MONDAY)
     claim = claims.claim_next(session, clinician_id=clinician_id, now=MONDAY, lifetime=60)
     assert claim is not None
     (item,) = read(session).items

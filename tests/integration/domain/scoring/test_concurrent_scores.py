@@ -25,7 +25,9 @@ def test_two_images_of_one_case_at_once(sessions: sessionmaker[Session], clinic_
     """The second waits for the first, and then sees what it wrote."""
     with sessions.begin() as session:
         receipt = factories.receive(session, clinic_id, images=2)
-        leases = [factories.lease(session, image_id) for image_id in receipt.pending_image_ids]
+        leases = [
+            factories.lease_image(session, image_id) for image_id in receipt.pending_image_ids
+        ]
 
     def record_second() -> int:
         with sessions.begin() as session:
@@ -36,7 +38,7 @@ def test_two_images_of_one_case_at_once(sessions: sessionmaker[Session], clinic_
             factories.record(first, [factories.result(leases[0], INDETERMINATE)])
             second = pool.submit(record_second)
             with sessions() as watcher:
-                while not factories.blocked(watcher) and not second.done():
+                while not factories.is_blocked(watcher) and not second.done():
                     watcher.rollback()
         assert second.result(20) == 1
     with sessions() as session:
@@ -50,7 +52,7 @@ def test_rows_read_before_the_lock_are_read_again(
 ) -> None:
     with sessions.begin() as session:
         receipt = factories.receive(session, clinic_id, images=2)
-        one, two = (factories.lease(session, i) for i in receipt.pending_image_ids)
+        one, two = (factories.lease_image(session, i) for i in receipt.pending_image_ids)
     with sessions.begin() as early:
         seen = factories.case(early, receipt)
         assert [image.scoring for image in seen.images] == [Scoring.PENDING] * 2
@@ -66,7 +68,7 @@ def test_crossing_batches_neither_deadlock_nor_lose_a_score(
     with sessions.begin() as session:
         receipts = [factories.receive(session, clinic_id, images=3) for _ in range(6)]
         leases = {
-            image_id: factories.lease(session, image_id)
+            image_id: factories.lease_image(session, image_id)
             for receipt in receipts
             for image_id in receipt.pending_image_ids
         }
@@ -85,7 +87,7 @@ def test_crossing_batches_neither_deadlock_nor_lose_a_score(
 
         return run
 
-    assert factories.together([batch(position) for position in range(3)]) == [6, 6, 6]
+    assert factories.run_concurrently([batch(position) for position in range(3)]) == [6, 6, 6]
     with sessions() as session:
         severities = [factories.case(session, receipt).severity for receipt in receipts]
         # Positions 0 and 2 went backwards, 1 forwards.

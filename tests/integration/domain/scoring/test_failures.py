@@ -24,7 +24,7 @@ def test_a_failed_image_leaves_its_case_unscored_and_high(
     receipt = factories.receive(session, clinic_id, images=2)
     one, two = receipt.pending_image_ids
     factories.score(session, one, LOW)
-    lease = factories.lease(session, two)
+    lease = factories.lease_image(session, two)
     assert recording.record_failure(session, lease, error="broken " * 100, now=TUESDAY)
     image = factories.image(session, two)
     assert (image.scoring, image.severity) == (Scoring.FAILED, None)
@@ -41,7 +41,7 @@ def test_a_severe_case_stays_severe_when_its_other_image_fails(
 ) -> None:
     receipt = factories.receive(session, clinic_id, images=2)
     score_all(session, receipt, SEVERE)
-    lease = factories.lease(session, receipt.pending_image_ids[1])
+    lease = factories.lease_image(session, receipt.pending_image_ids[1])
     assert recording.record_failure(session, lease, error="broken", now=MONDAY)
     case = factories.case(session, receipt)
     assert (case.severity, case.latest_severity, case.lane) == ("severe", "severe", 0)
@@ -50,8 +50,8 @@ def test_a_severe_case_stays_severe_when_its_other_image_fails(
 def test_failing_needs_the_lease(session: Session, clinic_id: UUID) -> None:
     receipt = factories.receive(session, clinic_id)
     (image_id,) = receipt.pending_image_ids
-    slow = factories.lease(session, image_id, lease_seconds=-1)
-    quick = factories.lease(session, image_id)
+    slow = factories.lease_image(session, image_id, lease_seconds=-1)
+    quick = factories.lease_image(session, image_id)
     assert not recording.record_failure(session, slow, error="late", now=MONDAY)
     assert factories.image(session, image_id).scoring is Scoring.PENDING
     assert factories.record(session, [factories.result(quick, LOW)]) == 1

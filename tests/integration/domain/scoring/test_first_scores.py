@@ -52,7 +52,7 @@ def test_a_score_places_its_case(
     receipt = factories.receive(session, clinic_id)
     (image_id,) = receipt.pending_image_ids
     later = MONDAY + timedelta(hours=1)
-    scored = factories.result(factories.lease(session, image_id), p_severe, disagreement)
+    scored = factories.result(factories.lease_image(session, image_id), p_severe, disagreement)
     assert factories.record(session, [scored], later) == 1
 
     case = factories.case(session, receipt)
@@ -73,7 +73,7 @@ def test_a_score_places_its_case(
 
 def test_an_assessment_stores_what_was_predicted(session: Session, clinic_id: UUID) -> None:
     receipt = factories.receive(session, clinic_id)
-    lease = factories.lease(session, receipt.pending_image_ids[0])
+    lease = factories.lease_image(session, receipt.pending_image_ids[0])
     probabilities = {name: (place + 1) / 28 for place, name in enumerate(reversed(CLASSES))}
     scored = ScoredImage(
         lease=lease,

@@ -5,7 +5,7 @@ from uuid import UUID
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session, sessionmaker
 from tests import factories
-from tests.factories import take
+from tests.factories import lease_images
 from tests.pending_images import EXPIRED, backlog, images_of, pending
 
 from dermtriage.models import PendingImage
@@ -20,8 +20,8 @@ from dermtriage.scoring.leases import (
 
 def test_a_later_lease_fences_the_earlier_one(session: Session, clinic_id: UUID) -> None:
     (image_id,) = backlog(session, clinic_id, 1)
-    slow = factories.lease(session, image_id, lease_seconds=EXPIRED)
-    quick = factories.lease(session, image_id)
+    slow = factories.lease_image(session, image_id, lease_seconds=EXPIRED)
+    quick = factories.lease_image(session, image_id)
     for stale in (
         lambda: release_leases(session, [slow], delay=0, error="late"),
         lambda: retry_later(session, slow, delay=0, error="late"),
@@ -40,16 +40,16 @@ def test_a_lease_that_ran_out_holds_until_another_takes_the_image(
     session: Session, clinic_id: UUID
 ) -> None:
     (image_id,) = backlog(session, clinic_id, 1)
-    late = factories.lease(session, image_id, lease_seconds=EXPIRED)
+    late = factories.lease_image(session, image_id, lease_seconds=EXPIRED)
     assert lock_held(session, [late]) == {image_id}
 
 
 def test_renewal_extends_running_leases_alone(session: Session, clinic_id: UUID) -> None:
     one, two = backlog(session, clinic_id, 2)
-    kept = factories.lease(session, one, lease_seconds=EXPIRED)
-    factories.lease(session, two, lease_seconds=EXPIRED)
+    kept = factories.lease_image(session, one, lease_seconds=EXPIRED)
+    factories.lease_image(session, two, lease_seconds=EXPIRED)
     renew_leases(session, tokens=[kept.token], lease_seconds=60)
-    assert images_of(take(session)) == [two]
+    assert images_of(lease_images(session)) == [two]
 
 
 def test_renewal_does_not_wait_for_images_that_are_being_written(
@@ -57,7 +57,7 @@ def test_renewal_does_not_wait_for_images_that_are_being_written(
 ) -> None:
     with sessions.begin() as session:
         backlog(session, clinic_id, 2)
-        written, running = take(session, lease_seconds=EXPIRED)
+        written, running = lease_images(session, lease_seconds=EXPIRED)
     with sessions.begin() as writer, sessions.begin() as heartbeat:
         lock_held(writer, [written])
         tokens = [written.token, running.token]
@@ -70,11 +70,11 @@ def test_renewal_does_not_wait_for_images_that_are_being_written(
 def test_exhausted_are_those_whose_last_attempt_ran_out(session: Session, clinic_id: UUID) -> None:
     gone, tried, _fresh, running = backlog(session, clinic_id, 4)
     for _ in range(3):
-        factories.lease(session, gone, lease_seconds=EXPIRED)
-    factories.lease(session, tried, lease_seconds=EXPIRED)
+        factories.lease_image(session, gone, lease_seconds=EXPIRED)
+    factories.lease_image(session, tried, lease_seconds=EXPIRED)
     for _ in range(2):
-        factories.lease(session, running, lease_seconds=EXPIRED)
-    factories.lease(session, running)
+        factories.lease_image(session, running, lease_seconds=EXPIRED)
+    factories.lease_image(session, running)
     # Taking them over keeps their last worker from writing.
     (spent,) = take_over_exhausted(session, max_attempts=3)
     assert (spent.image_id, spent.attempts) == (gone, 3)
@@ -86,7 +86,7 @@ def test_an_image_without_attempts_left_is_exhausted_also_if_no_worker_holds_it(
 ) -> None:
     tried, _fresh = backlog(session, clinic_id, 2)
     for _ in range(2):
-        retry_later(session, factories.lease(session, tried), delay=0, error="broken")
+        retry_later(session, factories.lease_image(session, tried), delay=0, error="broken")
     assert take_over_exhausted(session, max_attempts=3) == []
     # The setting was lowered meanwhile.
     (spent,) = take_over_exhausted(session, max_attempts=2)
@@ -99,7 +99,7 @@ def test_two_recoveries_do_not_take_over_the_same_image(
     with sessions.begin() as session:
         (image_id,) = backlog(session, clinic_id, 1)
         for _ in range(3):
-            late = factories.lease(session, image_id, lease_seconds=EXPIRED)
+            late = factories.lease_image(session, image_id, lease_seconds=EXPIRED)
     with sessions.begin() as one, sessions.begin() as other:
         assert images_of(take_over_exhausted(one, max_attempts=3)) == [image_id]
         assert take_over_exhausted(other, max_attempts=3) == []

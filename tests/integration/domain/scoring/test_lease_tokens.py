@@ -39,7 +39,7 @@ def test_a_token_is_not_issued_again_after_a_crash(
 
     def issue() -> int:
         with sessions.begin() as session:
-            lease = factories.lease(session, image_id, lease_seconds=-1, max_attempts=999)
+            lease = factories.lease_image(session, image_id, lease_seconds=-1, max_attempts=999)
         return lease.token
 
     # PostgreSQL logs a sequence 32 values ahead: this many are sure to cross such a step.

@@ -22,9 +22,9 @@ from dermtriage.triage.image_severity import triage_image
 def test_a_score_whose_lease_was_lost_is_dropped(session: Session, clinic_id: UUID) -> None:
     receipt = factories.receive(session, clinic_id, images=2)
     one, two = receipt.pending_image_ids
-    slow = factories.lease(session, one, lease_seconds=-1)
-    factories.lease(session, one)
-    held = factories.lease(session, two)
+    slow = factories.lease_image(session, one, lease_seconds=-1)
+    factories.lease_image(session, one)
+    held = factories.lease_image(session, two)
     results = [factories.result(slow, SEVERE), factories.result(held, LOW)]
     assert factories.record(session, results) == 1
     assert [row.image_id for row in session.scalars(select(Assessment))] == [two]
@@ -34,7 +34,7 @@ def test_a_score_whose_lease_was_lost_is_dropped(session: Session, clinic_id: UU
 
 def test_the_same_score_twice_is_written_once(session: Session, clinic_id: UUID) -> None:
     receipt = factories.receive(session, clinic_id)
-    scored = factories.result(factories.lease(session, receipt.pending_image_ids[0]), LOW)
+    scored = factories.result(factories.lease_image(session, receipt.pending_image_ids[0]), LOW)
     assert factories.record(session, [scored]) == 1
     before = factories.case(session, receipt).changed_at
     assert factories.record(session, [scored], TUESDAY) == 0

@@ -15,8 +15,8 @@ from tests import factories
 from tests.doubles import EnsembleLoader, WatchedStore
 from tests.factories import photograph
 from tests.runs import (
-    begin,
-    sent_and_scored,
+    activate_and_plan,
+    receive_and_score,
 )
 from torch import Tensor
 
@@ -56,8 +56,8 @@ def test_a_worker_scores_a_run(
     second: str,
 ) -> None:
     runtime = start(scoring_batch=2)
-    images = sent_and_scored(sessions, store, clinic_id, runtime, 7)
-    run_id = begin(sessions, second)
+    images = receive_and_score(sessions, store, clinic_id, runtime, 7)
+    run_id = activate_and_plan(sessions, second)
     assert rescore(runtime) == 7
     assert rescore(runtime) == 0
     with sessions() as session:
@@ -79,8 +79,8 @@ def test_upkeep_gets_a_message_of_a_run_s_end_and_writes_the_report(
     second: str,
 ) -> None:
     runtime = start()
-    sent_and_scored(sessions, store, clinic_id, runtime, 2)
-    run_id = begin(sessions, second)
+    receive_and_score(sessions, store, clinic_id, runtime, 2)
+    run_id = activate_and_plan(sessions, second)
     queue = Redis.from_url(settings.redis_url.get_secret_value())
     # This Redis is the tests' own; what earlier tests sent has no reader.
     queue.delete(UPKEEP)
@@ -115,8 +115,8 @@ def test_uploads_go_first(
     ensembles: EnsembleLoader,
 ) -> None:
     runtime: WatchedRuntime = start(WatchedRuntime, scoring_batch=2)
-    sent_and_scored(sessions, store, clinic_id, runtime, 6)
-    begin(sessions, second, size=6)
+    receive_and_score(sessions, store, clinic_id, runtime, 6)
+    activate_and_plan(sessions, second, size=6)
     with sessions() as session:
         runtime.active.ensemble_of(find_release(session, second))
     runtime.urgent = []
@@ -157,10 +157,10 @@ def test_a_run_makes_maps_of_what_rose_and_of_what_was_sent_meanwhile(
     second: str,
 ) -> None:
     runtime = start()
-    (rising,) = sent_and_scored(sessions, store, clinic_id, runtime, 1)
+    (rising,) = receive_and_score(sessions, store, clinic_id, runtime, 1)
     all_is_severe(sessions)
-    (severe,) = sent_and_scored(sessions, store, clinic_id, runtime, 1)
-    begin(sessions, second)
+    (severe,) = receive_and_score(sessions, store, clinic_id, runtime, 1)
+    activate_and_plan(sessions, second)
     all_is_severe(sessions)
     with sessions.begin() as session:
         files = [photograph(9)]
@@ -182,13 +182,13 @@ def test_an_image_that_cannot_be_scored_is_left_out_with_its_reason(
     settings: Settings,
 ) -> None:
     runtime = start()
-    images = sent_and_scored(sessions, store, clinic_id, runtime, 3)
+    images = receive_and_score(sessions, store, clinic_id, runtime, 3)
     folder = Path(settings.store_url.removeprefix("file://"))
     for path in folder.rglob(f"*{images[1]}*"):
         path.write_bytes(b"no photograph")
     with sessions() as session:
         before = factories.image(session, images[1]).severity
-    run_id = begin(sessions, second)
+    run_id = activate_and_plan(sessions, second)
     assert rescore(runtime) == 2
     with sessions() as session:
         run = runs.find_run(session, run_id)
@@ -207,8 +207,8 @@ def test_an_image_that_kills_workers_is_found_and_its_neighbours_are_scored(
     watched: WatchedStore,
 ) -> None:
     runtime = start()
-    images = sent_and_scored(sessions, store, clinic_id, runtime, 3)
-    run_id = begin(sessions, second)
+    images = receive_and_score(sessions, store, clinic_id, runtime, 3)
+    run_id = activate_and_plan(sessions, second)
 
     class Death(BaseException):
         """The end of the process."""

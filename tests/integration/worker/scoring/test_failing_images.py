@@ -12,7 +12,15 @@ from sqlalchemy.orm import Session, sessionmaker
 from tests import factories
 from tests.doubles import EnsembleLoader
 from tests.factories import photograph
-from tests.uploads import LATER, consistent, damage, end_rest, pending, scoring, send
+from tests.uploads import (
+    LONG_DELAY,
+    damage,
+    end_retry_delays,
+    invariants_hold,
+    pending,
+    scoring_states,
+    send,
+)
 from torch import Tensor
 
 from dermtriage.core.enums import Scoring, Severity
@@ -45,13 +53,13 @@ def test_a_file_that_cannot_be_read_fails_alone(
     assert score_pending(start(scoring_batch=3, max_attempts=2), None) == 4
     expected = [Scoring.SCORED] * 5
     expected[2] = Scoring.FAILED
-    assert scoring(sessions, images) == expected
+    assert scoring_states(sessions, images) == expected
     assert pending(sessions) == []
     with sessions() as session:
         failed = factories.image(session, images[2])
         assert failed.failure
         assert (failed.case.severity, failed.case.lane) == (Severity.UNSCORED, 1)
-    assert consistent(sessions)
+    assert invariants_hold(sessions)
 
 
 def test_an_image_that_failed_once_rests_and_then_is_tried_again(
@@ -63,16 +71,16 @@ def test_an_image_that_failed_once_rests_and_then_is_tried_again(
 ) -> None:
     images = send(sessions, store, clinic_id, 3)
     damage(settings, images[0], b"garbage")
-    runtime = start(outage_delay=LATER)
+    runtime = start(outage_delay=LONG_DELAY)
     assert score_pending(runtime, None) == 2
     (row,) = pending(sessions)
     assert (row.image_id, row.attempts, row.lease_token) == (images[0], 1, None)
     assert row.last_error
     damage(settings, images[0], photograph(0))
     assert score_pending(runtime, images[0]) == 0
-    end_rest(sessions)
+    end_retry_delays(sessions)
     assert score_pending(runtime, images[0]) == 1
-    assert consistent(sessions)
+    assert invariants_hold(sessions)
 
 
 def test_a_photograph_that_breaks_the_ensemble_is_found_by_halving(
@@ -99,11 +107,11 @@ def test_a_photograph_that_breaks_the_ensemble_is_found_by_halving(
     assert sizes == [8, 4, 4, 2, 1, 1, 1, 2]
     expected = [Scoring.SCORED] * 8
     expected[5] = Scoring.FAILED
-    assert scoring(sessions, images) == expected
+    assert scoring_states(sessions, images) == expected
     with sessions() as session:
         # The message of a third party's exception may quote what it read.
         assert factories.image(session, images[5]).failure == "ValueError"
-    assert consistent(sessions)
+    assert invariants_hold(sessions)
 
 
 @pytest.mark.parametrize("field", ["p_severe", "disagreement"])
@@ -127,8 +135,8 @@ def test_a_score_that_is_no_number_is_no_score(
 
     ensembles.predict = predict
     assert score_pending(runtime, None) == 2
-    assert scoring(sessions, images) == [Scoring.SCORED, Scoring.FAILED, Scoring.SCORED]
-    assert consistent(sessions)
+    assert scoring_states(sessions, images) == [Scoring.SCORED, Scoring.FAILED, Scoring.SCORED]
+    assert invariants_hold(sessions)
 
 
 def test_a_row_that_the_database_refuses_fails_alone(
@@ -151,5 +159,5 @@ def test_a_row_that_the_database_refuses_fails_alone(
     assert score_pending(runtime, None) == 3
     expected = [Scoring.SCORED] * 4
     expected[2] = Scoring.FAILED
-    assert scoring(sessions, images) == expected
-    assert consistent(sessions)
+    assert scoring_states(sessions, images) == expected
+    assert invariants_hold(sessions)

@@ -9,7 +9,7 @@ from sqlalchemy.orm import Session, sessionmaker
 from tests import factories
 from tests.conftest import RELEASE
 from tests.doubles import EnsembleLoader
-from tests.uploads import pending, scoring, send
+from tests.uploads import pending, scoring_states, send
 from torch import Tensor
 
 from dermtriage.core.enums import Scoring
@@ -34,13 +34,13 @@ def test_a_batch_that_took_too_long_is_dropped(
             leased = PendingImage.lease_token.is_not(None)
             session.execute(update(PendingImage).where(leased).values(lease_expires_at=func.now()))
         with sessions.begin() as session:
-            assert len(factories.take(session, worker_id=other)) == 1
+            assert len(factories.lease_images(session, worker_id=other)) == 1
         return real(batch)
 
     runtime = start()
     ensembles.predict = predict
     assert score_pending(runtime, None) == 0
-    assert scoring(sessions, images) == [Scoring.PENDING]
+    assert scoring_states(sessions, images) == [Scoring.PENDING]
     assert [(row.worker_id, row.attempts) for row in pending(sessions)] == [(other, 2)]
 
 
@@ -61,7 +61,7 @@ def test_the_heartbeat_renews_the_leases_of_running_batches(
         assert runtime.counts().busy == 1
         runtime.send_heartbeat()
         with sessions.begin() as session:
-            seen.append(factories.take(session))
+            seen.append(factories.lease_images(session))
             worker = session.get_one(Worker, runtime.worker_id)
             assert (worker.busy, worker.slots, worker.release) == (1, 1, RELEASE)
         return real(batch)

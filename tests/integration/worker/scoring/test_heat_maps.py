@@ -10,7 +10,7 @@ from sqlalchemy import update
 from sqlalchemy.orm import Session, sessionmaker
 from tests import factories
 from tests.doubles import WatchedStore
-from tests.uploads import scoring, send
+from tests.uploads import scoring_states, send
 
 from dermtriage.core.enums import Scoring, Severity
 from dermtriage.core.errors import NotFound, Unavailable
@@ -105,7 +105,7 @@ def test_a_map_that_fails_costs_no_score(
     images = send(sessions, store, clinic_id, 3)
     watched.before = fail
     assert score_pending(runtime, images[0]) == 3
-    assert scoring(sessions, images) == [Scoring.SCORED] * 3
+    assert scoring_states(sessions, images) == [Scoring.SCORED] * 3
     with pytest.raises(NotFound):
         store.get_heat_map(images[0], _release(sessions))
 

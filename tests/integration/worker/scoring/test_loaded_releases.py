@@ -10,7 +10,7 @@ from sqlalchemy import func, select, update
 from sqlalchemy.orm import Session, sessionmaker
 from tests.conftest import RELEASE
 from tests.doubles import EnsembleLoader
-from tests.uploads import LATER, assert_given_back, end_rest, scoring, send
+from tests.uploads import LONG_DELAY, assert_given_back, end_retry_delays, scoring_states, send
 
 from dermtriage.core.enums import Scoring
 from dermtriage.core.errors import ReleaseInvalid
@@ -70,7 +70,7 @@ def test_a_release_that_is_not_the_installed_one_scores_nothing_and_loses_nothin
     releases: Path,
 ) -> None:
     images = send(sessions, store, clinic_id, 3)
-    runtime = start(releases_dir=releases, outage_delay=LATER)
+    runtime = start(releases_dir=releases, outage_delay=LONG_DELAY)
     build_tiny_release(releases / "next", seed=1)
     release_id = activate(sessions, releases / "next")
     manifest = releases / "next" / MANIFEST_NAME
@@ -80,9 +80,9 @@ def test_a_release_that_is_not_the_installed_one_scores_nothing_and_loses_nothin
     assert_given_back(sessions, 3)
 
     manifest.write_bytes(intact)
-    end_rest(sessions)
+    end_retry_delays(sessions)
     assert score_pending(runtime, None) == 3
-    assert scoring(sessions, images) == [Scoring.SCORED] * 3
+    assert scoring_states(sessions, images) == [Scoring.SCORED] * 3
     with sessions() as session:
         assert set(session.scalars(select(Assessment.release_id))) == {release_id}
 

@@ -11,7 +11,7 @@ from bench.object_store import BUCKET, object_store
 from sqlalchemy.orm import Session, sessionmaker
 from tests import runs
 from tests.doubles import WatchedStore
-from tests.uploads import LATER, end_rest, scoring, send
+from tests.uploads import LONG_DELAY, end_retry_delays, scoring_states, send
 
 from dermtriage.core.clock import utcnow
 from dermtriage.core.enums import Scoring
@@ -130,10 +130,10 @@ def test_the_photographs_of_a_batch_travel_side_by_side(
     batch = 4
     runtime = start(scoring_batch=batch)
     watched.before = meeting("get_original", "put_rendition", parties=batch)
-    images = runs.sent_and_scored(sessions, store, clinic_id, runtime, batch)
+    images = runs.receive_and_score(sessions, store, clinic_id, runtime, batch)
 
     watched.before = meeting("get_rendition", parties=batch)
-    runs.begin(sessions, second, size=batch)
+    runs.activate_and_plan(sessions, second, size=batch)
     assert rescore(runtime) == batch
     with sessions() as session:
         for image_id in images:
@@ -152,7 +152,7 @@ def test_one_that_is_missing_fails_alone(
 
     assert score_pending(start(max_attempts=1), None) == 2
 
-    assert scoring(sessions, images) == [Scoring.SCORED, Scoring.FAILED, Scoring.SCORED]
+    assert scoring_states(sessions, images) == [Scoring.SCORED, Scoring.FAILED, Scoring.SCORED]
 
 
 def test_an_outage_in_the_middle_of_a_batch_costs_no_image_an_attempt(
@@ -163,7 +163,7 @@ def test_an_outage_in_the_middle_of_a_batch_costs_no_image_an_attempt(
     watched: WatchedStore,
 ) -> None:
     send(sessions, store, clinic_id, 4)
-    runtime = start(max_attempts=1, outage_delay=LATER)
+    runtime = start(max_attempts=1, outage_delay=LONG_DELAY)
     fetched = iter(range(2))
 
     def fail_later(method: str, _: UUID) -> None:
@@ -173,5 +173,5 @@ def test_an_outage_in_the_middle_of_a_batch_costs_no_image_an_attempt(
     watched.before = fail_later
     assert score_pending(runtime, None) == 0
     del watched.before
-    end_rest(sessions)
+    end_retry_delays(sessions)
     assert score_pending(runtime, None) == 4

@@ -11,14 +11,14 @@ from sqlalchemy.orm import Session, sessionmaker
 from tests.doubles import EnsembleLoader
 from tests.faults import RECORD, before_statement, kill
 from tests.uploads import (
-    LATER,
+    LONG_DELAY,
     assert_given_back,
-    consistent,
-    end_rest,
-    folder_of,
+    end_retry_delays,
+    invariants_hold,
     pending,
-    scoring,
+    scoring_states,
     send,
+    store_folder,
 )
 from torch import Tensor
 
@@ -42,8 +42,8 @@ def test_an_outage_of_the_store_costs_no_attempt(
     mount_point: bool,
 ) -> None:
     images = send(sessions, store, clinic_id, 3)
-    runtime = start(outage_delay=LATER)
-    folder = folder_of(settings)
+    runtime = start(outage_delay=LONG_DELAY)
+    folder = store_folder(settings)
     away = folder.rename(folder.with_name("away"))
     if mount_point:
         folder.mkdir()
@@ -52,9 +52,9 @@ def test_an_outage_of_the_store_costs_no_attempt(
     if mount_point:
         folder.rmdir()
     away.rename(folder)
-    end_rest(sessions)
+    end_retry_delays(sessions)
     assert score_pending(runtime, None) == 3
-    assert scoring(sessions, images) == [Scoring.SCORED] * 3
+    assert scoring_states(sessions, images) == [Scoring.SCORED] * 3
 
 
 def test_a_rendition_that_cannot_be_stored_is_an_outage(
@@ -65,13 +65,13 @@ def test_a_rendition_that_cannot_be_stored_is_an_outage(
     start: Callable[..., Runtime],
 ) -> None:
     send(sessions, store, clinic_id, 2)
-    blocked = folder_of(settings) / "renditions"
+    blocked = store_folder(settings) / "renditions"
     blocked.write_text("no folder")
-    runtime = start(outage_delay=LATER)
+    runtime = start(outage_delay=LONG_DELAY)
     assert score_pending(runtime, None) == 0
     assert_given_back(sessions, 2)
     blocked.unlink()
-    end_rest(sessions)
+    end_retry_delays(sessions)
     assert score_pending(runtime, None) == 2
 
 
@@ -83,7 +83,7 @@ def test_a_batch_that_is_given_back_is_no_stall(
     start: Callable[..., Runtime],
 ) -> None:
     send(sessions, store, clinic_id, 2)
-    (folder_of(settings) / "renditions").write_text("no folder")
+    (store_folder(settings) / "renditions").write_text("no folder")
     runtime = start(outage_delay=0.01)
     before = runtime.batches_ended
     assert score_pending(runtime, None) == 0
@@ -102,7 +102,7 @@ def test_a_device_out_of_memory_costs_no_attempt(
     def predict(real: Callable[..., Any], batch: Sequence[Tensor]) -> Any:
         raise DeviceOutOfMemory("The device is full.")
 
-    runtime = start(outage_delay=LATER)
+    runtime = start(outage_delay=LONG_DELAY)
     ensembles.predict = predict
     assert score_pending(runtime, None) == 0
     assert_given_back(sessions, 3)
@@ -134,7 +134,7 @@ def test_a_lost_device_ends_the_loop_and_each_image_is_tried_alone(
         score_pending(runtime, None)
     # One of them may have broken the device: none is leased beside another from now on.
     assert [(row.attempts, row.lease_token) for row in pending(sessions)] == [(1, None)] * 3
-    assert scoring(sessions, images) == [Scoring.PENDING] * 3
+    assert scoring_states(sessions, images) == [Scoring.PENDING] * 3
     assert runtime.counts().busy == 0
     # A device that is broken by itself stops the next process before it leases anything.
     with pytest.raises(type(error)):
@@ -159,10 +159,10 @@ def test_scores_are_recorded_once_the_database_is_back(
     before_statement(runtime, RECORD, kill_twice)
     assert score_pending(runtime, None) == 3
     assert tries == [0, 1, 2]
-    assert scoring(sessions, images) == [Scoring.SCORED] * 3
+    assert scoring_states(sessions, images) == [Scoring.SCORED] * 3
     with sessions() as session:
         assert session.scalar(select(func.count()).select_from(Assessment)) == 3
-    assert consistent(sessions)
+    assert invariants_hold(sessions)
 
 
 def test_a_worker_that_is_stopped_in_an_outage_leaves_its_lease_behind(
@@ -172,7 +172,7 @@ def test_a_worker_that_is_stopped_in_an_outage_leaves_its_lease_behind(
     start: Callable[..., Runtime],
 ) -> None:
     images = send(sessions, store, clinic_id, 2)
-    runtime = start(outage_delay=LATER)
+    runtime = start(outage_delay=LONG_DELAY)
 
     def stop(_: int, connection: Connection) -> None:
         runtime.stopping.set()
@@ -181,8 +181,8 @@ def test_a_worker_that_is_stopped_in_an_outage_leaves_its_lease_behind(
     before_statement(runtime, RECORD, stop)
     with pytest.raises(Unavailable):
         score_pending(runtime, None)
-    assert scoring(sessions, images) == [Scoring.PENDING] * 2
+    assert scoring_states(sessions, images) == [Scoring.PENDING] * 2
     with sessions.begin() as session:  # the lease expires
         session.execute(update(PendingImage).values(lease_expires_at=func.now()))
     assert score_pending(start(), None) == 2
-    assert consistent(sessions)
+    assert invariants_hold(sessions)

@@ -9,7 +9,7 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session, sessionmaker
 from tests.conftest import RELEASE
 from tests.doubles import EnsembleLoader
-from tests.runs import activate, plan, sent_and_scored
+from tests.runs import activate, plan_run, receive_and_score
 
 from dermtriage.core.enums import RunState
 from dermtriage.models import Assessment, Release, RescoreChunk
@@ -45,9 +45,9 @@ def test_a_release_that_is_activated_during_its_run_is_loaded_as_the_active_one(
     ensembles: EnsembleLoader,
 ) -> None:
     runtime = start(scoring_batch=1, rescore_chunk=20)
-    sent_and_scored(sessions, store, clinic_id, runtime, 6)
+    receive_and_score(sessions, store, clinic_id, runtime, 6)
     with sessions.begin() as session:
-        plan(session, name=second)
+        plan_run(session, name=second)
 
     def activate_it(name: str) -> None:
         if name == second and len(ensembles.loaded) == 1:
@@ -70,12 +70,12 @@ def test_a_worker_without_the_release_leaves_the_run_to_others(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     runtime = start(rescore_chunk=1, releases_dir=releases)
-    images = sent_and_scored(sessions, store, clinic_id, runtime, 2)
+    images = receive_and_score(sessions, store, clinic_id, runtime, 2)
     with sessions.begin() as session:
         add(session, releases / "absent", seed=3)
         add(session, releases / "present", seed=4)
-        absent = plan(session, size=1, name="absent").id
-        present = plan(session, name="present").id
+        absent = plan_run(session, size=1, name="absent").id
+        present = plan_run(session, name="present").id
     away = (releases / "absent").rename(tmp_path / "away")
     assert rescore(runtime) == 2
     # The younger run did not have to wait for the older one.

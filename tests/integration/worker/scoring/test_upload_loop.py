@@ -9,7 +9,7 @@ from sqlalchemy import func, select
 from sqlalchemy.orm import Session, sessionmaker
 from tests import factories
 from tests.doubles import EnsembleLoader
-from tests.uploads import consistent, pending, scoring, send
+from tests.uploads import invariants_hold, pending, scoring_states, send
 from torch import Tensor
 
 from dermtriage.core.enums import CLASSES, ImageType, Scoring
@@ -40,7 +40,7 @@ def test_a_backlog_is_scored_in_full_batches(
     ensembles.predict = predict
     assert score_pending(runtime, images[7]) == 10
     assert sizes == [4, 4, 2]
-    assert scoring(sessions, images) == [Scoring.SCORED] * 10
+    assert scoring_states(sessions, images) == [Scoring.SCORED] * 10
     assert pending(sessions) == []
     assert (runtime.counts().batches, runtime.counts().completed) == (3, 10)
     assert runtime.counts().busy == 0
@@ -56,7 +56,7 @@ def test_a_backlog_is_scored_in_full_batches(
             severity = triage_image(assessments.finding(row), policy).severity
             assert (image.severity, image.case.severity) == (severity, severity)
             assert store.get_rendition(image.id)
-    assert consistent(sessions)
+    assert invariants_hold(sessions)
     assert score_pending(runtime, images[0]) == 0
     assert score_pending(runtime, None) == 0
 
@@ -73,8 +73,8 @@ def test_an_overview_is_neither_scored_nor_rendered(
         )
     overview, close_up = (image.image_id for image in receipt.images)
     assert score_pending(start(), None) == 1
-    assert scoring(sessions, [overview, close_up]) == [Scoring.NOT_SCORED, Scoring.SCORED]
-    assert consistent(sessions)
+    assert scoring_states(sessions, [overview, close_up]) == [Scoring.NOT_SCORED, Scoring.SCORED]
+    assert invariants_hold(sessions)
 
 
 def test_threads_of_two_processes_score_each_image_once(
@@ -85,12 +85,14 @@ def test_threads_of_two_processes_score_each_image_once(
 ) -> None:
     images = send(sessions, store, clinic_id, 12)
     runtimes = [start(scoring_batch=2), start(scoring_batch=2)] * 2
-    done = factories.together([lambda r=runtime: score_pending(r, None) for runtime in runtimes])
+    done = factories.run_concurrently(
+        [lambda r=runtime: score_pending(r, None) for runtime in runtimes]
+    )
     assert sum(done) == 12
-    assert scoring(sessions, images) == [Scoring.SCORED] * 12
+    assert scoring_states(sessions, images) == [Scoring.SCORED] * 12
     with sessions() as session:
         assert session.scalar(select(func.count()).select_from(Assessment)) == 12
-    assert consistent(sessions)
+    assert invariants_hold(sessions)
 
 
 def test_a_stopping_worker_leases_nothing_new(
@@ -117,5 +119,5 @@ def test_a_backlog_is_what_can_be_leased_now(
     send(sessions, store, clinic_id, 1)
     assert runtime.has_backlog()
     with sessions.begin() as session:
-        factories.take(session)
+        factories.lease_images(session)
     assert not runtime.has_backlog()

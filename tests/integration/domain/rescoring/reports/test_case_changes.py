@@ -8,12 +8,12 @@ from tests.committed_runs import (
     SECOND,
     Sessions,
     activate,
-    plan,
-    report_of,
+    add_scored_case,
+    finish_and_report,
+    lease_chunk,
+    plan_run,
+    score_all_chunks,
     score_next,
-    scored,
-    take,
-    work_off,
 )
 from tests.factories import INDETERMINATE, LOW, MONDAY, SEVERE
 
@@ -32,22 +32,22 @@ def test_an_unscored_case_that_becomes_severe_counts_as_upgraded(
         first, second = receipt.pending_image_ids
         factories.score(session, first, LOW)
         assert record_failure(
-            session, factories.lease(session, second), error="It is broken.", now=MONDAY
+            session, factories.lease_image(session, second), error="It is broken.", now=MONDAY
         )
         assert factories.case(session, receipt).severity is Severity.UNSCORED
     activate(sessions, SECOND)
-    run_id = plan(sessions, SECOND)
-    assert work_off(sessions, SEVERE) == 1
-    report = report_of(sessions, run_id)
+    run_id = plan_run(sessions, SECOND)
+    assert score_all_chunks(sessions, SEVERE) == 1
+    report = finish_and_report(sessions, run_id)
     assert (report.upgrades, report.recalls) == (1, 0)
     assert report.matrix["unscored"]["severe"] == 1
 
 
 def test_a_case_that_rises_twice_is_one_case(sessions: Sessions, clinic_id: UUID) -> None:
-    case_id = scored(sessions, clinic_id, LOW, LOW)
+    case_id = add_scored_case(sessions, clinic_id, LOW, LOW)
     activate(sessions, SECOND)
-    run_id = plan(sessions, SECOND)
-    chunk = take(sessions)
+    run_id = plan_run(sessions, SECOND)
+    chunk = lease_chunk(sessions)
     assert chunk is not None
     for score in (INDETERMINATE, SEVERE):
         assert score_next(sessions, chunk, score, limit=1) == 1
@@ -55,7 +55,7 @@ def test_a_case_that_rises_twice_is_one_case(sessions: Sessions, clinic_id: UUID
         chunk_leases.complete(session, chunk)
         events = session.scalars(select(TriageEvent).where(TriageEvent.run_id == run_id)).all()
         assert [event.case_id for event in events] == [case_id] * 2
-    report = report_of(sessions, run_id)
+    report = finish_and_report(sessions, run_id)
     assert report.upgrades == 1
     assert [(one.before, one.after, one.cases) for one in report.transitions] == [
         ("low", "severe", 1)
@@ -65,14 +65,14 @@ def test_a_case_that_rises_twice_is_one_case(sessions: Sessions, clinic_id: UUID
 def test_recalls_are_not_counted_as_upgrades_and_the_matrix_holds_both(
     sessions: Sessions, clinic_id: UUID, clinician_id: UUID
 ) -> None:
-    decided = scored(sessions, clinic_id, LOW)
-    scored(sessions, clinic_id, INDETERMINATE)
+    decided = add_scored_case(sessions, clinic_id, LOW)
+    add_scored_case(sessions, clinic_id, INDETERMINATE)
     with sessions.begin() as session:
         factories.decide(session, decided, clinician_id)
     activate(sessions, SECOND)
-    run_id = plan(sessions, SECOND, Scope(kind="all"))
-    work_off(sessions, lambda case_id: SEVERE if case_id == decided else LOW)
-    report = report_of(sessions, run_id)
+    run_id = plan_run(sessions, SECOND, Scope(kind="all"))
+    score_all_chunks(sessions, lambda case_id: SEVERE if case_id == decided else LOW)
+    report = finish_and_report(sessions, run_id)
     assert (report.upgrades, report.recalls) == (0, 1)
     with sessions() as session:
         stored = runs.find_run(session, run_id).report

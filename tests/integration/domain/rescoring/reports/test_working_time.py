@@ -9,11 +9,11 @@ from tests.committed_runs import (
     SECOND,
     Sessions,
     activate,
+    add_scored_case,
+    finish_and_report,
     images_of,
-    plan,
-    report_of,
-    scored,
-    work_off,
+    plan_run,
+    score_all_chunks,
 )
 from tests.conftest import RELEASE
 from tests.factories import LOW, MONDAY
@@ -24,10 +24,10 @@ from dermtriage.rescoring import lifecycle
 
 
 def test_waiting_is_not_working_time(sessions: Sessions, clinic_id: UUID) -> None:
-    cases = [scored(sessions, clinic_id, LOW) for _ in range(4)]
+    cases = [add_scored_case(sessions, clinic_id, LOW) for _ in range(4)]
     activate(sessions, SECOND)
-    run_id = plan(sessions, SECOND, size=2)
-    work_off(sessions, LOW)
+    run_id = plan_run(sessions, SECOND, size=2)
+    score_all_chunks(sessions, LOW)
     # A minute for each photograph, and eight hours for someone to confirm in between.
     hours = timedelta(hours=8)
     written = [timedelta(minutes=1), timedelta(minutes=2)]
@@ -51,7 +51,7 @@ def test_waiting_is_not_working_time(sessions: Sessions, clinic_id: UUID) -> Non
             )
         (ended,) = lifecycle.finish_completed(session, now=MONDAY + hours + timedelta(minutes=5))
         assert ended == run_id
-    report = report_of(sessions, run_id)
+    report = finish_and_report(sessions, run_id)
     assert report.seconds == (hours + timedelta(minutes=5)).total_seconds()
     # The first photograph after the wait cannot be told from the wait.
     assert report.working_seconds == 180
@@ -59,8 +59,8 @@ def test_waiting_is_not_working_time(sessions: Sessions, clinic_id: UUID) -> Non
 
 
 def test_a_run_that_did_nothing_has_no_speed(sessions: Sessions, clinic_id: UUID) -> None:
-    scored(sessions, clinic_id, LOW)
-    run_id = plan(sessions, RELEASE)
-    report = report_of(sessions, run_id)
+    add_scored_case(sessions, clinic_id, LOW)
+    run_id = plan_run(sessions, RELEASE)
+    report = finish_and_report(sessions, run_id)
     assert (report.scored, report.working_seconds, report.images_per_second) == (0, 0, None)
     assert (report.drift.photographs, report.drift.compared) == (0, [])

@@ -15,14 +15,14 @@ from tests.committed_runs import (
     TUESDAY,
     Sessions,
     activate,
-    plan,
-    report_of,
-    scored,
-    take,
-    work_off,
+    add_scored_case,
+    finish_and_report,
+    lease_chunk,
+    plan_run,
+    score_all_chunks,
 )
 from tests.factories import LOW, SEVERE
-from tests.runs import left
+from tests.runs import list_remaining_images
 
 from dermtriage.core.enums import RunState, Scoring
 from dermtriage.core.settings import Settings
@@ -57,9 +57,9 @@ def reports_blocked(sessions: Sessions) -> Iterator[None]:
 def test_a_report_that_fails_keeps_no_other_from_being_written_and_is_tried_again(
     sessions: Sessions, clinic_id: UUID, upkeep: UpkeepTasks, caplog: pytest.LogCaptureFixture
 ) -> None:
-    scored(sessions, clinic_id, LOW)
-    broken, whole = plan(sessions, SECOND), plan(sessions, THIRD)
-    work_off(sessions, LOW)
+    add_scored_case(sessions, clinic_id, LOW)
+    broken, whole = plan_run(sessions, SECOND), plan_run(sessions, THIRD)
+    score_all_chunks(sessions, LOW)
 
     def set_scope(scope: dict[str, str]) -> None:
         with sessions.begin() as session:
@@ -78,9 +78,9 @@ def test_a_report_that_fails_keeps_no_other_from_being_written_and_is_tried_agai
 def test_a_report_whose_connection_is_lost_is_tried_again(
     sessions: Sessions, clinic_id: UUID, upkeep: UpkeepTasks, caplog: pytest.LogCaptureFixture
 ) -> None:
-    scored(sessions, clinic_id, LOW)
-    planned = [plan(sessions, SECOND), plan(sessions, THIRD)]
-    work_off(sessions, LOW)
+    add_scored_case(sessions, clinic_id, LOW)
+    planned = [plan_run(sessions, SECOND), plan_run(sessions, THIRD)]
+    score_all_chunks(sessions, LOW)
     with ThreadPoolExecutor(1) as pool:
         with reports_blocked(sessions):
             ending = pool.submit(upkeep.end_runs)
@@ -102,13 +102,13 @@ def test_a_report_whose_connection_is_lost_is_tried_again(
 def test_recovery_waits_for_no_report(
     sessions: Sessions, settings: Settings, clinic_id: UUID, upkeep: UpkeepTasks
 ) -> None:
-    scored(sessions, clinic_id, LOW)
-    run_id = plan(sessions, SECOND)
-    work_off(sessions, LOW)
+    add_scored_case(sessions, clinic_id, LOW)
+    run_id = plan_run(sessions, SECOND)
+    score_all_chunks(sessions, LOW)
     with sessions.begin() as session:
         (lost,) = factories.receive(session, clinic_id).pending_image_ids
         for _ in range(settings.max_attempts):
-            factories.lease(session, lost, lease_seconds=-1)
+            factories.lease_image(session, lost, lease_seconds=-1)
     upkeep.recover()
     with sessions() as session:
         assert factories.image(session, lost).scoring is Scoring.FAILED
@@ -118,13 +118,13 @@ def test_recovery_waits_for_no_report(
 def test_workers_wait_for_no_report_and_no_second_one_is_written_meanwhile(
     sessions: Sessions, clinic_id: UUID, upkeep: UpkeepTasks
 ) -> None:
-    scored(sessions, clinic_id, LOW)
+    add_scored_case(sessions, clinic_id, LOW)
     activate(sessions, SECOND)
-    run_id = plan(sessions, SECOND)
-    chunk = take(sessions)
+    run_id = plan_run(sessions, SECOND)
+    chunk = lease_chunk(sessions)
     assert chunk is not None
     with sessions.begin() as session:
-        work = left(session, chunk)
+        work = list_remaining_images(session, chunk)
     with sessions.begin() as session:
         lifecycle.cancel(session, run_id, reason="cancelled by the test", now=TUESDAY)
     with ThreadPoolExecutor(1) as pool:
@@ -145,12 +145,12 @@ def test_workers_wait_for_no_report_and_no_second_one_is_written_meanwhile(
             assert state(sessions, run_id) == (RunState.CANCELLED, False)
         ending.result(20)
     assert state(sessions, run_id) == (RunState.CANCELLED, True)
-    assert report_of(sessions, run_id).scored == 0
+    assert finish_and_report(sessions, run_id).scored == 0
 
 
 def test_an_active_run_gets_no_report(sessions: Sessions, clinic_id: UUID) -> None:
-    scored(sessions, clinic_id, LOW)
-    run_id = plan(sessions, SECOND)
+    add_scored_case(sessions, clinic_id, LOW)
+    run_id = plan_run(sessions, SECOND)
     with sessions.begin() as session:
         write_report(session, run_id)
     assert state(sessions, run_id) == (RunState.PLANNED, False)
@@ -159,9 +159,9 @@ def test_an_active_run_gets_no_report(sessions: Sessions, clinic_id: UUID) -> No
 def test_a_report_may_take_longer_than_other_statements(
     sessions: Sessions, clinic_id: UUID
 ) -> None:
-    scored(sessions, clinic_id, LOW)
-    run_id = plan(sessions, SECOND)
-    work_off(sessions, LOW)
+    add_scored_case(sessions, clinic_id, LOW)
+    run_id = plan_run(sessions, SECOND)
+    score_all_chunks(sessions, LOW)
 
     def write() -> None:
         with sessions.begin() as session:

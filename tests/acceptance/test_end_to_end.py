@@ -1,4 +1,4 @@
-"""The way of one photograph, from the clinic to the outcome that the clinic reads."""
+"""One photograph from its upload to the outcome that the clinic reads."""
 
 import io
 
@@ -8,7 +8,7 @@ from tests.acceptance.upload import upload
 from tests.photographs import jpeg
 
 
-def _with_gps(data: bytes) -> bytes:
+def _with_camera_metadata(data: bytes) -> bytes:
     image = Image.open(io.BytesIO(data))
     exif = image.getexif()
     exif[0x010F] = "Camera of somebody"
@@ -17,14 +17,14 @@ def _with_gps(data: bytes) -> bytes:
     return out.getvalue()
 
 
-def test_from_the_clinic_to_the_outcome(system: System) -> None:
+def test_a_photograph_is_scored_decided_and_its_outcome_read_by_the_clinic(system: System) -> None:
     system.start_api()
     system.start_worker()
     system.start_upkeep()
     clinic = system.client()
     routine = upload(clinic, [jpeg(1)], clinic_reference="R-1", age_approx=55, sex="female")
-    stat = upload(clinic, [_with_gps(jpeg(2))], priority="stat", clinic_reference="R-2")
-    wait_for(lambda: system.scored() == 2, "both scores")
+    stat = upload(clinic, [_with_camera_metadata(jpeg(2))], priority="stat", clinic_reference="R-2")
+    wait_for(lambda: system.count_scored() == 2, "both scores")
 
     reader = system.clinician()
     items = reader.get("/v1/worklist").json()["items"]
@@ -61,7 +61,7 @@ def test_from_the_clinic_to_the_outcome(system: System) -> None:
     assert after.json()["outcome"]["outcome"] == "refer_urgent"
     assert after.json()["outcome"]["advice"].startswith("Please send")
 
-    left = reader.get("/v1/worklist").json()["items"]
-    assert [item["case_id"] for item in left] == [routine["case_id"]]
+    remaining = reader.get("/v1/worklist").json()["items"]
+    assert [item["case_id"] for item in remaining] == [routine["case_id"]]
     changes = clinic.get("/v1/cases").json()["items"]
     assert {change["case_id"] for change in changes} == {stat["case_id"], routine["case_id"]}

@@ -1,4 +1,4 @@
-"""Kill whatever scores in bulk: nothing is left out, nothing is done twice, uploads go on."""
+"""Rescore runs when processes are killed: each image is scored once, and uploads go on."""
 
 from uuid import UUID
 
@@ -19,7 +19,7 @@ from dermtriage_worker.ensemble.tiny import build_tiny_release
 SECOND = "acceptance-second"
 
 
-def _plan(system: System) -> UUID:
+def _plan_run(system: System) -> UUID:
     """Activate a second release, and plan a run in small chunks."""
     folder = system.settings.releases_dir / SECOND
     if not folder.exists():
@@ -39,42 +39,42 @@ def _plan(system: System) -> UUID:
         return run.id
 
 
-def _done(system: System, run_id: UUID) -> int:
+def _count_scored_by(system: System, run_id: UUID) -> int:
     with system.sessions() as session:
         return runs.progress(session, runs.find_run(session, run_id)).scored
 
 
-def _reported(system: System, run_id: UUID) -> bool:
+def _has_report(system: System, run_id: UUID) -> bool:
     with system.sessions() as session:
         return runs.find_run(session, run_id).report is not None
 
 
-def test_a_run_survives_the_death_of_its_worker_and_of_redis(system: System) -> None:
+def test_a_rescore_run_finishes_although_its_worker_and_redis_are_killed(system: System) -> None:
     system.settings = system.settings.model_copy(update={"scoring_threads": 1, "scoring_batch": 1})
     system.start_api()
     with system.client() as client:
         images = upload_many(client, 60)
     worker = system.start_worker()
     system.start_upkeep()
-    system.all_scored_once(images)
-    run_id = _plan(system)
-    wait_for(lambda: _done(system, run_id) > 0, "a run under way")
+    system.assert_all_scored_once(images)
+    run_id = _plan_run(system)
+    wait_for(lambda: _count_scored_by(system, run_id) > 0, "a run under way")
     worker.kill()
-    before = _done(system, run_id)
+    before = _count_scored_by(system, run_id)
     assert before < len(images), "the worker was killed too late to leave anything"
     system.redis.kill()
     system.redis.start()
     with system.client() as client:
-        late = upload_many(client, 3)
+        later = upload_many(client, 3)
     system.start_worker("second")
-    wait_for(lambda: _reported(system, run_id), "the end of the run, and its report")
-    wait_for(lambda: system.scored() == len(images) + len(late), "the uploads")
+    wait_for(lambda: _has_report(system, run_id), "the end of the run, and its report")
+    wait_for(lambda: system.count_scored() == len(images) + len(later), "the uploads")
     with system.sessions.begin() as session:
         release = active_release(session)
         assessed = session.scalars(
             select(Assessment.image_id).where(Assessment.release_id == release.id)
         ).all()
-        assert sorted(assessed) == sorted(images | late)
+        assert sorted(assessed) == sorted(images | later)
         # Each image was done once: the counts are written with the assessments.
         assert session.scalar(select(func.sum(RescoreChunk.scored))) == len(images)
         report = runs.find_run(session, run_id).report
@@ -88,22 +88,22 @@ def test_a_run_survives_the_death_of_its_worker_and_of_redis(system: System) -> 
             .having(func.count() > 1)
         )
         assert session.scalars(twice).all() == []
-        behind = text("SELECT count(*) FROM images WHERE release_id <> :release")
-        assert session.scalar(behind, {"release": release.id}) == 0
+        not_triaged = text("SELECT count(*) FROM images WHERE release_id <> :release")
+        assert session.scalar(not_triaged, {"release": release.id}) == 0
         assert invariants.check_invariants(session) == {}
 
 
-def test_the_night_is_planned_and_worked_off_by_itself(system: System) -> None:
+def test_a_nightly_run_is_planned_and_scored_without_a_command(system: System) -> None:
     system.start_api()
     with system.client() as client:
         images = upload_many(client, 5)
     system.start_worker()
     system.start_upkeep()
-    system.all_scored_once(images)
+    system.assert_all_scored_once(images)
     # As if the first release had been installed long before the last night.
     with system.sessions.begin() as session:
         session.execute(text("UPDATE release_activations SET created_at = '2026-01-01'"))
-    wait_for(lambda: _nights(system) == [0], "the run of a night without a new release")
+    wait_for(lambda: _scored_by_night(system) == [0], "the run of a night without a new release")
     with system.sessions.begin() as session:
         session.execute(text("DELETE FROM rescore_runs"))
         folder = system.settings.releases_dir / SECOND
@@ -113,11 +113,11 @@ def test_the_night_is_planned_and_worked_off_by_itself(system: System) -> None:
         activate_release(
             session, name=SECOND, minimum_sensitivity=0.0, actor="tests", override_reason="a test"
         )
-    wait_for(lambda: _nights(system) == [len(images)], "the night's run")
+    wait_for(lambda: _scored_by_night(system) == [len(images)], "the night's run")
 
 
-def _nights(system: System) -> list[int]:
-    """Photographs that each finished run of a night has scored."""
+def _scored_by_night(system: System) -> list[int]:
+    """Return the number of images that each finished nightly run scored."""
     with system.sessions() as session:
         found = runs.list_runs(session, limit=10)
         return [run.report["scored"] for run in found if run.night is not None and run.report]
