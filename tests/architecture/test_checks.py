@@ -1,4 +1,4 @@
-"""The checks before a commit and before a merge: they can run, and are the same."""
+"""The checks before a commit and before a merge: they can run, and agree."""
 
 import os
 import re
@@ -23,6 +23,7 @@ def hooks() -> dict[str, dict[str, Any]]:
 def test_the_hooks_need_no_network() -> None:
     config = yaml.safe_load((ROOT / ".pre-commit-config.yaml").read_text())
     assert {repo["repo"] for repo in config["repos"]} == {"local"}
+    # Pinned, because a hook that is missing makes no other check fail.
     assert hooks().keys() >= {"ruff-check", "ruff-format", "mypy", "lint-imports", "large-files"}
 
 

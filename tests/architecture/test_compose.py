@@ -18,6 +18,7 @@ COMPOSE: dict[str, Any] = yaml.safe_load(TEXT)
 SERVICES: dict[str, dict[str, Any]] = COMPOSE["services"]
 OURS = {name for name, service in SERVICES.items() if "build" in service}
 SECRETS = {"POSTGRES_PASSWORD", "REDIS_PASSWORD", "DERMTRIAGE_SECRET_KEY"}
+"""Pinned, because nothing else tells a secret from a setting that may have a default."""
 
 each = pytest.mark.parametrize("name", SERVICES)
 
@@ -30,7 +31,8 @@ def test_the_file_follows_the_specification() -> None:
     assert process.returncode == 0, process.stdout
 
 
-def test_all_processes_are_there() -> None:
+def test_all_processes_are_services() -> None:
+    """Pinned, because the other tests run once per service that the file has."""
     assert set(SERVICES) == {
         "postgres",
         "redis",
@@ -40,6 +42,7 @@ def test_all_processes_are_there() -> None:
         "worker",
         "worker-gpu",
     }
+    # Only what needs a GPU may be left out by `docker compose up`.
     assert {name for name in SERVICES if "profiles" in SERVICES[name]} == {"worker-gpu"}
 
 
@@ -54,7 +57,7 @@ def test_a_service_has_no_more_rights_than_it_needs(name: str) -> None:
 
 
 @each
-def test_a_service_comes_back_and_says_how_it_is(name: str) -> None:
+def test_a_service_restarts_and_has_a_health_check_and_bounded_logs(name: str) -> None:
     service = SERVICES[name]
     once = name == "migrate"
     assert service["restart"] == ("no" if once else "unless-stopped")
@@ -77,12 +80,12 @@ def test_our_processes_wait_for_the_migration(name: str) -> None:
     assert SERVICES["migrate"]["depends_on"]["postgres"]["condition"] == "service_healthy"
 
 
-def test_a_batch_may_be_finished() -> None:
+def test_a_worker_has_time_to_finish_its_batch() -> None:
     for name in ("worker", "worker-gpu"):
         assert SERVICES[name]["stop_grace_period"] == "2m"
 
 
-def test_settings_are_spelt_as_the_program_reads_them() -> None:
+def test_variables_are_the_settings_that_exist() -> None:
     known = {f"DERMTRIAGE_{name.upper()}" for name in Settings.model_fields}
     given = {
         variable
@@ -94,7 +97,7 @@ def test_settings_are_spelt_as_the_program_reads_them() -> None:
     assert given == known - {"DERMTRIAGE_RELEASES_DIR"}
 
 
-def test_what_the_file_sets_can_be_read() -> None:
+def test_the_values_of_the_file_are_valid_settings() -> None:
     for name in OURS:
         given = {
             variable.removeprefix("DERMTRIAGE_").lower(): re.sub(r"\$\{.*?\}", "x" * 32, value)
@@ -104,7 +107,7 @@ def test_what_the_file_sets_can_be_read() -> None:
         Settings(**given).require("database_url", "redis_url", "store_url")
 
 
-def test_only_the_api_knows_the_key_of_keys() -> None:
+def test_only_the_api_gets_the_secret_key() -> None:
     holders = {n for n in OURS if "DERMTRIAGE_SECRET_KEY" in SERVICES[n]["environment"]}
     assert holders == {"api"}
 
@@ -125,12 +128,13 @@ def test_the_example_asks_for_the_secrets_and_sets_none() -> None:
     assert ".env" in (ROOT / ".gitignore").read_text().splitlines()
 
 
-def test_images_are_of_this_version() -> None:
+def test_images_have_this_version_or_a_pinned_one() -> None:
     version = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["version"]
     assert {SERVICES[name]["image"].partition(":")[2] for name in OURS} == {version}
     assert all(SERVICES[name]["pull_policy"] == "build" for name in OURS)
+    # A major version of PostgreSQL does not read the data of another: 18 is the one in the tests.
     assert SERVICES["postgres"]["image"] == "postgres:18"
-    assert SERVICES["redis"]["image"] == "redis:8"
+    assert re.fullmatch(r"redis:\d+(\.\d+)*", SERVICES["redis"]["image"])
     for name in OURS:
         assert (ROOT / SERVICES[name]["build"]["dockerfile"]).is_file()
 
@@ -141,10 +145,11 @@ def test_data_is_kept_in_named_volumes() -> None:
     folder = SERVICES["api"]["environment"]["DERMTRIAGE_STORE_URL"].removeprefix("file://")
     for name in ("api", "worker", "worker-gpu", "upkeep"):
         assert SERVICES[name]["volumes"] == [f"images:{folder}"]
+    # Pinned, because data outside of a named volume is lost with its container.
     assert set(COMPOSE["volumes"]) == {"images", "postgres", "redis"}
 
 
-def test_the_gpu_worker_reserves_a_gpu_and_insists_on_it() -> None:
+def test_the_gpu_worker_reserves_a_gpu_and_uses_no_other_device() -> None:
     gpu = SERVICES["worker-gpu"]
     (device,) = gpu["deploy"]["resources"]["reservations"]["devices"]
     assert device == {"driver": "nvidia", "count": 1, "capabilities": ["gpu"]}

@@ -1,4 +1,4 @@
-"""What the Compose file runs by itself: the start of Redis, and the health checks."""
+"""Commands in the Compose file work: the start of Redis, and the health checks."""
 
 import os
 import shlex
@@ -35,7 +35,7 @@ def probe(name: str) -> str:
 
 
 def passes(code: str, **environment: str) -> bool:
-    """Whether a health check finds its process healthy."""
+    """Return whether a health check finds its process healthy."""
     process = subprocess.run(
         [sys.executable, "-c", code],
         env=os.environ | environment,
@@ -69,7 +69,7 @@ def composed_redis(tmp_path: Path) -> Iterator[str]:
         yield str(path)
     finally:
         process.terminate()
-        assert process.wait(20) == 0, "Redis must be what hears SIGTERM"
+        assert process.wait(20) == 0, "Redis itself must receive SIGTERM"
 
 
 def test_redis_starts_with_password_append_only_file_and_no_eviction(composed_redis: str) -> None:
@@ -83,7 +83,7 @@ def test_redis_starts_with_password_append_only_file_and_no_eviction(composed_re
 
 
 @pytest.mark.parametrize("name", ["worker", "worker-gpu"])
-def test_a_worker_is_healthy_while_its_heart_beats(
+def test_a_worker_is_healthy_while_it_has_a_recent_heartbeat(
     settings: Settings, sessions: sessionmaker[Session], name: str
 ) -> None:
     environment = {"DERMTRIAGE_DATABASE_URL": settings.database_url}
@@ -102,7 +102,7 @@ def test_a_worker_is_not_healthy_without_its_database() -> None:
     assert not passes(probe("worker"), DERMTRIAGE_DATABASE_URL=url)
 
 
-def test_upkeep_is_healthy_while_its_queue_is_drunk(servers: Servers) -> None:
+def test_upkeep_is_healthy_while_its_queue_is_short(servers: Servers) -> None:
     environment = {"DERMTRIAGE_REDIS_URL": servers.redis_url}
     client = redis.Redis.from_url(servers.redis_url)
     client.delete("upkeep")
@@ -116,7 +116,7 @@ def test_upkeep_is_healthy_while_its_queue_is_drunk(servers: Servers) -> None:
 
 
 @pytest.mark.parametrize(("status", "healthy"), [(200, True), (503, False)])
-def test_the_api_is_healthy_while_it_says_that_it_is_ready(status: int, healthy: bool) -> None:
+def test_the_api_is_healthy_while_it_reports_that_it_is_ready(status: int, healthy: bool) -> None:
     asked = []
 
     class Answer(BaseHTTPRequestHandler):

@@ -1,4 +1,4 @@
-"""Documents about the code: they name what exists, and their diagrams and indexes are complete."""
+"""Documents about the code name only what exists, and their diagrams and indexes are complete."""
 
 import importlib
 import re

@@ -1,4 +1,4 @@
-"""The operators' page tells what there is: every setting with its default, and every metric."""
+"""The operators' page is complete: every setting with its default, and every metric."""
 
 import re
 from pathlib import Path
@@ -35,7 +35,7 @@ def test_every_setting_is_on_the_page_with_its_default() -> None:
     assert {f"DERMTRIAGE_{name.upper()}": written(field) for name, field in fields} == ROWS
 
 
-def test_the_page_speaks_of_no_other_setting() -> None:
+def test_the_page_names_no_other_setting() -> None:
     names = set(re.findall(r"DERMTRIAGE_\w+", PAGE))
     assert names <= {f"DERMTRIAGE_{name.upper()}" for name in Settings.model_fields}
 
@@ -62,5 +62,5 @@ def test_every_metric_is_on_the_page(metrics: set[str]) -> None:
     assert set(re.findall(r"^\| `(dermtriage_\w+)` \|", PAGE, re.MULTILINE)) == metrics
 
 
-def test_alerts_watch_metrics_that_exist(metrics: set[str]) -> None:
+def test_alerts_use_metrics_that_exist(metrics: set[str]) -> None:
     assert set(re.findall(r"\bdermtriage_[a-z_]+[a-z]\b", PAGE)) - {"dermtriage_images"} <= metrics

@@ -1,4 +1,4 @@
-"""What each process loads: API, upkeep and most commands live without torch."""
+"""What each process imports: API, upkeep and most commands run without torch."""
 
 import json
 import subprocess
@@ -19,7 +19,7 @@ HEAVY = {"torch", "torchvision"}
 DATABASE = {"sqlalchemy", "alembic", "psycopg"}
 QUEUE = {"celery", "kombu", "redis"}
 
-# The packages in question look as if they were not installed, and what asks for them is noted.
+# Makes some packages look as if they were not installed, and records which of them are imported.
 PRELUDE = """
 import json, sys
 absent, asked = set(json.loads(sys.argv[1])), set()
@@ -98,12 +98,12 @@ def asked_for(code: str, absent: set[str], *arguments: str) -> set[str]:
     return set(json.loads(process.stdout.splitlines()[-1]))
 
 
-def test_what_asks_for_an_absent_package_is_noted() -> None:
+def test_an_import_of_an_absent_package_is_recorded() -> None:
     code = "try:\n import torch.nn\nexcept ImportError:\n pass"
     assert asked_for(code, IN_NO_API_IMAGE) == {"torch"}
 
 
-def test_what_an_installation_lacks_is_known() -> None:
+def test_the_packages_that_an_installation_lacks_are_listed() -> None:
     assert absent_with("api") >= HEAVY | {"numpy", "safetensors", "pytest"}
     assert absent_with("api").isdisjoint({"fastapi", "sqlalchemy", "kombu", "vine"})
     assert absent_with("worker").isdisjoint(HEAVY | {"numpy", "sympy"})
@@ -126,12 +126,12 @@ make_app(settings)
     assert not asked_for(code, IN_NO_API_IMAGE) & HEAVY
 
 
-def test_the_worker_runs_with_what_its_image_holds() -> None:
+def test_the_worker_runs_with_the_packages_of_its_image() -> None:
     code = f"{SETTINGS}{TRANSPORT}\nimport dermtriage_worker.scoring.celery_app"
     assert "fastapi" not in asked_for(code, absent_with("worker"))
 
 
-def test_the_demonstration_runs_without_the_tools_of_development() -> None:
+def test_the_demonstration_runs_without_development_tools() -> None:
     code = f"""{SETTINGS}{TRANSPORT}
 import dermtriage_cli.demo.run
 import dermtriage_cli.embedded.stack
@@ -139,7 +139,7 @@ import dermtriage_cli.embedded.stack
     asked_for(code, absent_with("api", "worker", "embedded"))
 
 
-def test_the_command_explains_itself_without_torch() -> None:
+def test_the_help_of_commands_needs_no_torch() -> None:
     code = """
 from dermtriage_cli.main import app
 for command in sys.argv[2:]:
@@ -149,11 +149,12 @@ for command in sys.argv[2:]:
     except SystemExit as end:
         assert not end.code, command
 """
+    # One of each group that a person uses without an ensemble.
     commands = ["", "worklist", "submit", "clinic add", "clinician add", "db upgrade", "doctor"]
     assert not asked_for(code, IN_NO_API_IMAGE, *commands) & HEAVY
 
 
-def test_the_ensemble_loads_without_database_and_queue() -> None:
+def test_the_ensemble_imports_without_database_and_queue() -> None:
     code = """
 import pkgutil
 from importlib import import_module
@@ -166,7 +167,9 @@ for name in names:
     assert asked_for(code, DATABASE | QUEUE | {"fastapi", "dermtriage_api"}) == set()
 
 
-def test_the_api_image_migrates_with_manifests_alone(servers: Servers, tmp_path: Path) -> None:
+def test_the_api_image_migrates_with_only_the_manifests_of_releases(
+    servers: Servers, tmp_path: Path
+) -> None:
     manifest = tmp_path / "releases" / RELEASE / "manifest.json"
     manifest.parent.mkdir(parents=True)
     manifest.write_bytes((servers.releases / RELEASE / "manifest.json").read_bytes())

@@ -1,4 +1,4 @@
-"""Names of tasks and queues: what is sent is known to exactly one process, which drinks it."""
+"""Tasks and queues: exactly one process registers each task, and it consumes the task's queue."""
 
 from typing import cast
 
@@ -50,7 +50,7 @@ def test_each_task_is_registered_by_one_process(worker_app: Celery, upkeep_app: 
     assert sorted(registered) == sorted(TASKS)
 
 
-def test_tasks_go_to_the_queue_that_their_process_drinks(
+def test_tasks_go_to_the_queue_that_their_process_consumes(
     worker_app: Celery, upkeep_app: Celery
 ) -> None:
     assert queues(upkeep_app, own_tasks(upkeep_app)) == {UPKEEP}
@@ -59,22 +59,22 @@ def test_tasks_go_to_the_queue_that_their_process_drinks(
     assert queues(worker_app, {RESCORE}) == {BULK}
 
 
-def test_a_task_that_nobody_routed_goes_to_no_queue_of_ours(worker_app: Celery) -> None:
-    assert queues(worker_app, {"dermtriage.unheard_of"}).isdisjoint({UPLOADS, UPKEEP})
+def test_a_task_without_a_route_goes_to_none_of_our_queues(worker_app: Celery) -> None:
+    assert queues(worker_app, {"dermtriage.unknown"}).isdisjoint({UPLOADS, UPKEEP})
 
 
-def test_the_beat_sends_the_tasks_of_upkeep(upkeep_app: Celery) -> None:
+def test_beat_sends_every_task_of_upkeep(upkeep_app: Celery) -> None:
     scheduled = {entry["task"] for entry in upkeep_app.conf.beat_schedule.values()}
     assert scheduled == own_tasks(upkeep_app)
 
 
-def test_messages_of_the_beat_grow_stale(upkeep_app: Celery) -> None:
-    # A queue that nobody drinks for a day must not bring a day of messages when somebody does.
+def test_messages_of_beat_expire(upkeep_app: Celery) -> None:
+    # A queue that nothing consumed for a day must not deliver a day of messages at once.
     for entry in upkeep_app.conf.beat_schedule.values():
         assert entry["options"]["expires"] > 0
 
 
-def test_no_process_trusts_what_a_message_carries(worker_app: Celery, upkeep_app: Celery) -> None:
+def test_no_process_unpickles_or_obeys_a_message(worker_app: Celery, upkeep_app: Celery) -> None:
     for app in (worker_app, upkeep_app):
         assert app.conf.accept_content == ["json"]
         assert app.conf.worker_enable_remote_control is False

@@ -1,4 +1,4 @@
-"""The import contracts hold, and each of them refuses a planted import that it forbids."""
+"""The import contracts hold, and each detects an import that it forbids."""
 
 from collections.abc import Iterator
 from copy import deepcopy
@@ -35,7 +35,7 @@ def real_graph() -> ImportGraph:
 
 @pytest.fixture
 def graph(real_graph: ImportGraph) -> Iterator[ImportGraph]:
-    """A copy of the imports, to plant forbidden ones in."""
+    """A copy of the imports, to which forbidden ones can be added."""
     return deepcopy(real_graph)
 
 
@@ -100,10 +100,10 @@ def test_all_contracts_hold(contracts: list[Contract], graph: ImportGraph) -> No
         ("dermtriage.review.decisions", "dermtriage.operations.recovery"),
     ],
 )
-def test_a_planted_import_breaks_a_contract(
+def test_a_forbidden_import_breaks_a_contract(
     contracts: list[Contract], graph: ImportGraph, importer: str, imported: str
 ) -> None:
-    assert importer in graph.modules, "the planted import must start from a real module"
+    assert importer in graph.modules, "the import must start from a module that exists"
     graph.add_import(importer=importer, imported=imported)
     assert broken(contracts, graph)
 

@@ -2,49 +2,34 @@
 
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
+import typer
+from typer.core import TyperGroup
 from typer.testing import CliRunner
 
 from dermtriage_cli.main import app
 
 run = CliRunner().invoke
 
-COMMANDS = [
-    ["up"],
-    ["demo"],
-    ["dev"],
-    ["submit"],
-    ["worklist"],
-    ["score"],
-    ["clinic", "add"],
-    ["clinic", "list"],
-    ["clinic", "revoke"],
-    ["clinician", "add"],
-    ["clinician", "list"],
-    ["clinician", "disable"],
-    ["db", "upgrade"],
-    ["release", "verify"],
-    ["release", "list"],
-    ["release", "activate"],
-    ["release", "shadow"],
-    ["release", "compare"],
-    ["release", "build"],
-    ["retriage"],
-    ["rescore"],
-    ["rescore", "watch"],
-    ["rescore", "list"],
-    ["rescore", "report"],
-    ["rescore", "pause"],
-    ["rescore", "resume"],
-    ["rescore", "cancel"],
-    ["doctor"],
-    ["train"],
-    ["evaluate"],
-    ["evaluate-explanations"],
-    ["model-card"],
-]
+
+def runnable(command: Any, *path: str) -> Iterator[list[str]]:
+    """Yield the words of each command that can be run, of a command or a group of them."""
+    subcommands = command.commands if isinstance(command, TyperGroup) else {}
+    if path and (not subcommands or command.invoke_without_command):
+        yield list(path)
+    for name, subcommand in subcommands.items():
+        yield from runnable(subcommand, *path, name)
+
+
+COMMANDS = list(runnable(typer.main.get_command(app)))
+
+
+def test_the_commands_are_found() -> None:
+    assert {("submit",), ("rescore",), ("rescore", "watch")} <= set(map(tuple, COMMANDS))
 
 
 @pytest.mark.parametrize("command", COMMANDS, ids=" ".join)

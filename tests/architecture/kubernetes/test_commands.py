@@ -1,4 +1,4 @@
-"""What the Kubernetes manifests run by themselves: scaling queries, probes, the migration."""
+"""Commands and queries in the Kubernetes manifests work: probes, scaling, migration."""
 
 import os
 import socket
@@ -16,8 +16,8 @@ import pytest
 import redis
 from sqlalchemy.orm import Session, sessionmaker
 from tests import factories
-from tests.architecture import kustomize
-from tests.architecture.kustomize import Manifest, containers
+from tests.architecture.kubernetes import kustomize
+from tests.architecture.kubernetes.kustomize import Manifest, containers
 from tests.conftest import Servers
 
 from dermtriage.core.enums import RunState
@@ -84,7 +84,7 @@ def count(settings: Settings, name: str) -> int:
     return found
 
 
-def test_workers_are_counted_by_the_images_that_wait(
+def test_the_scaling_query_of_workers_counts_pending_images(
     settings: Settings, sessions: sessionmaker[Session]
 ) -> None:
     assert count(settings, "worker") == 0
@@ -106,7 +106,7 @@ def test_workers_are_counted_by_the_images_that_wait(
         (RunState.FAILED, 0),
     ],
 )
-def test_bulk_workers_are_counted_by_the_chunks_that_may_be_scored(
+def test_the_scaling_query_of_bulk_workers_counts_chunks_that_may_be_scored(
     settings: Settings, sessions: sessionmaker[Session], state: RunState, open_chunks: int
 ) -> None:
     assert count(settings, "worker-bulk") == 0
@@ -139,7 +139,7 @@ def test_bulk_workers_are_counted_by_the_chunks_that_may_be_scored(
     assert count(settings, "worker-bulk") == open_chunks
 
 
-def test_the_migration_makes_what_the_others_wait_for(empty_database: str) -> None:
+def test_processes_wait_until_the_database_is_migrated(empty_database: str) -> None:
     environment = as_in_a_pod(empty_database)
     waits = [container(process, "wait-for-migration") for process in ("upkeep", "worker")]
     assert waits[0]["command"] == waits[1]["command"]
@@ -149,7 +149,7 @@ def test_the_migration_makes_what_the_others_wait_for(empty_database: str) -> No
     assert status(waits[0]["command"], **environment) == 0
 
 
-def test_a_worker_is_ready_while_its_heart_beats(
+def test_a_worker_is_ready_while_it_has_a_recent_heartbeat(
     settings: Settings, sessions: sessionmaker[Session]
 ) -> None:
     probe = container("worker", "worker")["readinessProbe"]["exec"]["command"]
@@ -163,7 +163,7 @@ def test_a_worker_is_ready_while_its_heart_beats(
     assert status(probe, **environment) == 0
 
 
-def test_upkeep_is_ready_while_its_queue_is_drunk(servers: Servers) -> None:
+def test_upkeep_is_ready_while_its_queue_is_short(servers: Servers) -> None:
     probe = container("upkeep", "upkeep")["readinessProbe"]["exec"]["command"]
     environment = {"DERMTRIAGE_REDIS_URL": servers.redis_url}
     client = redis.Redis.from_url(servers.redis_url)
@@ -177,7 +177,7 @@ def test_upkeep_is_ready_while_its_queue_is_drunk(servers: Servers) -> None:
         client.delete("upkeep")
 
 
-def test_upkeep_starts_by_the_module_that_there_is() -> None:
+def test_upkeep_starts_a_module_that_exists() -> None:
     program, option, module = container("upkeep", "upkeep")["command"]
     assert (program, option) == ("python", "-m")
     assert find_spec(module) is not None
