@@ -34,7 +34,7 @@ test: $(DEVELOPMENT) ## Run all tests; ARGS='-k name' chooses. Installs a browse
 	@$(BIN)/python -m tests.browser.chromium
 	@$(BIN)/pytest --numprocesses 2 --dist loadscope $(ARGS)
 
-test-fast: $(DEVELOPMENT) ## Run the unit tests that need no server and train nothing; ARGS as above.
+test-fast: $(DEVELOPMENT) ## Run the unit tests that start, train and draw nothing, in 30 s; ARGS as above.
 	@$(BIN)/pytest --numprocesses 2 tests/unit -m 'not slow' $(ARGS)
 
 coverage: $(DEVELOPMENT) ## Measure branch coverage of the domain; below 90 % it fails. Reports: build/coverage.

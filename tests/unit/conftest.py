@@ -12,6 +12,12 @@ SLOW = {
     HERE / "worker" / "training": "fits networks",
     HERE / "worker" / "evaluation": "scores whole sets of photographs, and draws plots",
     HERE / "cli" / "commands" / "test_evaluate.py": "evaluates a release",
+    HERE / "cli" / "commands" / "test_score.py": "draws photographs, and scores them",
+    HERE / "cli" / "commands" / "test_submit.py": "draws photographs",
+    HERE / "cli" / "demo" / "samples": "draws photographs",
+    HERE / "cli" / "embedded" / "test_service.py": "starts processes",
+    HERE / "cli" / "embedded" / "test_supervisor.py": "starts processes",
+    HERE / "cli" / "offline_scoring": "draws photographs, and scores them",
     HERE / "worker" / "ensemble" / "test_shipped_release.py": "loads the shipped release",
     HERE / "worker" / "ensemble" / "test_shipped_ood.py": "loads the shipped release",
 }
