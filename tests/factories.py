@@ -1,5 +1,6 @@
 """Rows as the domain itself makes them, each by one call."""
 
+import hashlib
 import threading
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -16,9 +17,12 @@ from tests import photographs
 from dermtriage.cases.decisions import current_decision
 from dermtriage.core.enums import CLASSES, CaseState, ImageType, Outcome, Priority, Role, Severity
 from dermtriage.core.ids import new_id
-from dermtriage.intake import service
+from dermtriage.intake.idempotency import Request, find_receipt, fingerprint
+from dermtriage.intake.photographs import new_images, store_originals
 from dermtriage.intake.receipts import Receipt
 from dermtriage.intake.referral import CaseMetadata
+from dermtriage.intake.service import insert_case
+from dermtriage.intake.submission import submit_case
 from dermtriage.models import Case, Clinic, Clinician, Decision, Image, TriageEvent
 from dermtriage.releases.queries import active_release
 from dermtriage.review import claims, decisions
@@ -91,16 +95,42 @@ def receive(
     now: datetime = MONDAY,
     **fields: Any,
 ) -> Receipt:
-    """Receive a case of new photographs, or of the files that are given."""
+    """Take in a case of new photographs, or of the files that are given, in a test's transaction.
+
+    The steps are those of `submit_case`, which has its own transactions.
+    """
     chosen = list(files) or [photograph(seed) for seed in range(len(types) or images)]
-    return service.receive_case(
-        session,
-        store or cast(ImageStore, NoStore()),
+    described = metadata(chosen, types, **fields)
+    digests = [hashlib.sha256(data).digest() for data in chosen]
+    request = Request(clinic_id, key or str(uuid4()), fingerprint(described, digests))
+    if earlier := find_receipt(session, request):
+        return earlier
+    rows = new_images(described.images, chosen, digests)
+    store_originals(store or cast(ImageStore, NoStore()), rows, chosen)
+    return insert_case(session, request, described, rows, now)
+
+
+def submit(
+    sessions: sessionmaker[Session],
+    store: ImageStore,
+    clinic_id: UUID,
+    *,
+    files: Sequence[bytes] | None = None,
+    described: CaseMetadata | None = None,
+    types: Sequence[ImageType] = (),
+    key: str = "a key",
+    **fields: Any,
+) -> Receipt:
+    """Submit a case as the API does; its metadata describe its files unless they are given."""
+    chosen = [photograph(1)] if files is None else files
+    return submit_case(
+        sessions,
+        store,
         clinic_id=clinic_id,
-        idempotency_key=key or str(uuid4()),
-        metadata=metadata(chosen, types, **fields),
+        idempotency_key=key,
+        metadata=described or metadata(chosen, types, **fields),
         files=chosen,
-        now=now,
+        now=MONDAY,
     )
 
 

@@ -46,7 +46,7 @@ def make_sessions(engine: Engine) -> sessionmaker[Session]:
 
 @contextmanager
 def autocommit_session(sessions: sessionmaker[Session]) -> Iterator[Session]:
-    """Yield a session in autocommit mode, for a single statement that only reads.
+    """Yield a session in autocommit mode, to read without a transaction around the statements.
 
     Raises
     ------

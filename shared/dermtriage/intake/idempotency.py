@@ -1,4 +1,4 @@
-"""A request that is sent twice makes one case: its fingerprint, its lock, its earlier case."""
+"""A request that is sent twice makes one case: its fingerprint, and the case it made before."""
 
 import hashlib
 import json
@@ -6,12 +6,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from uuid import UUID
 
-from sqlalchemy import func, select
-from sqlalchemy.orm import Session
+from sqlalchemy import select
+from sqlalchemy.orm import Session, selectinload
 
-from dermtriage.core.errors import Conflict, IdempotencyMismatch
+from dermtriage.core.errors import IdempotencyMismatch
+from dermtriage.intake.receipts import Receipt
 from dermtriage.intake.referral import CaseMetadata
-from dermtriage.models import IntakeRequest
+from dermtriage.models import Case, IntakeRequest
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,31 +40,23 @@ def fingerprint(metadata: CaseMetadata, digests: Sequence[bytes]) -> bytes:
     return hashlib.sha256(canonical.encode() + b"".join(digests)).digest()
 
 
-def begin(session: Session, request: Request) -> UUID | None:
-    """Lock a request until the transaction ends, and return the case that it made before, if any.
-
-    The earlier request is read by a second statement, once the lock is held: a transaction that
-    held the lock before has committed by then, so that its case is seen.
+def find_receipt(session: Session, request: Request) -> Receipt | None:
+    """Return the receipt of the case that a request made before, if it made one.
 
     Raises
     ------
-    Conflict
-        If the same request is being handled at this moment.
     IdempotencyMismatch
         If the key was used before with other content.
     """
-    # The lock ends with the transaction or its connection: none outlives a killed process.
-    name = f"{request.clinic_id}/{request.key}"
-    lock = func.pg_try_advisory_xact_lock(func.hashtextextended(name, 0))
-    if not session.scalar(select(lock)):
-        raise Conflict(
-            "The same request is being handled at this moment.",
-            remedy="Repeat it in a few seconds to get its receipt.",
-            code="request_in_progress",
+    earlier = session.execute(
+        select(IntakeRequest.fingerprint, IntakeRequest.case_id).where(
+            IntakeRequest.clinic_id == request.clinic_id,
+            IntakeRequest.idempotency_key == request.key,
         )
-    earlier = session.get(IntakeRequest, (request.clinic_id, request.key))
+    ).one_or_none()
     if earlier is None:
         return None
     if earlier.fingerprint != request.fingerprint:
         raise IdempotencyMismatch("This Idempotency-Key was used for another referral.")
-    return earlier.case_id
+    case = session.get_one(Case, earlier.case_id, options=[selectinload(Case.images)])
+    return Receipt.of(case, created=False)

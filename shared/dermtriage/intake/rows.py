@@ -1,63 +1,15 @@
-"""The rows of a new case: the case, its images, and the queue of pending images."""
+"""The rows of a new case: the case itself, and its images in the queue of pending images."""
 
-from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 from uuid import UUID
 
 from dermtriage.cases.placement import place_new
-from dermtriage.core.enums import CaseState, ImageType, Priority, Scoring
-from dermtriage.core.errors import ImageRejected
+from dermtriage.core.enums import CaseState, Priority, Scoring
 from dermtriage.core.ids import new_id
-from dermtriage.imaging.validation import inspect
-from dermtriage.intake.referral import ImageMetadata
 from dermtriage.models import Case, Image, PendingImage
 from dermtriage.triage.case_severity import ImageStatus
 from dermtriage.triage.policy import Policy
-
-
-def new_images(
-    described: Sequence[ImageMetadata], files: Sequence[bytes], digests: Sequence[bytes]
-) -> list[Image]:
-    """Check the files of a referral and return the rows of its images.
-
-    Raises
-    ------
-    ImageRejected
-        If a file is not an acceptable photograph; its ``field`` names the file.
-    """
-    images = []
-    for position, (metadata, data, digest) in enumerate(
-        zip(described, files, digests, strict=True)
-    ):
-        try:
-            images.append(_new_image(position, metadata, data, digest))
-        except ImageRejected as error:
-            error.field = f"images[{position}]"
-            raise
-    return images
-
-
-def _new_image(position: int, metadata: ImageMetadata, data: bytes, digest: bytes) -> Image:
-    if data and digest.hex() != metadata.sha256:
-        raise ImageRejected(
-            "The file that arrived does not have the SHA-256 in its metadata.",
-            remedy="Send the photograph again; the file changed on its way.",
-            code="checksum_mismatch",
-        )
-    facts = inspect(data)
-    is_overview = metadata.image_type is ImageType.OVERVIEW
-    return Image(
-        id=new_id(),
-        position=position,
-        image_type=metadata.image_type,
-        media_type=facts.media_type,
-        sha256=digest,
-        byte_size=len(data),
-        width=facts.width,
-        height=facts.height,
-        scoring=Scoring.NOT_SCORED if is_overview else Scoring.PENDING,
-    )
 
 
 def new_case(

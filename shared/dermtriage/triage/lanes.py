@@ -13,19 +13,21 @@ def base_lane(severity: Severity, priority: Priority) -> Lane:
     return min(SEVERITY_LANE[severity], PRIORITY_LANE[priority])
 
 
-def retake_priority(requested: Priority, replaced: Priority, severity: Severity) -> Priority:
+def retake_priority(requested: Priority, replaced: Priority, *severities: Severity) -> Priority:
     """Return the priority of a retake: never less urgent than the case that it replaces.
 
     Parameters
     ----------
     requested
         What the referrer requests now.
-    replaced, severity
-        The referrer's priority and the severity of the case that is replaced.
+    replaced
+        The referrer's priority of the case that is replaced.
+    severities
+        Its severities: the one that stands, and the latest, which a late score may have raised.
     """
     by_severity = {Severity.SEVERE: Priority.ASAP, Severity.INDETERMINATE: Priority.URGENT}
-    inherited = by_severity.get(severity, Priority.ROUTINE)
-    return min(requested, replaced, inherited, key=list(Priority).index)
+    inherited = [by_severity[severity] for severity in severities if severity in by_severity]
+    return min(requested, replaced, *inherited, key=list(Priority).index)
 
 
 @dataclass(frozen=True, slots=True)

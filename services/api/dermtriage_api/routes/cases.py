@@ -30,7 +30,7 @@ router = APIRouter(prefix="/v1/cases", tags=["cases"])
     status_code=202,
     summary="Send a case",
     response_model=ReceiptView,
-    responses=errors(400, 401, 403, 408, 409, 413, 415, 422, 503),
+    responses=errors(400, 401, 403, 408, 413, 415, 422, 503),
     openapi_extra=CASE_UPLOAD_REQUEST,
 )
 def create_case(clinic: ClinicDep, upload: CaseUploadDep, services: ServicesDep) -> Response:

@@ -14,8 +14,8 @@ from dermtriage_cli.api_client import refusal, unreachable
 from dermtriage_cli.submission.referral import Referral, idempotency_key
 from dermtriage_cli.submission.retries import Retries, parse_retry_after
 
-RETRIED = frozenset({httpx.codes.REQUEST_TIMEOUT, httpx.codes.CONFLICT, 429})
-"""Tried again, like every 5xx: slow body, same referral still in progress, too many requests."""
+RETRIED = frozenset({httpx.codes.REQUEST_TIMEOUT, httpx.codes.TOO_MANY_REQUESTS})
+"""Tried again, like every 5xx."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,5 +1,6 @@
 """The same request sent twice makes one case."""
 
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from typing import Any
 from uuid import UUID
@@ -12,10 +13,7 @@ from tests.factories import MONDAY, photograph
 from tests.integration.domain.intake.contents import row_counts, stored_files
 
 from dermtriage.core.enums import ImageType
-from dermtriage.core.errors import (
-    Conflict,
-    IdempotencyMismatch,
-)
+from dermtriage.core.errors import IdempotencyMismatch
 from dermtriage.core.settings import Settings
 from dermtriage.intake.receipts import Receipt
 from dermtriage.models import Case, Image, IntakeRequest
@@ -84,32 +82,39 @@ def test_two_clinics_may_use_the_same_key(sessions: sessionmaker[Session], clini
     assert one.case_id != two.case_id
 
 
-def test_a_request_that_is_being_handled_conflicts_and_then_gets_its_receipt(
+def test_a_repeat_that_missed_the_first_s_commit_gets_its_receipt(
     sessions: sessionmaker[Session], store: ImageStore, settings: Settings, clinic_id: UUID
 ) -> None:
-    with sessions.begin() as first:
-        receipt = factories.receive(first, clinic_id, store=store, key="a key")
-        with pytest.raises(Conflict) as refused, sessions.begin() as second:
-            factories.receive(second, clinic_id, store=store, key="a key")
-        assert refused.value.code == "request_in_progress"
-        with sessions.begin() as third:  # another key is no conflict
-            factories.receive(third, clinic_id, key="another key")
-    with sessions.begin() as again:
-        repeated = factories.receive(again, clinic_id, store=store, key="a key")
-        assert repeated == replace(receipt, created=False)
+    first: list[Receipt] = []
+
+    class FirstFinishesMeanwhile(ImageStore):
+        """A store in which the photographs of a request arrive just after its first sending."""
+
+        def put_original(self, image_id: UUID, data: bytes) -> None:
+            if not first:
+                first.append(factories.submit(sessions, store, clinic_id))
+            super().put_original(image_id, data)
+
+    late = FirstFinishesMeanwhile(settings.store_url, 1)
+    repeated = factories.submit(sessions, late, clinic_id)
+    assert repeated == replace(first[0], created=False)
     assert len(stored_files(settings)) == 1
 
 
-def test_a_repeat_whose_transaction_began_before_the_first_s_commit_gets_the_receipt(
+def test_a_repeat_waits_for_the_first_s_commit(
     sessions: sessionmaker[Session], store: ImageStore, settings: Settings, clinic_id: UUID
 ) -> None:
-    with sessions.begin() as late:
-        late.execute(select(1))
-        with sessions.begin() as session:
-            receipt = factories.receive(session, clinic_id, store=store, key="a key")
-        repeated = factories.receive(late, clinic_id, store=store, key="a key")
-    assert repeated == replace(receipt, created=False)
-    assert len(stored_files(settings)) == 1
+    with ThreadPoolExecutor() as threads, sessions.begin() as session:
+        receipt = factories.receive(
+            session, clinic_id, store=store, files=[photograph(1)], key="a key"
+        )
+        repeat = threads.submit(factories.submit, sessions, store, clinic_id)
+        factories.wait_until_blocked(sessions)
+        # Another key is no conflict.
+        assert factories.submit(sessions, store, clinic_id, key="another key").created
+        session.commit()
+        assert repeat.result() == replace(receipt, created=False)
+    assert len(stored_files(settings)) == 2
 
 
 def test_a_request_that_failed_may_be_sent_again(
@@ -123,18 +128,14 @@ def test_a_request_that_failed_may_be_sent_again(
 
 
 def test_simultaneous_repeats_make_one_case(
-    sessions: sessionmaker[Session], clinic_id: UUID
+    sessions: sessionmaker[Session], store: ImageStore, settings: Settings, clinic_id: UUID
 ) -> None:
-    def send() -> Receipt | None:
-        try:
-            with sessions.begin() as session:
-                return factories.receive(session, clinic_id, key="a key")
-        except Conflict:
-            return None
-
-    receipts = [receipt for receipt in factories.run_concurrently([send] * 6) if receipt]
+    receipts = factories.run_concurrently(
+        [lambda: factories.submit(sessions, store, clinic_id)] * 6
+    )
     assert sum(receipt.created for receipt in receipts) == 1
     assert len({receipt.case_id for receipt in receipts}) == 1
+    assert len(stored_files(settings)) == 1
     with sessions() as session:
         assert session.scalar(select(func.count()).select_from(Case)) == 1
         assert session.scalar(select(func.count()).select_from(Image)) == 1

@@ -5,10 +5,11 @@ from typing import Any
 from uuid import UUID, uuid4
 
 import pytest
-from sqlalchemy.exc import IntegrityError
+from sqlalchemy import event
+from sqlalchemy.exc import IntegrityError, OperationalError
 from sqlalchemy.orm import Session, sessionmaker
 from tests import factories
-from tests.factories import MONDAY, photograph
+from tests.factories import photograph
 from tests.integration.domain.intake.contents import row_counts, stored_files
 
 from dermtriage.core.errors import (
@@ -17,7 +18,6 @@ from dermtriage.core.errors import (
     Unavailable,
 )
 from dermtriage.core.settings import Settings
-from dermtriage.intake import service
 from dermtriage.storage.image_store import ImageStore
 
 
@@ -31,18 +31,18 @@ REFUSALS: dict[str, Refusal] = {
     "too few files": (
         "image_count_mismatch",
         "images",
-        lambda: {"metadata": factories.metadata([photograph(1), photograph(2)])},
+        lambda: {"described": factories.metadata([photograph(1), photograph(2)])},
     ),
     "no file": (
         "image_count_mismatch",
         "images",
-        lambda: {"metadata": factories.metadata([photograph(1)]), "files": []},
+        lambda: {"described": factories.metadata([photograph(1)]), "files": []},
     ),
     "other bytes": (
         "checksum_mismatch",
         "images[1]",
         lambda: {
-            "metadata": factories.metadata([photograph(1), photograph(2)]),
+            "described": factories.metadata([photograph(1), photograph(2)]),
             "files": [photograph(1), photograph(3)],
         },
     ),
@@ -50,7 +50,7 @@ REFUSALS: dict[str, Refusal] = {
         "checksum_mismatch",
         "images[0]",
         lambda: {
-            "metadata": factories.metadata([photograph(1), photograph(2)]),
+            "described": factories.metadata([photograph(1), photograph(2)]),
             "files": [photograph(2), photograph(1)],
         },
     ),
@@ -65,13 +65,13 @@ REFUSALS: dict[str, Refusal] = {
     "replaces nothing": (
         "replaces_unknown_case",
         "metadata.replaces_case_id",
-        lambda: {"metadata": factories.metadata([photograph(1)], replaces_case_id=uuid4())},
+        lambda: {"described": factories.metadata([photograph(1)], replaces_case_id=uuid4())},
     ),
 }
 
 
 def _sent(*files: bytes) -> dict[str, Any]:
-    return {"metadata": factories.metadata(files), "files": files}
+    return {"described": factories.metadata(files), "files": files}
 
 
 @pytest.mark.parametrize("name", REFUSALS)
@@ -84,21 +84,14 @@ def test_a_refused_referral_leaves_nothing(
 ) -> None:
     code, field, request = REFUSALS[name]
     before = row_counts(sessions)
-    with pytest.raises((RequestRejected, ImageRejected)) as refused, sessions.begin() as session:
-        service.receive_case(
-            session,
-            store,
-            clinic_id=clinic_id,
-            idempotency_key="a key",
-            now=MONDAY,
-            **{"files": [photograph(1)]} | request(),
-        )
+    with pytest.raises((RequestRejected, ImageRejected)) as refused:
+        factories.submit(sessions, store, clinic_id, **request())
     assert (refused.value.code, refused.value.field) == (code, field)
     assert refused.value.remedy
     assert row_counts(sessions) == before
     assert stored_files(settings) == {}
-    with sessions.begin() as session:  # its key is free for the corrected one
-        assert factories.receive(session, clinic_id, key="a key").created
+    # Its key is free for the corrected one.
+    assert factories.submit(sessions, store, clinic_id).created
 
 
 class Failing(ImageStore):
@@ -120,8 +113,9 @@ def test_a_store_that_fails_midway_leaves_nothing(
     sessions: sessionmaker[Session], settings: Settings, clinic_id: UUID, after: int
 ) -> None:
     before = row_counts(sessions)
-    with pytest.raises(Unavailable), sessions.begin() as session:
-        factories.receive(session, clinic_id, store=Failing(settings, after), images=3)
+    files = [photograph(seed) for seed in range(3)]
+    with pytest.raises(Unavailable):
+        factories.submit(sessions, Failing(settings, after), clinic_id, files=files)
     assert row_counts(sessions) == before
     assert stored_files(settings) == {}
 
@@ -130,30 +124,21 @@ def test_a_row_that_the_database_refuses_leaves_nothing(
     sessions: sessionmaker[Session], store: ImageStore, settings: Settings
 ) -> None:
     before = row_counts(sessions)
-    with pytest.raises(IntegrityError), sessions.begin() as session:
-        factories.receive(session, uuid4(), store=store, images=2)
+    with pytest.raises(IntegrityError):
+        factories.submit(sessions, store, uuid4(), files=[photograph(1), photograph(2)])
     assert row_counts(sessions) == before
     assert stored_files(settings) == {}
 
 
-def test_a_failed_commit_is_discarded(
+def test_photographs_are_kept_when_the_answer_to_the_commit_is_lost(
     sessions: sessionmaker[Session], store: ImageStore, settings: Settings, clinic_id: UUID
 ) -> None:
-    before = row_counts(sessions)
-    with sessions() as session:
-        receipt = factories.receive(session, clinic_id, store=store, images=2)
-        assert len(stored_files(settings)) == 2
-        session.rollback()
-    service.discard(store, receipt)
-    assert row_counts(sessions) == before
-    assert stored_files(settings) == {}
+    def lose_answer(_: Session) -> None:
+        raise OperationalError("COMMIT", None, Exception("the connection was lost"))
 
-
-def test_discarding_a_repeat_keeps_the_case(
-    sessions: sessionmaker[Session], store: ImageStore, settings: Settings, clinic_id: UUID
-) -> None:
-    for _ in range(2):
-        with sessions.begin() as session:
-            receipt = factories.receive(session, clinic_id, store=store, key="a key")
-    service.discard(store, receipt)
+    lost = sessionmaker(sessions.kw["bind"], expire_on_commit=False)
+    event.listen(lost, "after_commit", lose_answer)
+    with pytest.raises(Unavailable):
+        factories.submit(lost, store, clinic_id)
+    assert not factories.submit(sessions, store, clinic_id).created
     assert len(stored_files(settings)) == 1

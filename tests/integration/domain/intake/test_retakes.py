@@ -15,6 +15,7 @@ from dermtriage.core.errors import (
     RequestRejected,
 )
 from dermtriage.intake.receipts import Receipt
+from dermtriage.storage.image_store import ImageStore
 
 
 def test_a_retake_closes_the_case_that_it_replaces(
@@ -85,6 +86,20 @@ def test_a_retake_is_never_less_urgent_than_the_case_that_it_replaces(
         assert factories.case(session, new).lane == lane
 
 
+def test_a_retake_is_as_urgent_as_a_score_that_came_after_the_decision(
+    sessions: sessionmaker[Session], clinic_id: UUID, clinician_id: UUID
+) -> None:
+    with sessions.begin() as session:
+        old = factories.receive(session, clinic_id)
+        factories.decide(session, old.case_id, clinician_id, Outcome.RETAKE)
+        factories.score(session, old.pending_image_ids[0], factories.INDETERMINATE)
+        replaced = factories.case(session, old)
+        assert (replaced.severity, replaced.latest_severity) == ("unscored", "indeterminate")
+    with sessions.begin() as session:
+        new = factories.receive(session, clinic_id, replaces_case_id=old.case_id)
+        assert new.priority == "urgent"
+
+
 def test_another_clinic_s_case_cannot_be_replaced(
     sessions: sessionmaker[Session], clinic_id: UUID, clinician_id: UUID
 ) -> None:
@@ -130,3 +145,18 @@ def test_a_repeated_retake_gets_its_receipt_again(
     with sessions.begin() as session:
         again = factories.receive(session, clinic_id, key="a key", replaces_case_id=old.case_id)
     assert again == replace(new, created=False)
+
+
+def test_simultaneous_repeats_of_a_retake_get_one_receipt(
+    sessions: sessionmaker[Session], store: ImageStore, clinic_id: UUID, clinician_id: UUID
+) -> None:
+    with sessions.begin() as session:
+        old = factories.receive(session, clinic_id)
+        factories.decide(session, old.case_id, clinician_id, Outcome.RETAKE)
+
+    def send() -> Receipt:
+        return factories.submit(sessions, store, clinic_id, replaces_case_id=old.case_id)
+
+    receipts = factories.run_concurrently([send] * 6)
+    assert sum(receipt.created for receipt in receipts) == 1
+    assert len({receipt.case_id for receipt in receipts}) == 1

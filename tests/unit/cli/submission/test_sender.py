@@ -128,7 +128,6 @@ def test_the_idempotency_key_is_the_same_in_every_version() -> None:
         httpx.ReadTimeout("slow"),
         httpx.RemoteProtocolError("cut"),
         problem(408, "body_too_slow"),
-        problem(409, "request_in_progress"),
         problem(429, "busy"),
         problem(503, "store_unavailable"),
         httpx.Response(502, text="<html>"),
@@ -144,7 +143,7 @@ def test_a_temporary_failure_repeats_the_same_request(failure: Response) -> None
     assert len({json.dumps(described(request)) for request in server.requests}) == 1
 
 
-@pytest.mark.parametrize("status", [400, 403, 404, 413, 415, 422])
+@pytest.mark.parametrize("status", [400, 403, 404, 409, 413, 415, 422])
 def test_a_refusal_is_final(status: int) -> None:
     server = Server(problem(status, "not_this"))
     with client(server) as http, pytest.raises(DermtriageError) as caught:
