@@ -17,7 +17,7 @@ from dermtriage_worker.ensemble.networks.registry import create_network
 from dermtriage_worker.ensemble.packing import pack_member
 from dermtriage_worker.ensemble.tiny import build_tiny_release
 from dermtriage_worker.training.cost import gmac
-from dermtriage_worker.training.fit import IMAGENET_MEAN, IMAGENET_STD
+from dermtriage_worker.training.pretrained import IMAGENET_MEAN, IMAGENET_STD
 
 REFERENCE = "reference"
 _ARCHITECTURE = "mobilenet_v2"

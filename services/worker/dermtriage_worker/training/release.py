@@ -31,13 +31,14 @@ from dermtriage_worker.training.config import MemberConfig
 from dermtriage_worker.training.cost import gmac
 from dermtriage_worker.training.crossfit import crossfit
 from dermtriage_worker.training.data import assign_folds, fingerprint, labels, origin, read_records
-from dermtriage_worker.training.fit import IMAGENET_MEAN, IMAGENET_STD, class_log_prior
+from dermtriage_worker.training.loss import class_log_prior
 from dermtriage_worker.training.ood import OOD_FILE, fit_ood_detector
 from dermtriage_worker.training.out_of_fold import (
     choose_views,
     out_of_fold_logits,
     with_and_without,
 )
+from dermtriage_worker.training.pretrained import IMAGENET_MEAN, IMAGENET_STD
 from dermtriage_worker.training.release_figures import crossfitted_figures, shipped_figures
 from dermtriage_worker.training.run_folder import (
     ReleaseNotBuilt,

@@ -10,8 +10,8 @@ from dermtriage_worker.ensemble.metadata import encode
 from dermtriage_worker.evaluation.labelled import Labelled
 from dermtriage_worker.evaluation.prepared import prepare_labelled
 from dermtriage_worker.training.config import TrainConfig
-from dermtriage_worker.training.data import assign_folds, labels, load_frames, read_records
-from dermtriage_worker.training.fit import Progress, Sample, train_member
+from dermtriage_worker.training.data import Sample, assign_folds, labels, load_frames, read_records
+from dermtriage_worker.training.fit import Progress, train_member
 
 CONFIG_NAME = "config.json"
 FOLDS_NAME = "folds.csv"
