@@ -1,4 +1,4 @@
-"""Figures by lesion: its most severe photograph decides, as it decides where a case stands."""
+"""Figures by lesion: its most severe photograph decides, as in the triage of a case."""
 
 from collections.abc import Sequence
 
@@ -12,7 +12,7 @@ from dermtriage_worker.evaluation.results import Estimate
 def lesion_figures(
     lesions: Sequence[str],
     *,
-    severe: Floats,
+    p_severe: Floats,
     positive: Bools,
     flagged: Bools,
     low: Bools,
@@ -27,15 +27,15 @@ def lesion_figures(
     ----------
     lesions
         Lesion id of each photograph; not empty.
-    severe
-        p_severe, shape (n,).
+    p_severe
+        Shape (n,).
     positive
-        Whether it is severe in truth, shape (n,).
+        Whether the diagnosis is severe, shape (n,).
     flagged
         Whether it reaches the upper threshold, shape (n,): one such photograph sends its lesion
         to the severe lane.
     low
-        Whether it is called low, shape (n,): a lesion is called low where all of its are.
+        Whether it is called low, shape (n,): a lesion is called low if all its photographs are.
     seed
         Of the bootstrap.
 
@@ -45,23 +45,25 @@ def lesion_figures(
         `auc_by_lesion`, `sensitivity_upper_by_lesion`, `specificity_upper_by_lesion`,
         `severe_called_low_by_lesion` and `benign_called_low_by_lesion`; their counts are lesions.
     """
-    names, of = np.unique(np.asarray(lesions), return_inverse=True)
+    names, lesion_of = np.unique(np.asarray(lesions), return_inverse=True)
     count = len(names)
-    most = np.zeros(count)
-    np.maximum.at(most, of, severe)
-    positives, lane, kept = (_any(marked, of, count) for marked in (positive, flagged, ~low))
+    highest = np.zeros(count)
+    np.maximum.at(highest, lesion_of, p_severe)
+    positives, flagged_lesions, not_low = (
+        _any(marked, lesion_of, count) for marked in (positive, flagged, ~low)
+    )
     bootstrap = Bootstrap(names.tolist(), seed=seed)
     return {
-        "auc_by_lesion": bootstrap.estimate(auc(most, positives)),
-        "sensitivity_upper_by_lesion": bootstrap.estimate(share(lane, positives)),
-        "specificity_upper_by_lesion": bootstrap.estimate(share(~lane, ~positives)),
-        "severe_called_low_by_lesion": bootstrap.estimate(share(~kept, positives)),
-        "benign_called_low_by_lesion": bootstrap.estimate(share(~kept, ~positives)),
+        "auc_by_lesion": bootstrap.estimate(auc(highest, positives)),
+        "sensitivity_upper_by_lesion": bootstrap.estimate(share(flagged_lesions, positives)),
+        "specificity_upper_by_lesion": bootstrap.estimate(share(~flagged_lesions, ~positives)),
+        "severe_called_low_by_lesion": bootstrap.estimate(share(~not_low, positives)),
+        "benign_called_low_by_lesion": bootstrap.estimate(share(~not_low, ~positives)),
     }
 
 
-def _any(marked: Bools, of: Ints, count: int) -> Bools:
-    """Whether any photograph of each lesion is marked, shape (lesions,)."""
+def _any(marked: Bools, lesion_of: Ints, count: int) -> Bools:
+    """Return whether any photograph of each lesion is marked, shape (lesions,)."""
     found = np.zeros(count, bool)
-    found[of[marked]] = True
+    found[lesion_of[marked]] = True
     return found

@@ -95,7 +95,7 @@ def evaluate(
         figures=_headline(triaged, thresholds, best, adjusted, bootstrap)
         | lesion_figures(
             triaged.lesions,
-            severe=triaged.severe,
+            p_severe=triaged.severe,
             positive=triaged.positive,
             flagged=triaged.severe >= thresholds.upper,
             low=triaged.low,

@@ -1,4 +1,4 @@
-"""Distortions that other cameras, clinics and hands would have made, for a whole batch at once."""
+"""Augmentation: distortions as by other cameras and clinics, for a whole batch at once."""
 
 import io
 import math
@@ -32,7 +32,8 @@ class Augmentation:
     size
         Side of the result in pixels. Without zoom it shows the frame's centred square.
     seed
-        Of the drawn hairs and ink strokes, which are drawn once and laid over in eight ways.
+        Of the hairs and ink strokes, which are drawn once and laid over in one of eight
+        orientations.
     """
 
     def __init__(self, config: AugmentConfig, size: int, *, seed: int) -> None:
@@ -77,7 +78,7 @@ def _chosen(count: int, share: float, generator: torch.Generator) -> Tensor:
 def _warp(frames: Tensor, size: int, config: AugmentConfig, generator: torch.Generator) -> Tensor:
     count, _, height, width = frames.shape
     low, high = (math.log(bound) for bound in config.zoom)
-    # The mean of two uniform draws favours the middle: strong zooms are rare, as in clinics.
+    # The mean of two uniform draws is mostly near the middle: strong zooms are rare, as in clinics.
     zoom = (_uniform(count, low, high, generator) + _uniform(count, low, high, generator)) / 2
     zoom = zoom.exp()
     stretch = _uniform(count, -config.stretch, config.stretch, generator).exp()
@@ -129,9 +130,9 @@ def _cover(
     if not len(chosen):
         return values
     picked = torch.randint(0, len(strokes), (len(chosen),), generator=generator)
-    ways = torch.randint(0, 8, (len(chosen),), generator=generator).tolist()
+    turns = torch.randint(0, 8, (len(chosen),), generator=generator).tolist()
     laid = torch.stack(
-        [dihedral_view(strokes[which], way) for which, way in zip(picked, ways, strict=True)]
+        [dihedral_view(strokes[which], index) for which, index in zip(picked, turns, strict=True)]
     )
     opacity = laid[:, None] / 255.0 * _uniform(len(chosen), 0.5, 1.0, generator).view(-1, 1, 1, 1)
     colour = torch.stack(
@@ -142,7 +143,7 @@ def _cover(
 
 
 def _blur_or_sharpen(values: Tensor, config: AugmentConfig, generator: torch.Generator) -> Tensor:
-    """Blur some pictures and sharpen others: both move a picture along its difference to a blur."""
+    """Blur some pictures and sharpen others, both by unsharp masking: blur has amount -1."""
     draw = torch.rand(len(values), generator=generator)
     chosen = torch.nonzero(draw < config.blur_share + config.sharpen_share).flatten()
     if not len(chosen):

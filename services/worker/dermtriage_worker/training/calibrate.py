@@ -1,9 +1,8 @@
-"""Set temperatures, biases, weights and thresholds on photographs that were not learnt from."""
+"""Fit the calibration of a release, by likelihood, on out-of-fold logits."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
-import numpy as np
 import torch
 from torch import Tensor
 from torch.nn import functional
@@ -13,27 +12,19 @@ from dermtriage_worker.ensemble.calibration import (
     member_log_probabilities,
     severe_probability,
 )
-from dermtriage_worker.ensemble.manifest import Thresholds
-from dermtriage_worker.evaluation.figures import Bools, Floats, Ints, threshold_for
-
-LOWER_SENSITIVITY = 0.98
-UPPER_SENSITIVITY = 0.80
-UPPER_SPECIFICITY = 0.90
-RAISED_SHARE = 0.10
-"""Share of low photographs that disagreement may raise to indeterminate."""
 
 _BIAS_PENALTY = 0.01
-_PATIENT_PENALTY = 30.0
-"""On the squares of the table of metadata, in log-likelihood. Cross-fitted, the log loss is the
-same from 3 to 30, and the AUC grows up to 30."""
+_METADATA_PENALTY = 30.0
+"""On the squares of the metadata's coefficients, in log-likelihood. Cross-fitted, the log loss is
+the same from 3 to 30, and the AUC grows up to 30."""
 
 
 def fit_member(logits: Tensor, labels: Tensor, log_prior: Tensor) -> tuple[float, list[float]]:
-    """Fit a member's temperature and its bias a class by likelihood.
+    """Fit a member's temperature and its bias for each class.
 
     The bias starts at the logarithm of the training frequencies, which the logit-adjusted loss
-    took out of the logits, and is held near it: the rare classes have too few photographs here
-    to move far on.
+    took out of the logits, and is kept near it by a penalty: the rare classes have too few
+    photographs here to estimate more.
 
     Returns
     -------
@@ -56,7 +47,7 @@ def fit_member(logits: Tensor, labels: Tensor, log_prior: Tensor) -> tuple[float
 def fit_combination(
     log_probabilities: Sequence[Tensor], labels: Tensor
 ) -> tuple[list[float], float]:
-    """Fit the members' weights, which sum to one, and the ensemble's temperature by likelihood.
+    """Fit the members' weights, which sum to one, and the ensemble's temperature.
 
     Returns
     -------
@@ -64,21 +55,23 @@ def fit_combination(
         Weights and temperature, as in `combine`.
     """
     logs = torch.stack([values.double() for values in log_probabilities])
-    preference = torch.zeros(len(logs), dtype=torch.float64, requires_grad=True)
+    weight_logits = torch.zeros(len(logs), dtype=torch.float64, requires_grad=True)
     log_temperature = torch.zeros(1, dtype=torch.float64, requires_grad=True)
 
     def loss() -> Tensor:
-        mean = torch.einsum("m,mnc->nc", preference.softmax(0), logs)
+        mean = torch.einsum("m,mnc->nc", weight_logits.softmax(0), logs)
         return functional.cross_entropy(mean / log_temperature.exp(), labels)
 
-    _minimise(loss, [preference, log_temperature])
-    weights = [round(weight, 4) for weight in preference.softmax(0).tolist()]
+    _minimise(loss, [weight_logits, log_temperature])
+    weights = [round(weight, 4) for weight in weight_logits.softmax(0).tolist()]
     weights[0] = round(1 - sum(weights[1:]), 4)
     return weights, float(log_temperature.detach().exp())
 
 
-def fit_patients(log_probabilities: Tensor, patients: Tensor, labels: Tensor) -> Tensor:
-    """Fit by likelihood what metadata adds to what the members say together.
+def fit_metadata(log_probabilities: Tensor, patients: Tensor, labels: Tensor) -> Tensor:
+    """Fit what metadata adds to the log-probabilities of the ensemble.
+
+    Photographs without metadata are left out of the fit.
 
     Parameters
     ----------
@@ -90,24 +83,26 @@ def fit_patients(log_probabilities: Tensor, patients: Tensor, labels: Tensor) ->
     Returns
     -------
     Tensor
-        What each column of the metadata adds to each class, float64, shape (f, 7).
+        Coefficients: what each column of the metadata adds to each class, float64, shape (f, 7).
     """
     classes = log_probabilities.shape[1]
     known = patients.any(1)
-    said, patients, labels = log_probabilities[known], patients[known].double(), labels[known]
-    table = torch.zeros(patients.shape[1], classes, dtype=torch.float64, requires_grad=True)
+    offsets, patients, labels = log_probabilities[known], patients[known].double(), labels[known]
+    coefficients = torch.zeros(patients.shape[1], classes, dtype=torch.float64, requires_grad=True)
 
     def loss() -> Tensor:
-        missed = functional.cross_entropy(said + patients @ table, labels, reduction="sum")
-        return (missed + _PATIENT_PENALTY * table.square().sum()) / max(1, len(labels))
+        logits = offsets + patients @ coefficients
+        total = functional.cross_entropy(logits, labels, reduction="sum")
+        penalty = _METADATA_PENALTY * coefficients.square().sum()
+        return (total + penalty) / max(1, len(labels))
 
-    _minimise(loss, [table])
-    return table.detach()
+    _minimise(loss, [coefficients])
+    return coefficients.detach()
 
 
 @dataclass(frozen=True)
-class Fit:
-    """A calibration: of each kind of member, and of their combination.
+class FittedCalibration:
+    """A calibration of each kind of member, and of their combination.
 
     Attributes
     ----------
@@ -116,7 +111,7 @@ class Fit:
     temperature
         Of the combination.
     patient
-        What each column of the metadata adds to each class, float64, shape (f, 7).
+        Coefficients of the metadata, float64, shape (f, 7); see `fit_metadata`.
     """
 
     temperatures: Mapping[str, float]
@@ -125,16 +120,16 @@ class Fit:
     temperature: float
     patient: Tensor
 
-    def logs(self, logits: Mapping[str, Tensor]) -> dict[str, Tensor]:
-        """Calibrated log-probabilities of each kind, shape (n, 7)."""
+    def log_probabilities(self, logits: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """Return the calibrated log-probabilities of each kind, shape (n, 7)."""
         return {
             kind: member_log_probabilities(logits[kind], self.temperatures[kind], bias)
             for kind, bias in self.biases.items()
         }
 
     def probabilities(self, logits: Mapping[str, Tensor], patients: Tensor) -> Tensor:
-        """Probabilities of the ensemble, shape (n, 7), by photographs and encoded metadata."""
-        logs = self.logs(logits)
+        """Return the ensemble's probabilities given logits and encoded metadata, shape (n, 7)."""
+        logs = self.log_probabilities(logits)
         kinds = sorted(logs)
         return combine(
             [logs[kind] for kind in kinds],
@@ -144,10 +139,10 @@ class Fit:
         )
 
 
-def fit_ensemble(
+def fit_calibration(
     logits: Mapping[str, Tensor], patients: Tensor, labels: Tensor, log_prior: Tensor
-) -> Fit:
-    """Fit each kind of member, and their combination.
+) -> FittedCalibration:
+    """Fit the calibration of each kind of member, then that of their combination.
 
     Parameters
     ----------
@@ -165,68 +160,25 @@ def fit_ensemble(
     logs = [member_log_probabilities(logits[kind].double(), *fits[kind]) for kind in kinds]
     weights, temperature = fit_combination(logs, labels)
     together = combine(logs, weights, temperature).log()
-    return Fit(
+    return FittedCalibration(
         temperatures={kind: fits[kind][0] for kind in kinds},
         biases={kind: fits[kind][1] for kind in kinds},
         weights=dict(zip(kinds, weights, strict=True)),
         temperature=temperature,
-        patient=fit_patients(together, patients, labels),
+        patient=fit_metadata(together, patients, labels),
     )
 
 
-def kinds_disagreement(fit: Fit, logits: Mapping[str, Tensor]) -> Tensor:
+def kinds_disagreement(fit: FittedCalibration, logits: Mapping[str, Tensor]) -> Tensor:
     """Greatest minus smallest p_severe of the kinds of members, shape (n,)."""
-    severe = torch.stack([severe_probability(log.exp()) for log in fit.logs(logits).values()])
-    return severe.amax(0) - severe.amin(0)
+    logs = fit.log_probabilities(logits).values()
+    p_severe = torch.stack([severe_probability(log.exp()) for log in logs])
+    return p_severe.amax(0) - p_severe.amin(0)
 
 
 def log_loss(probabilities: Tensor, labels: Tensor) -> float:
-    """Mean negative log-likelihood."""
+    """Return the mean negative log-likelihood of probabilities, shape (n, 7)."""
     return float(functional.nll_loss(probabilities.clamp(min=1e-12).log(), labels))
-
-
-def choose_thresholds(
-    severe: Floats, positive: Bools, disagreement: Floats, ways: Ints
-) -> Thresholds:
-    """Choose operating points that hold in every way in which photographs come.
-
-    The lower threshold is the highest that misses at most 2 % of the severe photographs. The
-    upper one is the highest that flags 80 % of them, or a higher one where more than 10 % of the
-    benign would be flagged. Disagreement raises a tenth of the low ones at most.
-
-    Parameters
-    ----------
-    severe
-        p_severe of each photograph.
-    positive
-        Whether it is severe in truth.
-    disagreement
-        Of the members over each photograph.
-    ways
-        A number for how each came: with what is known of its patient, or alone.
-    """
-    each = [
-        _thresholds(severe[ways == way], positive[ways == way], disagreement[ways == way])
-        for way in np.unique(ways)
-    ]
-    return Thresholds(
-        lower=min(one.lower for one in each),
-        upper=max(one.upper for one in each),
-        disagreement=max(one.disagreement for one in each),
-    )
-
-
-def _thresholds(severe: Floats, positive: Bools, disagreement: Floats) -> Thresholds:
-    positives, negatives = np.sort(severe[positive]), np.sort(severe[~positive])
-    lower = threshold_for(positives, LOWER_SENSITIVITY)
-    # The first value above the benign quantile: exactly at it, that benign one is flagged too.
-    specific = float(
-        negatives[min(len(negatives) - 1, int(np.ceil(UPPER_SPECIFICITY * len(negatives))))]
-    )
-    upper = max(lower, threshold_for(positives, UPPER_SENSITIVITY), specific)
-    low = disagreement[severe < lower]
-    limit = float(np.quantile(low, 1 - RAISED_SHARE)) if len(low) else 1.0
-    return Thresholds(lower=lower, upper=upper, disagreement=limit)
 
 
 def _minimise(loss: Callable[[], Tensor], parameters: list[Tensor]) -> None:

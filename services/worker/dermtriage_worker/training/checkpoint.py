@@ -1,4 +1,4 @@
-"""Stop and go on: what a member needs to resume after a kill."""
+"""Checkpoints: what the training of a member needs to resume after a kill."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -18,13 +18,13 @@ class TrainingMismatch(DermtriageError):
 
 
 class Stateful(Protocol):
-    """What can be stopped and go on: a network, an optimizer."""
+    """Something with a state to save and restore: a network, an optimizer."""
 
     def state_dict(self) -> dict[str, Any]:
-        """Return all that changes."""
+        """Return the state."""
 
     def load_state_dict(self, state_dict: dict[str, Any], /) -> Any:
-        """Take it up again."""
+        """Restore a state."""
 
 
 def save_checkpoint(
@@ -35,11 +35,11 @@ def save_checkpoint(
     Parameters
     ----------
     digest
-        Of the configuration; another one may not resume from here.
+        Of the configuration; another one may not resume from this checkpoint.
     epoch
-        How many epochs are done.
+        Number of finished epochs.
     parts
-        All that has a state.
+        Everything whose state is saved, by name.
     """
     path = folder / CHECKPOINT_NAME
     partial = path.with_suffix(".partial")
@@ -61,8 +61,8 @@ def load_checkpoint(
     path = folder / CHECKPOINT_NAME
     if not path.exists():
         return 0
-    # An optimizer's state is no flat table of tensors, as safetensors wants it; `weights_only`
-    # lets nothing but tensors and plain values through.
+    # An optimizer's state is not a flat table of tensors, which safetensors requires.
+    # `weights_only` lets nothing but tensors and plain values through.
     state = torch.load(path, map_location=device, weights_only=True)  # noqa: TID251
     if state["digest"] != digest:
         raise TrainingMismatch(

@@ -1,4 +1,4 @@
-"""What one training run is: read from TOML, kept beside its results."""
+"""The configuration of a training run: read from TOML, kept beside its results."""
 
 import hashlib
 import tomllib
@@ -24,7 +24,9 @@ class Phase(_Strict):
     learning_rate: float = Field(gt=0)
     warmup_epochs: float = Field(default=0.5, ge=0)
     severe_weight: float = Field(
-        default=0.0, ge=0, description="Of the loss of severe against benign, beside the classes'"
+        default=0.0,
+        ge=0,
+        description="Weight of the added loss of severe against benign",
     )
 
 
@@ -37,21 +39,24 @@ class MemberConfig(_Strict):
     batch_size: int = Field(default=32, ge=2)
     weight_decay: float = Field(default=0.05, ge=0)
     average_decay: float = Field(
-        default=0.995, ge=0, lt=1, description="Of the running mean of the weights, a step"
+        default=0.995,
+        ge=0,
+        lt=1,
+        description="Decay per step of the weights' moving average",
     )
     precision: Literal["bf16", "fp32"] = "fp32"
     phases: tuple[Phase, ...] = Field(
-        min_length=1, description="Each starts from the running mean of the one before"
+        min_length=1, description="Each starts from the averaged weights of the one before"
     )
 
     @property
     def epochs(self) -> int:
-        """Of all phases."""
+        """Number of epochs of all phases."""
         return sum(phase.epochs for phase in self.phases)
 
     @property
     def input_size(self) -> int:
-        """Side of the square at the end of training, in pixels; the one to score with."""
+        """Side of the input at the end of training and in scoring, in pixels."""
         return self.phases[-1].input_size
 
 

@@ -1,4 +1,4 @@
-"""What one forward pass costs."""
+"""The cost of a forward pass in multiply-accumulates."""
 
 import torch
 from torch.utils.flop_counter import FlopCounterMode
@@ -8,7 +8,7 @@ from dermtriage_worker.ensemble.networks.registry import create_network
 
 
 def gmac(architecture: str, input_size: int) -> float:
-    """Count 1e9 multiply-accumulates of one view in convolutions and linear layers."""
+    """Return the cost of one view in 1e9 multiply-accumulates (convolutions, linear layers)."""
     network = create_network(architecture, len(CLASSES)).eval()
     with FlopCounterMode(display=False) as counter, torch.no_grad():
         network(torch.zeros(1, 3, input_size, input_size))

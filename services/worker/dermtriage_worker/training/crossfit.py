@@ -1,7 +1,7 @@
-"""How calibration and thresholds fare on lesions that they were not set on.
+"""Cross-fitted calibration and thresholds: each fold gets those that were fitted on the others.
 
-The shipped ones are set on all out-of-fold scores. Here each fold gets those that were set on
-the other folds, so that what is measured owes nothing to the lesions it is measured on.
+The release's own are fitted on all out-of-fold scores, so figures on those same scores are a
+little too good. Cross-fitted figures are free of that.
 """
 
 from collections.abc import Mapping
@@ -11,19 +11,20 @@ import torch
 from torch import Tensor
 
 from dermtriage_worker.ensemble.calibration import severe_probability
-from dermtriage_worker.training.calibrate import choose_thresholds, fit_ensemble, kinds_disagreement
+from dermtriage_worker.training.calibrate import fit_calibration, kinds_disagreement
+from dermtriage_worker.training.thresholds import choose_thresholds
 
 
 @dataclass(frozen=True)
 class CrossFitted:
-    """Scores and operating points of every photograph, by what the other folds set.
+    """Scores and thresholds of every photograph, fitted on the other folds.
 
     Attributes
     ----------
     probabilities
         Float64, shape (n, 7).
     lower, upper
-        Thresholds that held for each photograph, float64, shape (n,).
+        Thresholds of each photograph's fold, float64, shape (n,).
     raised
         Whether disagreement was over its threshold, bool, shape (n,).
     """
@@ -35,38 +36,40 @@ class CrossFitted:
 
     @property
     def p_severe(self) -> Tensor:
-        """Shape (n,)."""
+        """Probability of severe, shape (n,)."""
         return severe_probability(self.probabilities)
 
-    def rows(self, chosen: slice) -> "CrossFitted":
+    def rows(self, rows: slice) -> "CrossFitted":
         """Return some of the photographs."""
         return CrossFitted(
-            self.probabilities[chosen], self.lower[chosen], self.upper[chosen], self.raised[chosen]
+            self.probabilities[rows], self.lower[rows], self.upper[rows], self.raised[rows]
         )
 
 
 def crossfit(
     logits: Mapping[str, Tensor],
     patients: Tensor,
-    truth: Tensor,
-    severe: Tensor,
-    ways: Tensor,
+    labels: Tensor,
+    positive: Tensor,
+    groups: Tensor,
     folds: Tensor,
     log_prior: Tensor,
 ) -> CrossFitted:
-    """Calibrate and set thresholds on the other folds of each photograph.
+    """Fit calibration and thresholds on the other folds of each photograph.
 
     Parameters
     ----------
     logits
-        Out of fold, of each kind of member, averaged over its views, shape (n, 7).
+        Out-of-fold logits of each kind of member, averaged over its views, shape (n, 7).
     patients
         Encoded metadata, shape (n, f).
-    truth, severe, ways, folds
-        Class index, whether that class is severe, how it came (see `choose_thresholds`), and fold
-        of each photograph, shape (n,).
+    labels, positive, groups, folds
+        Class index, whether that class is severe, group (see `choose_thresholds`), and fold of
+        each photograph, shape (n,).
+    log_prior
+        Logarithm of the training frequencies, shape (7,).
     """
-    count = len(truth)
+    count = len(labels)
     probabilities = torch.empty(count, logits[next(iter(logits))].shape[-1], dtype=torch.float64)
     lower, upper = torch.empty(count).double(), torch.empty(count).double()
     raised = torch.zeros(count, dtype=torch.bool)
@@ -74,11 +77,12 @@ def crossfit(
         own, others = folds == fold, folds != fold
         of_others = {kind: values[others] for kind, values in logits.items()}
         of_own = {kind: values[own] for kind, values in logits.items()}
-        fit = fit_ensemble(of_others, patients[others], truth[others], log_prior)
-        apart = kinds_disagreement(fit, of_others)
-        seen = severe_probability(fit.probabilities(of_others, patients[others]))
+        fit = fit_calibration(of_others, patients[others], labels[others], log_prior)
         limits = choose_thresholds(
-            seen.numpy(), severe[others].numpy(), apart.numpy(), ways[others].numpy()
+            severe_probability(fit.probabilities(of_others, patients[others])).numpy(),
+            positive[others].numpy(),
+            kinds_disagreement(fit, of_others).numpy(),
+            groups[others].numpy(),
         )
         probabilities[own] = fit.probabilities(of_own, patients[own])
         lower[own], upper[own] = limits.lower, limits.upper

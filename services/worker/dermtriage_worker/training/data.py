@@ -1,4 +1,4 @@
-"""A training set in memory: photographs as bytes, classes, folds."""
+"""A training set: its records, labels and folds, and its photographs in memory."""
 
 import hashlib
 from collections.abc import Sequence
@@ -26,9 +26,9 @@ ARCHIVE_ORIGIN = (
     "a download of the ISIC archive",
     "Weights derived from the ISIC archive: see the licences of the photographs.",
 )
-"""Name of a data set, and what its licence means for the weights."""
+"""Name of a data set, and the licence of weights that were trained on it."""
 FRAME_WIDTH = CANONICAL_SIZE * 4 // 3
-"""Training keeps the whole 4:3 frame, so that a zoom outwards finds real skin at the sides."""
+"""Training keeps the whole 4:3 frame, so that zooming out shows real skin at the sides."""
 
 
 class DataMissing(DermtriageError):
@@ -73,8 +73,8 @@ def read_records(data: Path) -> list[Labelled]:
         If a photograph is missing or a class is unknown.
     """
     if (data / HAM_METADATA).is_file():
-        # All in one resolution: which lesions have several photographs is bound up with their
-        # class, so a mixture of sizes would tell it.
+        # All in one resolution: a mixture of sizes would leak the class, which is correlated with
+        # the number of photographs of a lesion.
         small = data / HAM_IMAGES
         return read_labelled(small if small.is_dir() else data, data / HAM_METADATA)
     if (data / ARCHIVE_METADATA).is_file():
@@ -87,20 +87,20 @@ def read_records(data: Path) -> list[Labelled]:
 
 
 def origin(data: Path) -> tuple[str, str]:
-    """Return what a folder holds, and what its licence means for weights that learn from it."""
+    """Return the name of a folder's data set, and the licence of weights trained on it."""
     return HAM_ORIGIN if (data / HAM_METADATA).is_file() else ARCHIVE_ORIGIN
 
 
 def assign_folds(records: Sequence[Labelled], *, folds: int, seed: int) -> list[int]:
-    """Fold of each photograph: that of its lesion."""
-    dealt = fold_lesions(
+    """Return the fold of each photograph, which is that of its lesion."""
+    fold_of = fold_lesions(
         {record.lesion_id: record.diagnosis for record in records}, folds=folds, seed=seed
     )
-    return [dealt[record.lesion_id] for record in records]
+    return [fold_of[record.lesion_id] for record in records]
 
 
 def fingerprint(records: Sequence[Labelled]) -> str:
-    """SHA-256 over every photograph's id, lesion, class and bytes."""
+    """Return the SHA-256 over every photograph's id, lesion, class and bytes, in hexadecimal."""
     digest = hashlib.sha256()
     for record in records:
         content = hashlib.sha256(record.path.read_bytes()).hexdigest()
@@ -110,7 +110,7 @@ def fingerprint(records: Sequence[Labelled]) -> str:
 
 
 def labels(records: Sequence[Labelled]) -> Tensor:
-    """Class indices, int64, shape (n,)."""
+    """Return class indices, int64, shape (n,)."""
     return torch.tensor([CLASSES.index(record.diagnosis) for record in records])
 
 

@@ -1,4 +1,4 @@
-"""Conditions under which the out-of-distribution detector is fitted and checked."""
+"""Distortions under which the out-of-distribution detector is fitted and its threshold set."""
 
 from collections.abc import Mapping
 from functools import cache

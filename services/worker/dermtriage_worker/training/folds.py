@@ -1,4 +1,4 @@
-"""Which photographs a member never sees: decided by lesion."""
+"""Cross-validation folds: grouped by lesion and stratified by class."""
 
 from collections import defaultdict
 from collections.abc import Mapping
@@ -7,17 +7,17 @@ import numpy as np
 
 
 def fold_lesions(classes: Mapping[str, str], *, folds: int, seed: int) -> dict[str, int]:
-    """Deal lesions to folds, class by class, so that each fold has its share of every class.
+    """Assign lesions to folds, class by class, so that each fold has its share of every class.
 
-    Lesions, never photographs, are dealt: siblings of one lesion in training and test raise
-    figures by points that do not exist.
+    All photographs of a lesion are in one fold. If some were trained on, the figures measured on
+    the others would be too high.
 
     Parameters
     ----------
     classes
         Class of each lesion by its id.
     folds
-        How many.
+        Number of folds.
     seed
         The same seed and lesions give the same folds, whatever their order.
 
@@ -30,12 +30,12 @@ def fold_lesions(classes: Mapping[str, str], *, folds: int, seed: int) -> dict[s
     for lesion in sorted(classes):
         by_class[classes[lesion]].append(lesion)
     generator = np.random.default_rng(seed)
-    dealt: dict[str, int] = {}
+    fold_of: dict[str, int] = {}
     for name in sorted(by_class):
         lesions = by_class[name]
         # Each class begins at the fold where the last one ended, or the first folds would get
         # the remainder of every class.
-        start = len(dealt)
+        start = len(fold_of)
         for position, index in enumerate(generator.permutation(len(lesions))):
-            dealt[lesions[index]] = (start + position) % folds
-    return dealt
+            fold_of[lesions[index]] = (start + position) % folds
+    return fold_of

@@ -1,4 +1,4 @@
-"""Hairs and ink marks, drawn as curved strokes over a square."""
+"""Draw hairs and ink marks as masks of curved strokes."""
 
 from dataclasses import dataclass
 
@@ -7,7 +7,7 @@ import torch
 from PIL import Image, ImageDraw
 from torch import Tensor
 
-_FINER = 4
+_OVERSAMPLING = 4
 """Strokes are drawn this much larger and shrunk, so that thin ones are smooth."""
 
 _POINTS = 24
@@ -15,7 +15,7 @@ _POINTS = 24
 
 @dataclass(frozen=True)
 class StrokeKind:
-    """How many strokes a mask has, and how thick and long they are, in shares of its side."""
+    """Ranges of the number of strokes of a mask, and of their width and length in sides of it."""
 
     count: tuple[int, int]
     width: tuple[float, float]
@@ -35,7 +35,7 @@ def draw_strokes(kind: StrokeKind, count: int, size: int, *, seed: int) -> Tenso
     kind
         Hairs or ink.
     count
-        How many masks.
+        Number of masks.
     size
         Side of a mask in pixels.
     seed
@@ -51,7 +51,7 @@ def draw_strokes(kind: StrokeKind, count: int, size: int, *, seed: int) -> Tenso
 
 
 def _mask(kind: StrokeKind, size: int, generator: np.random.Generator) -> Tensor:
-    side = size * _FINER
+    side = size * _OVERSAMPLING
     mask = Image.new("L", (side, side))
     draw = ImageDraw.Draw(mask)
     for _ in range(generator.integers(kind.count[0], kind.count[1] + 1)):

@@ -1,7 +1,7 @@
 """Fit the out-of-distribution detector: see `ensemble.ood`.
 
 The distribution of each member is fitted without the lesions of its fold, and its threshold is set
-on those alone, so that what is measured out of fold holds for what is shipped.
+on those alone, so that out-of-fold figures hold for the release.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -14,29 +14,25 @@ from numpy.typing import NDArray
 from sklearn.linear_model import LogisticRegression
 from torch import Tensor
 
-from dermtriage_worker.ensemble.image.quality import measure_quality
-from dermtriage_worker.ensemble.image.views import Views
 from dermtriage_worker.ensemble.manifest import Member
-from dermtriage_worker.ensemble.metadata import encode
 from dermtriage_worker.ensemble.networks.registry import TAPS
 from dermtriage_worker.ensemble.networks.scoring_network import ScoringNetwork
-from dermtriage_worker.ensemble.ood import CLIP, LesionDistribution, OodDetector, add_contrast
+from dermtriage_worker.ensemble.ood import CLIP, LesionDistribution, OodDetector
 from dermtriage_worker.evaluation.labelled import Labelled
 from dermtriage_worker.training.config import AugmentConfig
-from dermtriage_worker.training.data import load_frames
 from dermtriage_worker.training.distortions import CONDITIONS, SKIN, UNDISTORTED, WIDE, distort
+from dermtriage_worker.training.ood_features import distorted_features, ood_features
 from dermtriage_worker.training.skin_patches import cut_skin_patches
 
 OOD_FILE = "ood.safetensors"
 
-MOST_FLAGGED = 0.006
-"""Share of lesions out of fold that may be flagged in the worst of the conditions."""
+MAX_FLAGGED = 0.006
+"""Largest false-positive rate on out-of-fold lesions, in the worst of the conditions."""
 
 _CONTRAST_WEIGHT = 3.0
 """The two contrasts are penalised less than the hundreds of other features."""
 _PENALTY = 0.01
-_SMALLEST_SPREAD = 1e-4
-_CHUNK = 50
+_MIN_SPREAD = 1e-4
 
 
 @dataclass(frozen=True)
@@ -46,12 +42,13 @@ class OodFitOptions:
     Attributes
     ----------
     lesions
-        Photographs that a distribution is fitted on, each distorted once; a quarter of them also
-        undistorted.
+        Number of photographs that a distribution is fitted on, each distorted once; a quarter of
+        them also undistorted.
     unseen
-        Photographs of the member's own fold that its threshold is set on, in each condition.
+        Number of photographs of the member's own fold that its threshold is set on, in each
+        condition.
     skin
-        Patches of plain skin.
+        Number of patches of plain skin.
     directions
         Rank of the covariance.
     conditions
@@ -130,16 +127,16 @@ def _fit(
 ) -> LesionDistribution | None:
     lesions = torch.cat(
         [
-            _distorted(network, training[: options.lesions], WIDE, seed),
-            _distorted(network, training[: options.lesions // 4], UNDISTORTED, seed),
+            distorted_features(network, training[: options.lesions], WIDE, seed=seed),
+            distorted_features(network, training[: options.lesions // 4], UNDISTORTED, seed=seed),
         ]
     )
     patches = cut_skin_patches(training, data, count=options.skin, seed=seed)
     if not len(patches):
         return None
     # Distorted like the lesions, or the regression would learn to detect distortions.
-    skin = _features(network, torch.cat([patches, distort(patches, SKIN, seed)]))
-    centre, spread = lesions.mean(0), lesions.std(0).clamp_min(_SMALLEST_SPREAD)
+    skin = ood_features(network, torch.cat([patches, distort(patches, SKIN, seed)]))
+    centre, spread = lesions.mean(0), lesions.std(0).clamp_min(_MIN_SPREAD)
     scaled = (lesions - centre) / spread
     variances, directions = torch.linalg.eigh(scaled.T @ scaled / len(scaled))
     kept = min(options.directions, len(variances) - 1)
@@ -147,8 +144,8 @@ def _fit(
         centre=centre,
         spread=spread,
         basis=directions[:, -kept:],
-        variances=variances[-kept:].clamp_min(_SMALLEST_SPREAD),
-        rest=variances[:-kept].mean().clamp_min(_SMALLEST_SPREAD),
+        variances=variances[-kept:].clamp_min(_MIN_SPREAD),
+        rest=variances[:-kept].mean().clamp_min(_MIN_SPREAD),
         plain=_plain_skin_weights(scaled, (skin - centre) / spread),
         offsets=torch.zeros(2),
         scales=torch.ones(2),
@@ -174,42 +171,16 @@ def _set_offsets(
     seed: int,
     conditions: Mapping[str, AugmentConfig],
 ) -> tuple[LesionDistribution, float]:
-    """Set the zero of each score at the most extreme unseen lesions; return the threshold too."""
+    """Set the zero of each score at the most extreme unseen lesions; return also the threshold."""
     by_condition = [
-        _distorted(network, unseen, config, seed + number)
+        distorted_features(network, unseen, config, seed=seed + number)
         for number, config in enumerate(conditions.values(), start=1)
     ]
-    # Each of the two scores may flag half of what may be flagged.
+    # Each of the two scores may cause half of the false positives.
     raw = [fitted.raw_scores(features) for features in by_condition]
-    extremes = torch.stack([scores.quantile(1 - MOST_FLAGGED / 2, dim=0) for scores in raw])
+    extremes = torch.stack([scores.quantile(1 - MAX_FLAGGED / 2, dim=0) for scores in raw])
     fitted = replace(fitted, offsets=extremes.amax(0), scales=torch.cat(raw).std(0))
     extremes = torch.stack(
-        [fitted.score(features).quantile(1 - MOST_FLAGGED) for features in by_condition]
+        [fitted.score(features).quantile(1 - MAX_FLAGGED) for features in by_condition]
     )
     return fitted, float(extremes.max().sigmoid())
-
-
-def _distorted(
-    network: ScoringNetwork, records: Sequence[Labelled], config: AugmentConfig, seed: int
-) -> Tensor:
-    """Features of photographs after random distortions: shape (n, f)."""
-    chunks = [
-        _features(
-            network, distort(load_frames(records[start : start + _CHUNK]), config, seed + start)
-        )
-        for start in range(0, len(records), _CHUNK)
-    ]
-    return torch.cat(chunks)
-
-
-@torch.inference_mode()
-def _features(network: ScoringNetwork, squares: Tensor) -> Tensor:
-    return torch.cat(
-        [
-            add_contrast(
-                network.logits_and_features(Views(chunk), encode([{}] * len(chunk)))[1],
-                measure_quality(list(chunk)),
-            )
-            for chunk in torch.split(squares, _CHUNK)
-        ]
-    )

@@ -30,7 +30,7 @@ def imagenet_weights(architecture: str, files: Mapping[str, Path]) -> Mapping[st
     Raises
     ------
     TrainingMismatch
-        If the weights cannot be had.
+        If the weights are not available.
     """
     if architecture in files:
         return load_file(files[architecture])
@@ -43,19 +43,19 @@ def imagenet_weights(architecture: str, files: Mapping[str, Path]) -> Mapping[st
         )
     except (OSError, ValueError) as error:
         raise TrainingMismatch(
-            f"torchvision's ImageNet weights of {architecture} cannot be had ({error}).",
+            f"torchvision's ImageNet weights of {architecture} are not available ({error}).",
             remedy=f"Give a safetensors file of them: --imagenet {architecture}=FILE.",
         ) from error
     return state
 
 
 def load_pretrained(network: nn.Module, weights: Mapping[str, Tensor]) -> None:
-    """Put ImageNet weights into a network, leaving out the classifier of 1000 classes.
+    """Load ImageNet weights into a network, except the classifier of 1000 classes.
 
     Raises
     ------
     TrainingMismatch
-        If anything else than the classifier does not fit.
+        If any other tensor is missing or of another shape.
     """
     own = network.state_dict()
     fitting = {
@@ -73,10 +73,10 @@ def load_pretrained(network: nn.Module, weights: Mapping[str, Tensor]) -> None:
 
 
 def _lite_weights() -> dict[str, Tensor]:
-    """EfficientNet-Lite0's published weights, under the names of our network.
+    """Return EfficientNet-Lite0's published weights, under the names of our network.
 
-    Both list their layers from the photograph to the classes, so the names are told by position;
-    the layers that ours leaves out are the last.
+    Both list their layers from input to output, so tensors are matched by position; the layers
+    that ours leaves out are the last.
     """
     try:
         folder = Path(str(importlib.import_module(_LITE_PACKAGE).__file__)).parent / "models"

@@ -1,4 +1,4 @@
-"""A new release's own figures, out of fold."""
+"""Measure the figures in a new release's manifest, out of fold."""
 
 import math
 from collections.abc import Callable, Mapping, Sequence
@@ -26,21 +26,21 @@ def shipped_figures(
     records: Sequence[Labelled],
     on_progress: Callable[[str, int, int], None],
 ) -> dict[str, Figure]:
-    """Measure the halved weights that are shipped, by the code that serves them.
+    """Measure the release's own weights in half precision, with the code that serves them.
 
     Parameters
     ----------
     folder
         The release, complete but for its figures.
     on_progress
-        Called with the step, the photographs that are scored, and all.
+        Called with the name of the step, the number of photographs scored, and of all.
     """
     done = 0
 
     def show(_: str, scored: int, whole: int) -> None:
         nonlocal done
         done += scored
-        on_progress("Measuring what is shipped", done, whole)
+        on_progress("Measuring the release", done, whole)
 
     measured = measure(
         Ensemble.load(folder),
@@ -56,12 +56,12 @@ def shipped_figures(
 
 
 def crossfitted_figures(scored: CrossFitted, records: Sequence[Labelled]) -> dict[str, Figure]:
-    """Measure what calibration and thresholds are worth on lesions that they were not set on.
+    """Measure calibration and thresholds on lesions that they were not fitted on.
 
     Parameters
     ----------
     scored
-        All photographs with what is known of their patients, and then all of them alone.
+        All photographs with their metadata, then all of them without.
 
     Returns
     -------
@@ -74,9 +74,10 @@ def crossfitted_figures(scored: CrossFitted, records: Sequence[Labelled]) -> dic
     )
 
 
-def _crossfitted(scored: CrossFitted, records: Sequence[Labelled], what: str) -> dict[str, Figure]:
-    truth = np.array([CLASSES.index(record.diagnosis) for record in records])
-    severe = severe_mask()[truth]
+def _crossfitted(
+    scored: CrossFitted, records: Sequence[Labelled], suffix: str
+) -> dict[str, Figure]:
+    positive = severe_mask()[[CLASSES.index(record.diagnosis) for record in records]]
     p_severe, lower, upper = (
         values.numpy() for values in (scored.p_severe, scored.lower, scored.upper)
     )
@@ -84,26 +85,26 @@ def _crossfitted(scored: CrossFitted, records: Sequence[Labelled], what: str) ->
     low = (p_severe < lower) & ~scored.raised.numpy()
     lesions = [record.lesion_id for record in records]
     bootstrap = Bootstrap(lesions, seed=SEED)
-    quantities = {
-        "auc": auc(p_severe, severe),
-        "calibration_error": calibration_error(p_severe, severe),
-        "sensitivity_lower": share(p_severe >= lower, severe),
-        "sensitivity_upper": share(p_severe >= upper, severe),
-        "specificity_upper": share(p_severe < upper, ~severe),
-        "severe_called_low": share(low, severe),
-        "benign_called_low": share(low, ~severe),
-        "young_severe_called_low": share(low, severe & young),
+    statistics = {
+        "auc": auc(p_severe, positive),
+        "calibration_error": calibration_error(p_severe, positive),
+        "sensitivity_lower": share(p_severe >= lower, positive),
+        "sensitivity_upper": share(p_severe >= upper, positive),
+        "specificity_upper": share(p_severe < upper, ~positive),
+        "severe_called_low": share(low, positive),
+        "benign_called_low": share(low, ~positive),
+        "young_severe_called_low": share(low, positive & young),
     }
-    found = {name: bootstrap.estimate(each) for name, each in quantities.items()}
+    found = {name: bootstrap.estimate(each) for name, each in statistics.items()}
     found |= lesion_figures(
         lesions,
-        severe=p_severe,
-        positive=severe,
+        p_severe=p_severe,
+        positive=positive,
         flagged=p_severe >= upper,
         low=low,
         seed=SEED,
     )
-    return _figures({f"{name}_{what}": estimate for name, estimate in found.items()})
+    return _figures({f"{name}_{suffix}": estimate for name, estimate in found.items()})
 
 
 def _is_young(record: Labelled) -> bool:

@@ -1,4 +1,4 @@
-"""What a training run left behind."""
+"""Read the results of a training run."""
 
 import shutil
 import subprocess
@@ -14,18 +14,18 @@ from dermtriage_worker.training.train import CONFIG_NAME, member_name
 
 
 class ReleaseNotBuilt(DermtriageError):
-    """A release cannot be made of what is there."""
+    """A release cannot be built from this folder."""
 
     code = "release_not_built"
 
 
 def read_config(run: Path) -> TrainConfig:
-    """Read the configuration that a run was made with.
+    """Read the configuration of a run.
 
     Raises
     ------
     ReleaseNotBuilt
-        If there is no run.
+        If the folder holds no run.
     """
     try:
         text = (run / CONFIG_NAME).read_text(encoding="utf-8")
@@ -42,7 +42,7 @@ def read_weights(run: Path, member: MemberConfig, fold: int) -> dict[str, Tensor
     Raises
     ------
     ReleaseNotBuilt
-        If it is not trained to its end.
+        If its training is not finished.
     """
     name = member_name(member.name, fold)
     path = run / name / WEIGHTS_NAME
@@ -55,11 +55,11 @@ def read_weights(run: Path, member: MemberConfig, fold: int) -> dict[str, Tensor
 
 
 def code_commit() -> str:
-    """Return the commit of the code that runs; empty where that is no checkout."""
+    """Return the commit of the running code; empty if it is not a Git checkout."""
     git = shutil.which("git")
     if git is None:
         return ""
-    answer = subprocess.run(  # noqa: S603 - nothing of it comes from outside
+    answer = subprocess.run(  # noqa: S603 - no argument comes from outside
         [git, "rev-parse", "HEAD"],
         cwd=Path(__file__).parent,
         capture_output=True,

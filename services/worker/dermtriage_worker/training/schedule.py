@@ -1,4 +1,4 @@
-"""Where in its training a member is, and what that means for the next step."""
+"""The schedule of training: the phase of an epoch, its input size, the learning rate of a step."""
 
 import math
 
@@ -6,7 +6,7 @@ from dermtriage_worker.training.config import MemberConfig, Phase
 
 
 def phase_of(member: MemberConfig, epoch: int) -> tuple[Phase, int]:
-    """Return the phase that an epoch belongs to, and how many of that phase's are before it.
+    """Return the phase that an epoch belongs to, and its number within that phase, from 0.
 
     Raises
     ------
@@ -22,10 +22,10 @@ def phase_of(member: MemberConfig, epoch: int) -> tuple[Phase, int]:
 
 
 def square_size(phase: Phase, epoch: int) -> int:
-    """Side of the squares in an epoch of the phase, in pixels.
+    """Return the input size in an epoch of a phase, in pixels.
 
-    Small ones teach the coarse at half the price, and the later epochs the rest (Tan and Le,
-    "EfficientNetV2", 2021).
+    Progressive resizing (Tan and Le, "EfficientNetV2", 2021): the first half of the epochs trains
+    on smaller squares, at about half the cost.
     """
     if phase.first_size is not None and epoch < phase.epochs // 2:
         return phase.first_size
@@ -33,7 +33,7 @@ def square_size(phase: Phase, epoch: int) -> int:
 
 
 def learning_rate(phase: Phase, step: int, steps_per_epoch: int) -> float:
-    """Linear warm-up, then half a cosine down to a hundredth."""
+    """Return the learning rate of a step: linear warm-up, then half a cosine down to 1 %."""
     warmup = phase.warmup_epochs * steps_per_epoch
     if step < warmup:
         return phase.learning_rate * (step + 1) / (warmup + 1)

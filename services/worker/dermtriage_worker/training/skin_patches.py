@@ -1,4 +1,4 @@
-"""Photographs of plain skin, cut from beside the lesions of photographs that have one."""
+"""Cut patches of plain skin out of photographs of lesions, from beside the lesion."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -19,18 +19,18 @@ MASK_FOLDER = "masks_200x150"
 
 _ENLARGED = (110, 90, 75)
 _REPEATED = (100, 80, 60, 45)
-"""Sides of the patches that are tried, in pixels of the frame. With masks, half of the photographs
-are one patch enlarged, which is soft; the others a patch continued by its mirror images, which is
-as sharp as a photograph: neither softness nor symmetry shall be what tells plain skin."""
+"""Sides of the patches that are tried, in pixels of the frame. Half of the results are a patch
+enlarged, which is blurred; the others are a patch continued by reflection, which is as sharp as a
+photograph. So the detector can rely on neither blur nor symmetry."""
 
 _GAP = 5
 """Pixels to keep from the lesion, whose rim the mask may cut off."""
 
 _CORNER_CLEAR = 0.36
-"""Without a mask, what is farther from the centre is taken for skin; 1 is half the width."""
+"""Without a mask, pixels farther from the centre than this count as skin; 1 is half the width."""
 
-_MOST_CONTRAST = 0.3
-"""A patch with more than this has something else on it: hair, ink, a border, another mole."""
+_MAX_CONTRAST = 0.3
+"""A patch with more contrast shows something else: hair, ink, a border, another mole."""
 
 
 def cut_skin_patches(records: Sequence[Labelled], data: Path, *, count: int, seed: int) -> Tensor:
@@ -44,12 +44,12 @@ def cut_skin_patches(records: Sequence[Labelled], data: Path, *, count: int, see
         Their folder. Where it has segmentation masks, patches keep off the lesion; without, they
         are cut from the frame's outer parts.
     count
-        How many at most.
+        Largest number of squares.
 
     Returns
     -------
     Tensor
-        uint8, shape (n, 3, s, s); n is less than `count` where the photographs do not suffice.
+        uint8, shape (n, 3, s, s); n is less than `count` if there are too few photographs.
     """
     generator = np.random.default_rng(seed)
     found: list[Tensor] = []
@@ -64,7 +64,7 @@ def cut_skin_patches(records: Sequence[Labelled], data: Path, *, count: int, see
             continue
         square = _enlarged(patch) if enlarge else _mirrored(patch)
         (figures,) = measure_quality([square])
-        if figures["lesion_contrast"] < _MOST_CONTRAST:
+        if figures["lesion_contrast"] < _MAX_CONTRAST:
             found.append(square)
     if not found:
         return torch.zeros(0, 3, CANONICAL_SIZE, CANONICAL_SIZE, dtype=torch.uint8)

@@ -1,4 +1,4 @@
-"""One training run: data, folds, every member of every fold in turn."""
+"""A training run: every member of every fold in turn."""
 
 import csv
 from collections.abc import Callable, Mapping, Sequence
@@ -27,9 +27,9 @@ def train(
     only: Sequence[str] | None = None,
     device: str = "auto",
 ) -> None:
-    """Train every member of every fold into `out`; what is begun goes on, what is done stays.
+    """Train every member of every fold; one that was interrupted resumes, a finished one stays.
 
-    A member of a fold learns from the other folds' lesions alone. `out` receives the
+    A member of a fold is trained on the lesions of the other folds only. `out` receives the
     configuration, the fold of every photograph, and a folder for each member and fold with
     checkpoint, curves (JSON lines) and final weights. Members may train in processes of their
     own at the same time, each with its own `only`.
@@ -53,7 +53,7 @@ def train(
     Raises
     ------
     DataMissing
-        If the data is not there or not whole.
+        If the data is missing or incomplete.
     TrainingMismatch
         If `out` holds checkpoints of another configuration, or ImageNet weights do not fit.
     """
@@ -69,13 +69,13 @@ def train(
     (out / CONFIG_NAME).write_text(config.model_dump_json(indent=2), encoding="utf-8")
     _write_folds(out / FOLDS_NAME, records, folds)
 
-    frames, squares, truth = load_frames(records), prepare_labelled(records), labels(records)
+    frames, squares, classes = load_frames(records), prepare_labelled(records), labels(records)
     patients = encode([record.inputs for record in records])
     of_fold = torch.tensor(folds)
     for fold in range(config.folds):
         own, others = of_fold == fold, of_fold != fold
-        training = Sample(frames[others], patients[others], truth[others])
-        validation = Sample(squares[own], patients[own], truth[own])
+        training = Sample(frames[others], patients[others], classes[others])
+        validation = Sample(squares[own], patients[own], classes[own])
         for member in chosen:
             train_member(
                 member,
@@ -91,7 +91,7 @@ def train(
 
 
 def member_name(kind: str, fold: int) -> str:
-    """Name of one fold's member, in a run and in a release."""
+    """Return the name of one fold's member, in a run and in a release."""
     return f"{kind}_{fold}"
 
 

@@ -1,7 +1,7 @@
-"""Which photographs a release was trained on, and which of its folds they are in.
+"""Which photographs a release was trained on, and the fold of each.
 
-A release carries digests, not names: enough to refuse a measurement on what was learnt, and to
-find the members that never saw a lesion.
+A release holds digests of their ids, not the ids. They suffice to refuse an evaluation on training
+data, and to find the members that were not trained on a lesion.
 """
 
 import hashlib
@@ -19,7 +19,7 @@ from dermtriage_worker.ensemble.packing import pack_tensors, read_verified
 FOLDS_FILE = "folds.safetensors"
 
 _DIGEST_BYTES = 8
-"""Of the SHA-256: among ten thousand ids two agree by chance once in 10^11 releases."""
+"""Of the SHA-256: two of ten thousand ids collide by chance once in 10^11 releases."""
 
 
 class TrainingFolds:
@@ -30,7 +30,7 @@ class TrainingFolds:
 
     @classmethod
     def of(cls, folder: Path, manifest: Manifest) -> "TrainingFolds":
-        """Read what a release was trained on; nothing, if it was not trained.
+        """Read the training set of a release; it is empty for a release that was not trained.
 
         Raises
         ------
@@ -46,7 +46,7 @@ class TrainingFolds:
         )
 
     def fold_of(self, image_id: str) -> int | None:
-        """Return the fold that a photograph is in; None if it was not trained on."""
+        """Return the fold of a photograph; None if the release was not trained on it."""
         return self._folds.get(_digest(image_id))
 
     def __len__(self) -> int:
@@ -54,7 +54,7 @@ class TrainingFolds:
 
 
 def pack_training_folds(folder: Path, image_ids: Sequence[str], folds: Sequence[int]) -> FileRef:
-    """Write into a release's folder which photographs are in which fold."""
+    """Write the fold of each photograph into a release's folder."""
     digests = np.frombuffer(b"".join(_digest(name) for name in image_ids), dtype=np.uint8)
     return pack_tensors(
         folder,

@@ -14,7 +14,7 @@ def test_the_most_severe_photograph_of_a_lesion_decides() -> None:
     severe = np.array([0.1, 0.5, 0.9, 0.1, 0.2, 0.1, 0.8, 0.1, 0.05, 0.15, 0.4])
     figures = lesion_figures(
         lesions,
-        severe=severe,
+        p_severe=severe,
         positive=np.array([name in "abc" for name in lesions]),
         flagged=severe >= 0.7,
         low=severe < 0.3,
@@ -37,7 +37,7 @@ def test_single_photographs_have_the_figures_of_photographs() -> None:
     severe, positive = generator.random(200), generator.random(200) < 0.3
     lesions = [f"lesion{index:03d}" for index in range(200)]
     figures = lesion_figures(
-        lesions, severe=severe, positive=positive, flagged=severe > 0.6, low=severe < 0.2, seed=4
+        lesions, p_severe=severe, positive=positive, flagged=severe > 0.6, low=severe < 0.2, seed=4
     )
     bootstrap = Bootstrap(lesions, seed=4)
     assert figures["auc_by_lesion"] == bootstrap.estimate(auc(severe, positive))

@@ -8,7 +8,7 @@ from dermtriage_worker.training.crossfit import crossfit
 
 COUNT = 900
 NOBODY = torch.zeros(COUNT, 2)
-WAYS = torch.zeros(COUNT, dtype=torch.long)
+GROUPS = torch.zeros(COUNT, dtype=torch.long)
 PRIOR = torch.full((7,), 1 / 7).double().log()
 
 
@@ -24,7 +24,7 @@ def _set(seed: int = 0) -> tuple[Tensor, Tensor, Tensor, Tensor]:
 
 def test_a_fold_is_judged_by_what_the_others_set() -> None:
     logits, truth, severe, folds = _set()
-    scored = crossfit({"a": logits}, NOBODY, truth, severe, WAYS, folds, PRIOR)
+    scored = crossfit({"a": logits}, NOBODY, truth, severe, GROUPS, folds, PRIOR)
     torch.testing.assert_close(scored.probabilities.sum(1), torch.ones(COUNT).double())
     assert len(scored.lower.unique()) <= 3
     # Other labels in fold 0 change what is set for the other folds, and nothing for fold 0.
@@ -34,7 +34,7 @@ def test_a_fold_is_judged_by_what_the_others_set() -> None:
         NOBODY,
         wrong,
         torch.from_numpy(severe_mask())[wrong],
-        WAYS,
+        GROUPS,
         folds,
         PRIOR,
     )

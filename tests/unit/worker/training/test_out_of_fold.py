@@ -15,8 +15,8 @@ from dermtriage_worker.training.out_of_fold import (
     TooCostly,
     affordable_views,
     choose_views,
+    logits_with_and_without_metadata,
     out_of_fold_logits,
-    with_and_without,
 )
 
 FOLDS = torch.tensor([0, 1, 0, 1, 1])
@@ -43,7 +43,7 @@ def test_the_first_half_knows_the_patients_by_the_member_of_their_fold(
     squares = torch.randint(0, 256, (5, 3, 150, 150), dtype=torch.uint8)
     patients = encode([{"sex": "male"}, {"sex": "male"}, {}, {"age_approx": 60}, {}])
     alone = out_of_fold_logits(networks, squares, FOLDS, 4, lambda *_: None)
-    both = with_and_without(networks, alone, patients, FOLDS)["k"]
+    both = logits_with_and_without_metadata(networks, alone, patients, FOLDS)["k"]
     assert both.shape == (8, 10, 7)
     assert torch.equal(both[:, 5:], alone["k"])
     added = both[:, :5] - both[:, 5:]
