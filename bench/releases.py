@@ -6,13 +6,8 @@ from pathlib import Path
 import torch
 
 from dermtriage.core.enums import CLASSES
-from dermtriage_worker.ensemble.manifest import (
-    Manifest,
-    Member,
-    Preprocessing,
-    read_manifest,
-    write_manifest,
-)
+from dermtriage_worker.ensemble.manifest import Manifest, Member, Preprocessing
+from dermtriage_worker.ensemble.manifest_file import read_manifest, write_manifest
 from dermtriage_worker.ensemble.networks.registry import create_network
 from dermtriage_worker.ensemble.packing import pack_member
 from dermtriage_worker.ensemble.tiny import build_tiny_release

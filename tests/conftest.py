@@ -20,7 +20,7 @@ from dermtriage.releases.activation import install_release
 from dermtriage.storage.image_store import ImageStore
 from dermtriage_cli.embedded.postgres import EmbeddedPostgres
 from dermtriage_cli.embedded.redis import EmbeddedRedis
-from dermtriage_worker.ensemble.manifest import manifest_sha256, read_manifest
+from dermtriage_worker.ensemble.manifest_file import manifest_sha256, read_manifest
 from dermtriage_worker.ensemble.tiny import build_tiny_release
 
 TEMPLATE = "dermtriage"

@@ -22,7 +22,7 @@ from dermtriage.core.settings import Settings
 from dermtriage.database.base import Base
 from dermtriage.database.engine import make_engine, make_sessions
 from dermtriage.releases.activation import add_release
-from dermtriage_worker.ensemble.manifest import manifest_sha256, read_manifest
+from dermtriage_worker.ensemble.manifest_file import manifest_sha256, read_manifest
 from dermtriage_worker.ensemble.tiny import build_tiny_release
 from dermtriage_worker.scoring.runtime import Runtime
 

@@ -35,7 +35,7 @@ def model_card(
     """
     from dermtriage.core.settings import get_settings
     from dermtriage_cli.releases.folders import release_folder
-    from dermtriage_worker.ensemble.manifest import read_manifest
+    from dermtriage_worker.ensemble.manifest_file import read_manifest
     from dermtriage_worker.evaluation.model_card import write_model_card
 
     folder = release_folder(get_settings(), release)

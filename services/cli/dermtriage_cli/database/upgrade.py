@@ -5,7 +5,7 @@ from dermtriage.core.settings import Settings
 from dermtriage.database.engine import make_engine, make_sessions, outage_as_unavailable
 from dermtriage.database.migrations import upgrade as migrate
 from dermtriage.releases import activation, queries
-from dermtriage_worker.ensemble.manifest import manifest_sha256, read_manifest
+from dermtriage_worker.ensemble.manifest_file import manifest_sha256, read_manifest
 
 
 def upgrade_database(settings: Settings) -> str | None:

@@ -9,7 +9,8 @@ from dermtriage.core.errors import ReleaseInvalid
 from dermtriage.core.settings import Settings
 from dermtriage.releases import activation
 from dermtriage_worker.ensemble.inference import Ensemble
-from dermtriage_worker.ensemble.manifest import Manifest, manifest_sha256
+from dermtriage_worker.ensemble.manifest import Manifest
+from dermtriage_worker.ensemble.manifest_file import manifest_sha256
 
 
 def release_folder(settings: Settings, name: str | None) -> Path:

@@ -12,7 +12,7 @@ from dermtriage.core.errors import ReleaseInvalid
 from dermtriage.core.settings import Settings
 from dermtriage.models import Release, ReleaseActivation
 from dermtriage.releases import queries
-from dermtriage_worker.ensemble.manifest import manifest_sha256, read_manifest
+from dermtriage_worker.ensemble.manifest_file import manifest_sha256, read_manifest
 
 KEY_FIGURES = ("auc", "sensitivity_lower")
 

@@ -1,10 +1,10 @@
-"""Which parts of a photograph made its score severe: a heat map.
+"""Attribution maps of the severe score, which the console shows as heat maps.
 
-Integrated gradients (Sundararajan, Taly and Yan 2017) of the ensemble's log-odds of a severe
-lesion, on the way from plain skin, which is the photograph with every pixel in the colour of its
-skin, to the photograph. What all pixels are given sums to the difference between the two scores,
-so the map divides up the very figure that is reported, of all members at once. It works on
-pixels: no layer of any network is singled out, and members of any kind can be explained.
+The method is integrated gradients (Sundararajan, Taly and Yan 2017) of the ensemble's log-odds of a
+severe lesion. The baseline is plain skin: the photograph with every pixel in its skin's colour. The
+attributions of all pixels sum to the difference in log-odds between photograph and baseline, so the
+map explains the reported score, of all members together. It reads no particular layer, so it works
+for members of any architecture.
 """
 
 import math
@@ -22,18 +22,18 @@ if TYPE_CHECKING:
     from dermtriage_worker.ensemble.inference import Ensemble
 
 STEPS = 4
-"""On the way from plain skin to the photograph, at Gauss and Legendre's places. Each is a forward
-and a backward pass of every member over one view; a backward pass costs about two forward ones."""
+"""Gauss-Legendre nodes between baseline and photograph. Each is a forward and a backward pass of
+every member over one view; a backward pass costs about as much as two forward passes."""
 
-_LEAST = 3e-7
-"""Log-odds a pixel: where none is worth as much, a map shows next to nothing."""
+_MIN_SCALE = 3e-7
+"""Log-odds per pixel: a map whose largest attribution is smaller stays nearly empty."""
 
 _SMOOTH = 4.0
-"""Sigma in pixels of the square: what a clinician can tell apart at a glance."""
+"""Sigma of the smoothing in pixels of the square: finer detail cannot be seen at a glance."""
 
 
 def heat_maps(ensemble: "Ensemble", squares: Tensor) -> Tensor:
-    """Show what raised the severe score of prepared photographs.
+    """Compute heat maps of what raised the severe score of prepared photographs.
 
     Parameters
     ----------
@@ -50,21 +50,21 @@ def heat_maps(ensemble: "Ensemble", squares: Tensor) -> Tensor:
     """
     raised = attributions(ensemble, squares).sum(1).clamp_min(0)
     smooth = _gaussian(raised, _SMOOTH)
-    # What half of the pixels get is the noise of the method, on skin as on the lesion.
+    # The median attribution is noise of the method, which is as large on skin as on the lesion.
     floor = smooth.flatten(1).median(1).values
     smooth = (smooth - floor[:, None, None]).clamp_min(0)
-    return smooth / smooth.amax((1, 2), keepdim=True).clamp_min(_LEAST)
+    return smooth / smooth.amax((1, 2), keepdim=True).clamp_min(_MIN_SCALE)
 
 
 def attributions(ensemble: "Ensemble", squares: Tensor, *, steps: int = STEPS) -> Tensor:
-    """Divide the severe log-odds of photographs among their pixels.
+    """Attribute the severe log-odds of photographs to their pixels.
 
     Parameters
     ----------
     ensemble, squares
         See `heat_maps`.
     steps
-        Of the numeric integral.
+        Number of nodes of the numeric integral.
 
     Returns
     -------
@@ -73,17 +73,17 @@ def attributions(ensemble: "Ensemble", squares: Tensor, *, steps: int = STEPS) -
         the photograph less those of `skin_baseline`.
     """
     method = IntegratedGradients(lambda values: severe_log_odds(ensemble, values))
-    divided: Tensor = method.attribute(
+    attributed: Tensor = method.attribute(
         squares.to(ensemble.device, torch.float32),
         skin_baseline(squares).to(ensemble.device),
         n_steps=steps,
         internal_batch_size=len(squares),
     )
-    return divided.float().cpu()
+    return attributed.float().cpu()
 
 
 def severe_log_odds(ensemble: "Ensemble", values: Tensor) -> Tensor:
-    """Log-odds of a severe lesion by the photograph alone, in one view; may be differentiated.
+    """Compute the log-odds of a severe lesion without metadata, in one view; differentiable.
 
     Parameters
     ----------
@@ -103,7 +103,7 @@ def severe_log_odds(ensemble: "Ensemble", values: Tensor) -> Tensor:
 
 
 def skin_baseline(squares: Tensor) -> Tensor:
-    """Give every pixel the colour of its photograph's skin; a round black border stays.
+    """Return the baseline: every pixel in the colour of the skin; a round black border stays.
 
     Parameters
     ----------

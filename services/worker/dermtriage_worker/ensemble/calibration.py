@@ -1,4 +1,4 @@
-"""From logits to probabilities: a member's own, and the ensemble's."""
+"""Calibration: from the members' logits to their probabilities and the ensemble's."""
 
 from collections.abc import Sequence
 
@@ -12,7 +12,7 @@ SEVERE_INDICES = [CLASSES.index(name) for name in SEVERE_CLASSES]
 
 
 def member_log_probabilities(logits: Tensor, temperature: float, bias: Sequence[float]) -> Tensor:
-    """Calibrate one member's logits, shape (n, 7), with a temperature and a bias a class."""
+    """Calibrate one member's logits, shape (n, 7), by a temperature and a bias per class."""
     shift = torch.tensor(bias, dtype=logits.dtype, device=logits.device)
     return (logits / temperature + shift).log_softmax(-1)
 
@@ -28,12 +28,12 @@ def combine(
     Parameters
     ----------
     log_probabilities
-        A tensor of shape (n, 7) a member.
+        A tensor of shape (n, 7) for each member.
     weights
-        One a member; they sum to one.
+        One for each member; they sum to one.
     patients
-        What is known of each patient adds to the log-probabilities of the classes, shape (n, 7):
-        as by Bayes' rule where photograph and patient tell independently of each other.
+        What the metadata adds to the log-probabilities of the classes, shape (n, 7): as by Bayes'
+        rule if photograph and metadata are conditionally independent.
 
     Returns
     -------
@@ -49,7 +49,7 @@ def combine(
 
 
 def severe_probability(probabilities: Tensor) -> Tensor:
-    """Sum of the severe classes' probabilities, shape (n,)."""
+    """Sum the probabilities of the severe classes: shape (n,)."""
     return probabilities[..., SEVERE_INDICES].sum(-1).clamp(0, 1)
 
 
@@ -59,20 +59,19 @@ def calibrated(
     calibration: Calibration,
     patients: Tensor | None = None,
 ) -> tuple[Tensor, list[Tensor]]:
-    """Probabilities of the ensemble, and each member's own, from the members' logits.
+    """Compute the probabilities of the ensemble and of each member from the members' logits.
 
     Parameters
     ----------
     logits
-        A tensor of shape (n, 7) a member.
+        A tensor of shape (n, 7) for each member.
     patients
-        What is known beside the photographs, shape (n, f): see `metadata.encode`. Nothing by
-        default.
+        Encoded metadata, shape (n, f): see `metadata.encode`. None by default.
 
     Returns
     -------
     tuple
-        Shape (n, 7), and such a tensor for each member.
+        The ensemble's, shape (n, 7), and a list with such a tensor for each member.
     """
     logs = [
         member_log_probabilities(values, member.temperature, member.bias)
@@ -87,10 +86,10 @@ def calibrated(
 
 
 def disagreement(severe: Sequence[Tensor], members: Sequence[Member]) -> Tensor:
-    """Greatest minus smallest p_severe of the kinds of members, shape (n,).
+    """Return the largest minus the smallest p_severe of the kinds of members, shape (n,).
 
-    Members of one kind are averaged first: what differs between kinds is what they can see, and
-    with one member of a kind or with five the figure means the same.
+    Members of one kind are averaged first, so that the figure does not depend on the number of
+    members of a kind.
     """
     kinds = {member.kind for member in members}
     means = torch.stack(

@@ -1,4 +1,4 @@
-"""Score photographs with a release."""
+"""Load a release, and score photographs with it."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -17,7 +17,8 @@ from dermtriage_worker.ensemble.device import (
 from dermtriage_worker.ensemble.forward_pass import Forward, make_forward_pass, run_forward_passes
 from dermtriage_worker.ensemble.image.preprocessing import decode_for, prepare
 from dermtriage_worker.ensemble.image.quality import measure_quality
-from dermtriage_worker.ensemble.manifest import MANIFEST_NAME, Manifest, read_manifest
+from dermtriage_worker.ensemble.manifest import Manifest
+from dermtriage_worker.ensemble.manifest_file import read_manifest, refuse_unknown_files
 from dermtriage_worker.ensemble.metadata import WIDTH, Inputs, encode, used_inputs
 from dermtriage_worker.ensemble.networks.scoring_network import ScoringNetwork, load_network
 from dermtriage_worker.ensemble.ood import OodDetector, load_ood_detector
@@ -38,7 +39,7 @@ class Ensemble:
     ood_detector
         None if the release has none.
     forward_pass
-        Runs the members; by default what `make_forward_pass` makes of them.
+        Runs the members; by default the result of `make_forward_pass`.
 
     Attributes
     ----------
@@ -73,7 +74,7 @@ class Ensemble:
         Parameters
         ----------
         folder
-            The release: its manifest and the files that it names, nothing else.
+            The release: its manifest and the files that it names, and no other file.
         device
             See `choose_compute`.
 
@@ -85,13 +86,7 @@ class Ensemble:
             If there is no such device.
         """
         manifest = read_manifest(folder)
-        known = {MANIFEST_NAME, *(ref.file for ref in manifest.files())}
-        unknown = sorted(entry.name for entry in folder.iterdir() if entry.name not in known)
-        if unknown:
-            raise ReleaseInvalid(
-                f"Release {manifest.name} holds a file that is not in its manifest: {unknown[0]}.",
-                remedy=f"Remove it from {folder}, or restore the release.",
-            )
+        refuse_unknown_files(folder, manifest)
         if len(manifest.calibration.patient) not in (0, WIDTH):
             raise ReleaseInvalid(
                 f"Release {manifest.name} reads metadata that this version does not know.",
@@ -105,7 +100,7 @@ class Ensemble:
 
     @property
     def pass_size(self) -> int:
-        """Photographs in a forward pass; with fewer, it takes as long."""
+        """Number of photographs in a forward pass; one with fewer takes as long."""
         return self._compute.pass_size
 
     @property
@@ -129,7 +124,7 @@ class Ensemble:
         return prepare(image, self.manifest.preprocessing.size)
 
     def out_of_fold(self, fold: int) -> "Ensemble":
-        """Return the ensemble of those members that were not trained on a fold.
+        """Return the ensemble of the members that were not trained on a fold.
 
         Raises
         ------
@@ -140,7 +135,7 @@ class Ensemble:
         chosen = [index for index, member in enumerate(members) if member.fold == fold]
         if {members[i].kind for i in chosen} != {member.kind for member in members}:
             raise ReleaseInvalid(
-                f"Release {self.manifest.name} has not a member of each kind for fold {fold}.",
+                f"Release {self.manifest.name} lacks a member of some kind for fold {fold}.",
                 remedy="Only a release that was trained in folds can be measured out of fold.",
             )
         share = sum(members[index].weight for index in chosen)

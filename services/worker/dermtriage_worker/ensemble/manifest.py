@@ -1,7 +1,6 @@
-"""The manifest of a release. It can be read without torch."""
+"""The content of a release's manifest; importing it does not import torch."""
 
-import hashlib
-from pathlib import Path, PurePath
+from pathlib import PurePath
 from typing import Annotated, Literal
 
 from pydantic import (
@@ -10,15 +9,11 @@ from pydantic import (
     BaseModel,
     ConfigDict,
     Field,
-    ValidationError,
     model_validator,
 )
 
 from dermtriage.core.enums import CLASSES, SEVERE_CLASSES
-from dermtriage.core.errors import ReleaseInvalid
 from dermtriage.triage.policy import Policy
-
-MANIFEST_NAME = "manifest.json"
 
 Probability = Annotated[float, Field(ge=0, le=1)]
 Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
@@ -39,7 +34,7 @@ class _Strict(BaseModel):
 
 
 class Preprocessing(_Strict):
-    """How a picture is prepared, the same way for all members."""
+    """How a photograph is prepared; the same for all members."""
 
     kind: Literal["centre_square"] = "centre_square"
     size: int = Field(ge=32, le=1024, description="Side of the square in pixels")
@@ -68,7 +63,9 @@ class Member(FileRef):
     input_size: int = Field(ge=32, le=1024, description="Side of the input in pixels")
     mean: Channels
     std: Channels
-    views: int = Field(ge=1, le=8, description="Dihedral views; 4 are those without transposing")
+    views: int = Field(
+        ge=1, le=8, description="Number of dihedral views; 4 are those without transposing"
+    )
     weight: Probability
     temperature: float = Field(gt=0)
     bias: PerClass
@@ -80,12 +77,12 @@ class Calibration(_Strict):
     temperature: float = Field(gt=0)
     patient: tuple[PerClass, ...] = Field(
         default=(),
-        description="What each column of the metadata adds to each class; empty: not read",
+        description="What each column of the metadata adds to each class; empty if none is used",
     )
 
 
 class Thresholds(_Strict):
-    """Thresholds that the release proposes to a policy."""
+    """Thresholds that the release proposes for a policy."""
 
     lower: Probability = Field(description="p_severe below this is low")
     upper: Probability = Field(description="p_severe from this on is severe")
@@ -172,55 +169,6 @@ class Manifest(_Strict):
         return self
 
     def files(self) -> list[FileRef]:
-        """All files of the release but the manifest itself."""
+        """Return all files of the release except the manifest itself."""
         others = (self.ood, self.training.image_folds)
         return [*self.members, *(ref for ref in others if ref is not None)]
-
-
-def read_manifest(folder: Path) -> Manifest:
-    """Read a release's manifest without loading any of its members.
-
-    Raises
-    ------
-    ReleaseInvalid
-        If there is none, or it holds unknown, missing or ill-formed fields.
-    """
-    content = _read(folder)
-    try:
-        return Manifest.model_validate_json(content)
-    except ValidationError as error:
-        faults = "; ".join(
-            f"{'.'.join(str(part) for part in fault['loc']) or 'manifest'}: {fault['msg']}"
-            for fault in error.errors()
-        )
-        raise ReleaseInvalid(
-            f"The manifest of release {folder.name} cannot be used: {faults}.",
-            remedy="Restore the release from its source, or build it again.",
-        ) from error
-
-
-def manifest_sha256(folder: Path) -> str:
-    """SHA-256 of the manifest's bytes in hexadecimal; through it, of the whole release.
-
-    Raises
-    ------
-    ReleaseInvalid
-        If there is no manifest.
-    """
-    return hashlib.sha256(_read(folder)).hexdigest()
-
-
-def write_manifest(folder: Path, manifest: Manifest) -> None:
-    """Write the manifest into a release's folder."""
-    text = manifest.model_dump_json(indent=2) + "\n"
-    (folder / MANIFEST_NAME).write_text(text, encoding="utf-8")
-
-
-def _read(folder: Path) -> bytes:
-    try:
-        return (folder / MANIFEST_NAME).read_bytes()
-    except OSError as error:
-        raise ReleaseInvalid(
-            f"Release {folder.name} has no readable {MANIFEST_NAME} ({error.strerror}).",
-            remedy=f"Check that {folder} is a release's folder.",
-        ) from error

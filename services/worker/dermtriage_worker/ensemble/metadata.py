@@ -1,4 +1,4 @@
-"""What is known of the patient beside the photograph, as networks take it."""
+"""Encode the patient's metadata (age, sex, site) as the input of networks and calibration."""
 
 from collections.abc import Mapping, Sequence
 
@@ -11,8 +11,8 @@ FIELDS = ("age_approx", "sex", "anatom_site")
 SEXES = ("female", "male")
 
 YOUNG = 40
-"""Years. Most severe lesions are of the old, so what is known of younger patients makes theirs look
-harmless: they are judged by the photograph alone."""
+"""Years. Most severe lesions are of old patients, so with metadata those of younger ones would be
+scored too low: the metadata of patients under this age is not used."""
 
 _AGE_CENTRE = 50
 _AGE_SPREAD = 20
@@ -25,7 +25,7 @@ _REGIONS = {
     "acral": ("palm", "sole", "hand", "foot", "acral"),
     "genital": ("genital",),
 }
-"""Regions, and the words in a site's name that tell them: ISIC's names and HAM10000's."""
+"""Regions and the keywords in the names of their sites, of ISIC and HAM10000."""
 
 COLUMNS = {
     "age_approx": slice(0, 3),
@@ -40,7 +40,7 @@ Inputs = Mapping[str, str | int | float]
 
 
 def encode(inputs: Sequence[Inputs]) -> Tensor:
-    """Write metadata as numbers; a field that is absent or says nothing is all zero.
+    """Encode metadata as numbers; a field that is absent or unknown is all zero.
 
     Parameters
     ----------
@@ -51,8 +51,8 @@ def encode(inputs: Sequence[Inputs]) -> Tensor:
     -------
     Tensor
         float32, shape (n, `WIDTH`), columns as in `COLUMNS`: that an age is known, the age
-        (centred, in units of 20 years) and its square; a column a sex; a column a region of the
-        body. All zero for patients under `YOUNG`.
+        (centred, in units of 20 years) and its square; a column per sex; a column per region of
+        the body. All zero for patients under `YOUNG`.
     """
     encoded = torch.zeros(len(inputs), WIDTH)
     for row, known in enumerate(inputs):
@@ -62,7 +62,7 @@ def encode(inputs: Sequence[Inputs]) -> Tensor:
 
 
 def used_inputs(inputs: Inputs) -> dict[str, str | int | float]:
-    """Return those fields that say something to a network: what an assessment keeps."""
+    """Return the fields that are encoded; an assessment stores them."""
     return {field: inputs[field] for field in _encoded(inputs)}
 
 
@@ -84,5 +84,10 @@ def _encoded(inputs: Inputs) -> dict[str, list[float]]:
 def _region(site: str) -> str | None:
     words = site.lower()
     return next(
-        (region for region, tells in _REGIONS.items() if any(tell in words for tell in tells)), None
+        (
+            region
+            for region, keywords in _REGIONS.items()
+            if any(keyword in words for keyword in keywords)
+        ),
+        None,
     )

@@ -6,7 +6,7 @@ upright photograph, and two figures of contrast. Two scores are computed from th
 - the Mahalanobis distance from all lesions of the training set, under a Gaussian with a low-rank
   covariance (probabilistic PCA, Tipping and Bishop 1999). It detects animals, meals, documents,
   faces and darkness.
-- the logit of plain skin by a logistic regression. Plain skin is no outlier by distance, since
+- the logit of plain skin by a logistic regression. By distance, plain skin is not an outlier, since
   every photograph of a lesion shows skin too.
 """
 
@@ -133,8 +133,8 @@ class OodDetector:
         Returns
         -------
         list or None
-            0..1 for each photograph, more is farther out; 0.5 is as far out as the most extreme
-            lesions. None if no given member has a distribution.
+            0..1 for each photograph, higher is farther out of distribution; 0.5 is that of the
+            most extreme lesions. None if no given member has a distribution.
         """
         scores = [
             self._distributions[name].score(add_contrast(own, quality))
@@ -150,7 +150,7 @@ class OodDetector:
 def add_contrast(features: Tensor, quality: Sequence[Mapping[str, float]]) -> Tensor:
     """Append two logarithms of contrast to a member's features: shape (n, f + 2).
 
-    The members' batch norms hide how little contrast a photograph has.
+    The members' batch norms normalise away how much contrast a photograph has.
     """
     contrasts = torch.tensor([[one["lesion_contrast"], one["contrast"]] for one in quality])
     return torch.cat([features.float().cpu(), (contrasts + _CONTRAST_NOISE).log()], dim=1)

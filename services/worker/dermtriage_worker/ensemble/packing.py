@@ -1,4 +1,4 @@
-"""Write a release's files, and read back what was verified."""
+"""Write the weights and tensors of a release, and read its files with their digest verified."""
 
 import hashlib
 from collections.abc import Mapping
@@ -22,14 +22,14 @@ def pack_member(folder: Path, file: str, state: Mapping[str, Tensor]) -> FileRef
 
 
 def pack_tensors(folder: Path, file: str, tensors: Mapping[str, Tensor]) -> FileRef:
-    """Write tensors into a release's folder as they are; return what the manifest says of them."""
+    """Write tensors into a release's folder as they are; return the manifest's entry."""
     content = save({name: value.contiguous().cpu() for name, value in tensors.items()})
     (folder / file).write_bytes(content)
     return FileRef(file=file, sha256=hashlib.sha256(content).hexdigest())
 
 
 def read_verified(folder: Path, ref: FileRef, release: str) -> bytes:
-    """Read a file of a release and return its bytes, which are those that the manifest names.
+    """Read a file of a release, and verify its bytes against the SHA-256 in the manifest.
 
     Raises
     ------

@@ -24,13 +24,13 @@ class Prediction:
     member_p_severe
         p_severe by each member's own calibrated probabilities.
     disagreement
-        Greatest minus smallest p_severe of the kinds of members, 0..1.
+        Largest minus smallest p_severe of the kinds of members, 0..1.
     out_of_scope
         Out-of-distribution score, 0..1; None if the release has no detector.
     quality
         Figures of `measure_quality`.
     inputs
-        The metadata fields that were read.
+        The metadata fields that were used.
     """
 
     probabilities: dict[str, float]

@@ -1,4 +1,4 @@
-"""A complete release with tiny random networks, to try everything but medicine with."""
+"""A complete release with tiny random networks, for tests and demonstrations."""
 
 from datetime import UTC, datetime
 from pathlib import Path
@@ -14,8 +14,8 @@ from dermtriage_worker.ensemble.manifest import (
     Preprocessing,
     Thresholds,
     Training,
-    write_manifest,
 )
+from dermtriage_worker.ensemble.manifest_file import write_manifest
 from dermtriage_worker.ensemble.networks.registry import create_network
 from dermtriage_worker.ensemble.packing import pack_member
 
@@ -23,7 +23,7 @@ _ARCHITECTURE = "lesionnet_tiny"
 
 
 def build_tiny_release(folder: Path, seed: int = 0) -> Manifest:
-    """Build a release of two untrained networks in milliseconds; the same seed, the same release.
+    """Build a release of two untrained networks; it is determined by the seed.
 
     Its scores mean nothing. It is loaded, verified and run like any other release.
 

@@ -13,7 +13,7 @@ from dermtriage.core.errors import ReleaseInvalid
 from dermtriage.core.settings import Settings
 from dermtriage.models import Release
 from dermtriage_worker.ensemble.inference import Ensemble
-from dermtriage_worker.ensemble.manifest import manifest_sha256
+from dermtriage_worker.ensemble.manifest_file import manifest_sha256
 from dermtriage_worker.scoring.core_sharing import sharing_cores
 
 logger = logging.getLogger(__name__)
@@ -23,17 +23,17 @@ LoadEnsemble = Callable[[Path, str], Ensemble]
 
 
 def black_square(ensemble: Ensemble) -> Tensor:
-    """Return a square that any release can score, to try or warm up a device with."""
+    """Return a square that the release can score, to test or warm up a device."""
     return ensemble.prepare(Image.new("RGB", (64, 64)))
 
 
 class LoadedRelease:
-    """One release, loaded; another one replaces it when its ensemble is requested.
+    """Holds one loaded release; a request for another release replaces it.
 
     Parameters
     ----------
     load
-        By which releases are loaded.
+        Loads a release.
     """
 
     def __init__(self, settings: Settings, load: LoadEnsemble) -> None:

@@ -12,13 +12,8 @@ from dermtriage.core.enums import CLASSES, SEVERE_CLASSES
 from dermtriage_worker.ensemble.calibration import severe_probability
 from dermtriage_worker.ensemble.device import choose_compute
 from dermtriage_worker.ensemble.image.preprocessing import CANONICAL_SIZE
-from dermtriage_worker.ensemble.manifest import (
-    Calibration,
-    Manifest,
-    Preprocessing,
-    Training,
-    write_manifest,
-)
+from dermtriage_worker.ensemble.manifest import Calibration, Manifest, Preprocessing, Training
+from dermtriage_worker.ensemble.manifest_file import write_manifest
 from dermtriage_worker.ensemble.metadata import encode
 from dermtriage_worker.ensemble.networks.scoring_network import ScoringNetwork
 from dermtriage_worker.ensemble.packing import pack_tensors

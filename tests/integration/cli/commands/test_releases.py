@@ -19,13 +19,8 @@ from dermtriage.models import ReleaseActivation
 from dermtriage.releases.queries import active_policy, active_release, current_shadow, find_release
 from dermtriage.scoring import recording
 from dermtriage_cli.main import app
-from dermtriage_worker.ensemble.manifest import (
-    MANIFEST_NAME,
-    Figure,
-    Thresholds,
-    read_manifest,
-    write_manifest,
-)
+from dermtriage_worker.ensemble.manifest import Figure, Thresholds
+from dermtriage_worker.ensemble.manifest_file import MANIFEST_NAME, read_manifest, write_manifest
 from dermtriage_worker.ensemble.tiny import build_tiny_release
 
 run = CliRunner().invoke

@@ -17,7 +17,7 @@ from dermtriage.core.errors import ReleaseInvalid
 from dermtriage.models import Assessment, Case, Release, Worker
 from dermtriage.releases.queries import find_release
 from dermtriage.storage.image_store import ImageStore
-from dermtriage_worker.ensemble.manifest import MANIFEST_NAME, manifest_sha256
+from dermtriage_worker.ensemble.manifest_file import MANIFEST_NAME, manifest_sha256
 from dermtriage_worker.ensemble.tiny import build_tiny_release
 from dermtriage_worker.scoring.runtime import Runtime
 from dermtriage_worker.scoring.upload_loop import score_pending

@@ -16,7 +16,7 @@ from dermtriage.models import Assessment, Release, RescoreChunk
 from dermtriage.releases.activation import add_release
 from dermtriage.rescoring import runs
 from dermtriage.storage.image_store import ImageStore
-from dermtriage_worker.ensemble.manifest import manifest_sha256, read_manifest
+from dermtriage_worker.ensemble.manifest_file import manifest_sha256, read_manifest
 from dermtriage_worker.ensemble.tiny import build_tiny_release
 from dermtriage_worker.scoring.bulk_loop import rescore
 from dermtriage_worker.scoring.runtime import Runtime

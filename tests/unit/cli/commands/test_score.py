@@ -8,7 +8,7 @@ import pytest
 from typer.testing import CliRunner
 
 from dermtriage_cli.main import app
-from dermtriage_worker.ensemble.manifest import write_manifest
+from dermtriage_worker.ensemble.manifest_file import write_manifest
 from dermtriage_worker.ensemble.tiny import build_tiny_release
 
 run = CliRunner().invoke

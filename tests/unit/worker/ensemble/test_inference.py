@@ -16,7 +16,7 @@ from dermtriage.core.errors import ConfigurationError, ReleaseInvalid
 from dermtriage_worker.ensemble.device import DeviceOutOfMemory, choose_compute, single_threaded
 from dermtriage_worker.ensemble.image.views import dihedral_view
 from dermtriage_worker.ensemble.inference import Ensemble
-from dermtriage_worker.ensemble.manifest import MANIFEST_NAME
+from dermtriage_worker.ensemble.manifest_file import MANIFEST_NAME
 from dermtriage_worker.ensemble.metadata import WIDTH
 from dermtriage_worker.ensemble.packing import pack_tensors
 from dermtriage_worker.ensemble.tiny import build_tiny_release

@@ -1,9 +1,6 @@
-"""A release's manifest: read strictly, without torch."""
+"""A manifest with unknown, wrong or contradictory fields is refused."""
 
-import hashlib
 import json
-import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -11,11 +8,9 @@ from typing import Any
 import pytest
 
 from dermtriage.core.errors import ReleaseInvalid
-from dermtriage_worker.ensemble.manifest import (
+from dermtriage_worker.ensemble.manifest_file import (
     MANIFEST_NAME,
-    manifest_sha256,
     read_manifest,
-    write_manifest,
 )
 from dermtriage_worker.ensemble.tiny import build_tiny_release
 
@@ -36,19 +31,6 @@ def edited(tmp_path: Path) -> Edit:
         return folder
 
     return edit
-
-
-def test_what_is_written_is_read(tmp_path: Path) -> None:
-    manifest = build_tiny_release(tmp_path / "one")
-    write_manifest(tmp_path, manifest)
-    assert read_manifest(tmp_path) == manifest
-    assert manifest.name == "one"
-
-
-def test_digest_is_of_the_file(tmp_path: Path) -> None:
-    build_tiny_release(tmp_path)
-    content = (tmp_path / MANIFEST_NAME).read_bytes()
-    assert manifest_sha256(tmp_path) == hashlib.sha256(content).hexdigest()
 
 
 def test_unknown_field_is_refused(edited: Edit) -> None:
@@ -101,16 +83,3 @@ def test_too_costly_ensemble_is_refused(edited: Edit) -> None:
     folder = edited(lambda manifest: manifest.update(gmac=3.5))
     with pytest.raises(ReleaseInvalid, match="gmac"):
         read_manifest(folder)
-
-
-def test_missing_and_broken_manifests_are_refused(tmp_path: Path) -> None:
-    with pytest.raises(ReleaseInvalid, match=r"manifest\.json"):
-        read_manifest(tmp_path)
-    (tmp_path / MANIFEST_NAME).write_text("{")
-    with pytest.raises(ReleaseInvalid, match="cannot be used"):
-        read_manifest(tmp_path)
-
-
-def test_reading_needs_no_torch() -> None:
-    code = "import sys, dermtriage_worker.ensemble.manifest; sys.exit('torch' in sys.modules)"
-    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

@@ -11,7 +11,8 @@ from torch import Tensor
 from dermtriage.core.errors import ReleaseInvalid
 from dermtriage_worker.ensemble.image.views import Views
 from dermtriage_worker.ensemble.inference import Ensemble
-from dermtriage_worker.ensemble.manifest import Manifest, read_manifest, write_manifest
+from dermtriage_worker.ensemble.manifest import Manifest
+from dermtriage_worker.ensemble.manifest_file import read_manifest, write_manifest
 from dermtriage_worker.ensemble.metadata import encode
 from dermtriage_worker.ensemble.ood import LesionDistribution, OodDetector, add_contrast
 from dermtriage_worker.ensemble.packing import pack_tensors

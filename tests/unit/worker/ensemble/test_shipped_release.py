@@ -10,7 +10,7 @@ from dermtriage.core.settings import ROOT, Settings
 from dermtriage_worker.ensemble.cpu.fused_convolution import can_fuse
 from dermtriage_worker.ensemble.device import Compute
 from dermtriage_worker.ensemble.inference import Ensemble
-from dermtriage_worker.ensemble.manifest import read_manifest
+from dermtriage_worker.ensemble.manifest_file import read_manifest
 from dermtriage_worker.ensemble.networks.scoring_network import load_network
 
 FOLDER = Settings().releases_dir / Settings().default_release

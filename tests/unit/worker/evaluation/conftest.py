@@ -9,7 +9,7 @@ import torch
 from dermtriage.core.enums import CLASSES, SEVERE_CLASSES
 from dermtriage_cli.demo.samples import generate
 from dermtriage_worker.ensemble.inference import Ensemble
-from dermtriage_worker.ensemble.manifest import write_manifest
+from dermtriage_worker.ensemble.manifest_file import write_manifest
 from dermtriage_worker.ensemble.prediction import Prediction
 from dermtriage_worker.ensemble.tiny import build_tiny_release
 from dermtriage_worker.evaluation.labelled import Labelled, read_labelled

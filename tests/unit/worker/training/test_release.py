@@ -9,7 +9,8 @@ from PIL import Image
 from dermtriage.core.errors import ReleaseInvalid
 from dermtriage_worker.ensemble.image.photograph import decode_original
 from dermtriage_worker.ensemble.inference import Ensemble
-from dermtriage_worker.ensemble.manifest import Manifest, read_manifest
+from dermtriage_worker.ensemble.manifest import Manifest
+from dermtriage_worker.ensemble.manifest_file import read_manifest
 from dermtriage_worker.evaluation.prepared import prepare_labelled
 from dermtriage_worker.training.config import TrainConfig
 from dermtriage_worker.training.cost import gmac

@@ -1,4 +1,4 @@
-"""From a photograph to the square that networks take: the same online, at night and offline."""
+"""From a photograph to the square that networks take: for uploads, rescore runs and offline use."""
 
 from dataclasses import dataclass
 
@@ -27,7 +27,7 @@ def decode_original(original: bytes, ensemble: Ensemble) -> Photograph:
     Raises
     ------
     ImageRejected
-        If the bytes are no photograph.
+        If the bytes are not a photograph.
     """
     return decode_rendition(make_rendition(original), ensemble)
 

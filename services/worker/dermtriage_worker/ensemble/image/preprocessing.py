@@ -1,8 +1,9 @@
-"""From a photograph to what a network sees: the only way there, in training and in serving.
+"""Preprocessing: from a photograph to a network's input, the same in training and in serving.
 
 A photograph becomes one small square of bytes on the decoding thread (`decode_for`, `prepare`); the
 rest (resampling to a member's input size, normalisation) happens in the batch, on the device
-(`normalise`). Evaluation in training calls the same functions, so figures cannot drift.
+(`normalise`). Training and evaluation call the same functions, so that their figures hold in
+serving.
 """
 
 from collections.abc import Sequence
@@ -23,7 +24,7 @@ CANONICAL_SIZE = 150
 def resample(image: Image.Image, width: int, height: int) -> Tensor:
     """Cut the largest centred box of the wanted aspect out of an image and resample it.
 
-    The box measures whole pixels, so that a photograph of the wanted size comes back itself.
+    The box measures whole pixels, so that a photograph of the wanted size is returned unchanged.
 
     The triangle filter is widened by the scale when shrinking (area-like, no aliasing), so a
     photograph of 600x450 or of 12 megapixels shows the same content as its 200x150 copy.
@@ -51,7 +52,7 @@ def resample(image: Image.Image, width: int, height: int) -> Tensor:
     left, top = across // 2, down // 2
     cut: Tensor = pil_to_tensor(rgb)[:, top : rgb.height - top, left : rgb.width - left]
     if cut.shape[1:] != (height, width):
-        # Over bytes it takes a third of Pillow's time, and differs from it by rounding alone.
+        # On bytes it takes a third of Pillow's time, and differs from it only by rounding.
         with single_threaded():
             (cut,) = functional.interpolate(
                 cut[None], (height, width), mode="bilinear", antialias=True
@@ -80,8 +81,8 @@ def prepare(image: Image.Image, size: int = CANONICAL_SIZE) -> Tensor:
 def decode_for(rendition: bytes, size: int = CANONICAL_SIZE) -> Image.Image:
     """Decode a stored rendition as far as a square of this size needs it.
 
-    Half as many pixels again are decoded at least, so that the filter and not the decoder shapes
-    what networks see.
+    The decoded side is at least 1.5 times the square's, so that the result depends on our filter
+    and hardly on the decoder.
 
     Raises
     ------

@@ -1,6 +1,6 @@
-"""Figures of quality (sharpness, exposure, framing) from the prepared squares.
+"""Measure image quality (sharpness, exposure, framing) on prepared squares.
 
-They never change a score. `dermtriage.imaging.retake_advice` turns them into advice.
+They never change a severity score. `dermtriage.imaging.retake_advice` turns them into advice.
 """
 
 import math
@@ -26,8 +26,8 @@ _CLIPPED_DARK = 0.06
 _CLIPPED_BRIGHT = 247
 """Red, green and blue all above this (of 255): the pixel has no detail left either."""
 _AT_ONCE = 8
-"""Photographs that are measured together. Each torch call releases and reacquires Python's lock, so
-fewer calls wait less; more photographs than these would not fit into the processor's caches."""
+"""Photographs that are measured together. Each torch call releases and reacquires Python's global
+lock, so fewer calls wait less; more photographs would not fit into the processor's caches."""
 _BOX = 5
 """Side of the blur in pixels."""
 _FLAT = 1e-4

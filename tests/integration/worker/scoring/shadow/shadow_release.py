@@ -15,10 +15,7 @@ from dermtriage.models import Assessment, PendingImage, Release, TriageEvent
 from dermtriage.operations import invariants
 from dermtriage.releases.activation import add_release, set_shadow_release
 from dermtriage.releases.queries import active_release
-from dermtriage_worker.ensemble.manifest import (
-    manifest_sha256,
-    read_manifest,
-)
+from dermtriage_worker.ensemble.manifest_file import manifest_sha256, read_manifest
 
 SHADOW = "next"
 """Name of the shadow release."""

@@ -24,9 +24,7 @@ from torch import Tensor
 from dermtriage.core.errors import Unavailable
 from dermtriage.releases.queries import current_shadow
 from dermtriage_worker.ensemble.device import DeviceLost, DeviceOutOfMemory
-from dermtriage_worker.ensemble.manifest import (
-    MANIFEST_NAME,
-)
+from dermtriage_worker.ensemble.manifest_file import MANIFEST_NAME
 from dermtriage_worker.scoring.runtime import Runtime
 from dermtriage_worker.scoring.upload_loop import score_pending
 

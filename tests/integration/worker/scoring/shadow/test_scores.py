@@ -23,11 +23,8 @@ from dermtriage.review.case_detail import read_case
 from dermtriage.storage.image_store import ImageStore
 from dermtriage_worker.ensemble.image.photograph import decode_rendition
 from dermtriage_worker.ensemble.inference import Ensemble
-from dermtriage_worker.ensemble.manifest import (
-    Preprocessing,
-    read_manifest,
-    write_manifest,
-)
+from dermtriage_worker.ensemble.manifest import Preprocessing
+from dermtriage_worker.ensemble.manifest_file import read_manifest, write_manifest
 from dermtriage_worker.scoring.runtime import Runtime
 from dermtriage_worker.scoring.upload_loop import score_pending
 
