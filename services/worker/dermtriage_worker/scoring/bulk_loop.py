@@ -18,7 +18,7 @@ def rescore(runtime: Runtime) -> int:
     Returns
     -------
     int
-        How many images were done.
+        Number of images that were done.
 
     Raises
     ------
@@ -26,7 +26,7 @@ def rescore(runtime: Runtime) -> int:
         If the device failed for good; only a new process can use it again.
     """
     done = 0
-    without: set[int] = set()
+    unavailable: set[int] = set()
     heat_maps = HeatMapQueue(runtime)
     with runtime.busy():
         while not runtime.stopping.is_set():
@@ -36,7 +36,7 @@ def rescore(runtime: Runtime) -> int:
                     session,
                     worker_id=runtime.worker_id,
                     lease_seconds=runtime.settings.lease_seconds,
-                    excluded_releases=without,
+                    excluded_releases=unavailable,
                 )
                 release = session.get_one(Release, chunk.release_id) if chunk else None
             if chunk is None or release is None:
@@ -46,8 +46,8 @@ def rescore(runtime: Runtime) -> int:
                     done += ChunkWork(runtime, chunk, release, heat_maps).run()
                 except ReleaseInvalid:
                     # Another worker may have this release, and another run may use another one.
-                    without.add(release.id)
-        # Those of uploads as well, which no other thread has queued.
+                    unavailable.add(release.id)
+        # Also the maps of uploads, which this thread has queued.
         make_heat_maps(runtime, heat_maps)
     write_with_retries(runtime, lambda session: lifecycle.finish_completed(session, now=utcnow()))
     return done

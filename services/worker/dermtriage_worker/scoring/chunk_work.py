@@ -1,7 +1,7 @@
 """Score one chunk of a rescore run, and pending uploads before each device batch.
 
-A chunk's images are read and written some batches at a time, so that a process may end at any
-moment: nothing is left out, and nothing is done twice.
+A chunk's images are read and written a few batches at a time. A process may end at any moment:
+no image is left out, and none is recorded twice.
 """
 
 import logging
@@ -33,8 +33,8 @@ from dermtriage_worker.scoring.upload_loop import make_heat_maps, score_uploads
 logger = logging.getLogger(__name__)
 
 BATCHES_PER_WRITE = 4
-"""Full device batches that are read and written together: a statement for four takes hardly longer
-than for one, and at night a score may be stored some seconds later."""
+"""Device batches that are read and written together: a statement for four takes hardly longer than
+for one, and in a rescore run a score may be stored some seconds later."""
 
 
 class ChunkWork:
@@ -73,7 +73,7 @@ class ChunkWork:
                         self._runtime, lambda s: chunk_leases.complete(s, self._chunk)
                     )
                     return done
-                changes = self._do(work)
+                changes = self._process(work)
                 done += changes.images
                 self._make_heat_maps(changes)
         except ReleaseInvalid as error:
@@ -95,11 +95,11 @@ class ChunkWork:
 
     def _read_next(self) -> list[RemainingImage] | None:
         with outage_as_unavailable(), self._runtime.sessions() as session:
-            # Since the batches before, it may have become the active one, or ceased to be.
+            # It may have become the active release since the last batch, or ceased to be.
             self._release = session.get_one(Release, self._chunk.release_id)
             return remaining_images(session, self._chunk, self._limit)
 
-    def _do(self, work: Sequence[RemainingImage]) -> RecordedBatch:
+    def _process(self, work: Sequence[RemainingImage]) -> RecordedBatch:
         unscored = [item.lease for item in work if not item.assessed]
         assessed = [item for item in work if item.assessed]
         ensemble = self._ensemble()
@@ -113,14 +113,14 @@ class ChunkWork:
         except DeviceLost:
             raise
         except Exception:
-            # Whatever it was, the process lives: no image is suspect.
+            # Whatever the error, the process is alive: no image is suspect.
             self._suspects.clear(unscored)
             raise
         self._runtime.count_completed(changes.images, batches)
         return changes
 
     def _ensemble(self) -> Ensemble:
-        # A release that only compares must not replace the one that uploads need.
+        # A shadow release must not replace the loaded release that uploads need.
         is_active = self._release.mode == "active"
         loaded = self._runtime.active if is_active else self._runtime.shadow
         return loaded.ensemble_of(self._release)

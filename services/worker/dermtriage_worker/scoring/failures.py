@@ -1,4 +1,4 @@
-"""Failures of scoring: what an outage is, what is kept of an error, and retries of writes."""
+"""Failures of scoring: which are outages, what is stored of an error, and retries of writes."""
 
 from collections.abc import Callable
 from typing import TypeVar

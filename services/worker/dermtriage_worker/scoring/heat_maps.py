@@ -22,7 +22,7 @@ logger = logging.getLogger(__name__)
 class HeatMapQueue:
     """The severe images that one thread has scored and that await their heat maps.
 
-    The queue is in memory alone: a process that ends leaves severe images without a map, and the
+    The queue is only in memory: when a process ends, its queued images stay without a map, and the
     API says so.
     """
 

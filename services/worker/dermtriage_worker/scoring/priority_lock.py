@@ -8,13 +8,13 @@ from contextlib import contextmanager
 class PriorityLock:
     """A lock that urgent threads get before all others that wait for it.
 
-    Each thread that rescores waits with a batch of its own: in the order of arrival, an upload
-    would wait for as many batches as there are threads.
+    Each thread that rescores waits with a batch of its own. In order of arrival, an upload would
+    wait for as many batches as there are threads.
 
     Attributes
     ----------
     urgent_waiting
-        Urgent threads that wait.
+        Number of urgent threads that wait.
     """
 
     def __init__(self) -> None:

@@ -1,4 +1,4 @@
-"""What one scoring process holds: connections, loaded releases, leases, its registration."""
+"""The state of a scoring process: connections, loaded releases, leases, its registration."""
 
 import os
 import socket
@@ -26,14 +26,14 @@ from dermtriage_worker.scoring.priority_lock import PriorityLock
 
 
 class Runtime:
-    """One scoring process. Making it loads the active release and registers the worker.
+    """The state of one scoring process. Creating it loads the release and registers the worker.
 
     Parameters
     ----------
     store
         The image store; by default that of the settings.
     load
-        By which releases are loaded.
+        Loads a release.
 
     Attributes
     ----------

@@ -1,7 +1,7 @@
-"""Score with a shadow release, for comparison alone, after the active release's scores are stored.
+"""Score with a shadow release, only for comparison, after the active release's scores are stored.
 
-Nothing here changes a case or gives an image back: a failure of the shadow is logged, and the
-photographs go without its scores.
+Nothing here changes a case or releases a lease: if the shadow release fails, the failure is logged
+and the photographs have no scores of it.
 """
 
 import logging
@@ -29,19 +29,19 @@ logger = logging.getLogger(__name__)
 def score_shadow(
     runtime: Runtime, images: Sequence[LoadedImage], active: Release, active_ensemble: Ensemble
 ) -> None:
-    """Score photographs with the shadow, if one is set, and record its assessments.
+    """Score photographs with the shadow release, if one is set, and record its assessments.
 
     Parameters
     ----------
     images
         Scored by the active release.
     active, active_ensemble
-        For which they were prepared.
+        Of the release for which they were prepared.
 
     Raises
     ------
     DeviceLost
-        If the device failed under the shadow, which is unset then.
+        If the device failed under the shadow release, which is then unset.
     """
     if not images or runtime.stopping.is_set():
         return
@@ -57,7 +57,7 @@ def score_shadow(
     try:
         _score(runtime, images, active_ensemble, release)
     except torch.AcceleratorError as error:
-        # Else the next process would lose its device too, and the batches of all its threads.
+        # Otherwise the next process would lose its device as well, and the batches of its threads.
         with (
             suppress(Unavailable),
             outage_as_unavailable(),

@@ -1,4 +1,4 @@
-"""Find the image that kills workers: after a death, each image is noted before it is scored."""
+"""Find the image that kills workers: after a worker died, each image is noted before scoring."""
 
 from collections.abc import Sequence
 
@@ -12,12 +12,12 @@ from dermtriage_worker.scoring.runtime import Runtime
 
 
 class Suspects:
-    """The images of a chunk, each of which may have killed the worker that held it before.
+    """The images of a chunk whose last worker died: any of them may be the cause.
 
     Attributes
     ----------
     one_at_a_time
-        Whether a worker died over the chunk: then its images go to the device alone.
+        Whether a worker died over the chunk: then its images are scored one at a time.
     """
 
     def __init__(self, runtime: Runtime, chunk: Chunk) -> None:
@@ -26,7 +26,7 @@ class Suspects:
         self._chunk = chunk
 
     def mark(self, leases: Sequence[Lease]) -> bool:
-        """Note what is scored next as suspect; return whether it may be scored."""
+        """Note the image that is scored next as suspect; return whether it may be scored."""
         if not self.one_at_a_time:
             return True
         (lease,) = leases
@@ -35,7 +35,7 @@ class Suspects:
         )
 
     def clear(self, leases: Sequence[Lease]) -> None:
-        """Clear images: their worker lives."""
+        """Clear images, since their worker is alive."""
         image_ids = [lease.image_id for lease in leases]
 
         def write(session: Session) -> None:

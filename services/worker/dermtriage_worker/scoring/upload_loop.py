@@ -37,7 +37,7 @@ def score_pending(runtime: Runtime, first: UUID | None) -> int:
     Returns
     -------
     int
-        How many images got an assessment.
+        Number of images that got an assessment.
 
     Raises
     ------
@@ -76,7 +76,7 @@ def make_heat_maps(runtime: Runtime, heat_maps: HeatMapQueue) -> int:
     Returns
     -------
     int
-        How many images got an assessment.
+        Number of images that got an assessment.
     """
     done = 0
     while not runtime.stopping.is_set() and heat_maps.make_one():
@@ -85,7 +85,7 @@ def make_heat_maps(runtime: Runtime, heat_maps: HeatMapQueue) -> int:
 
 
 def _lease(runtime: Runtime, first: UUID | None) -> tuple[Release, list[Lease]] | None:
-    # In a rush most messages arrive when their image is done: one short query answers them.
+    # Under load most messages arrive after their image was scored: one short query answers them.
     if not runtime.has_backlog():
         return None
     settings = runtime.settings

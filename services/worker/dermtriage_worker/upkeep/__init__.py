@@ -1,4 +1,4 @@
-"""Upkeep: beat and the tasks that keep the promises, in a process of its own.
+"""Upkeep: Celery beat and the periodic tasks (recovery, ageing, planning, invariant checks).
 
-It schedules what the domain does; it imports no torch.
+It runs in a process of its own and does not import torch.
 """

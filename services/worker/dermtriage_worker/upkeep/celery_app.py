@@ -32,7 +32,7 @@ from dermtriage_worker.upkeep.watchdog import start_watchdog
 logger = logging.getLogger(__name__)
 
 THREADS = 4
-"""Reports and the nightly tasks may take long; recovery has to run beside them."""
+"""Reports and the nightly tasks may take long; recovery must run in parallel."""
 
 HOUR = 3600.0
 

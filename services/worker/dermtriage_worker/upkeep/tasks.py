@@ -1,4 +1,4 @@
-"""The tasks of upkeep."""
+"""The periodic tasks of upkeep: each opens its transactions and calls the domain."""
 
 import logging
 import time
@@ -23,7 +23,7 @@ CASES_PER_TRANSACTION = 500
 
 
 class UpkeepTasks:
-    """The tasks of upkeep. Each may run twice, and is due again soon.
+    """The tasks of upkeep. Each is safe to run twice, and runs again soon.
 
     Attributes
     ----------
@@ -53,19 +53,19 @@ class UpkeepTasks:
             missing = runs_without_report(session)
         for run_id in missing:
             try:
-                # In a transaction of its own: one that fails must not keep the others from theirs.
+                # In a transaction of its own: a report that fails must not prevent the others.
                 with self._sessions.begin() as session:
                     write_report(session, run_id)
             except Exception:
                 logger.exception("report could not be written", extra={"run_id": run_id})
 
     def plan_night(self) -> None:
-        """Plan the rescore run of the last night, unless it is planned."""
+        """Plan the rescore run of the last night, unless it is planned already."""
         with outage_as_unavailable(), self._sessions.begin() as session:
             planning.plan_night(session, self._settings, now=utcnow())
 
     def age(self) -> None:
-        """Raise the lanes of cases that have waited."""
+        """Raise the lanes of open cases whose due interval has passed."""
         aged = CASES_PER_TRANSACTION
         while aged == CASES_PER_TRANSACTION:
             with outage_as_unavailable(), self._sessions.begin() as session:
