@@ -3,7 +3,7 @@
 from rich.markup import escape
 from rich.table import Table
 
-from dermtriage_worker.evaluation.attribution import ExplanationFigures
+from dermtriage_worker.evaluation.explanation_figures import ExplanationFigures
 
 
 def explanations_table(figures: ExplanationFigures) -> Table:

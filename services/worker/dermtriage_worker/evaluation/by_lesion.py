@@ -4,9 +4,10 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from dermtriage_worker.evaluation.bootstrap import Bootstrap, auc, share
+from dermtriage_worker.evaluation.bootstrap import Bootstrap
 from dermtriage_worker.evaluation.figures import Bools, Floats, Ints
 from dermtriage_worker.evaluation.results import Estimate
+from dermtriage_worker.evaluation.weighted_statistics import auc, share
 
 
 def lesion_figures(

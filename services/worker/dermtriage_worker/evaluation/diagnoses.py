@@ -1,11 +1,11 @@
-"""The ISIC archive's diagnoses as the seven classes that are told apart."""
+"""Map the ISIC archive's diagnoses to the seven classes of the ensemble."""
 
 from collections.abc import Mapping
 
 COLUMNS = (*(f"diagnosis_{level}" for level in range(5, 0, -1)), "diagnosis")
 """From the finest of the archive's levels to the coarsest, and the single one of older exports."""
 
-_TELLS = (
+_KEYWORDS = (
     # The order counts: a melanoma that arose in a nevus is a melanoma.
     ("akiec", ("actinic keratosis", "squamous cell carcinoma in situ", "bowen", "intraepithelial")),
     ("mel", ("melanoma",)),
@@ -15,7 +15,7 @@ _TELLS = (
     ("bkl", ("benign keratosis", "seborrheic keratosis", "lentigo", "lichen planus like")),
     ("nv", ("nevus", "naevus")),
 )
-"""Classes, and the words that tell them; as HAM10000's authors grouped them."""
+"""Classes and the keywords of their diagnoses; as HAM10000's authors grouped them."""
 
 
 def class_of(row: Mapping[str, str]) -> str | None:
@@ -28,7 +28,7 @@ def class_of(row: Mapping[str, str]) -> str | None:
     """
     for column in COLUMNS:
         text = row.get(column, "").lower().replace("-", " ")
-        for name, tells in _TELLS:
-            if any(tell in text for tell in tells):
+        for name, keywords in _KEYWORDS:
+            if any(keyword in text for keyword in keywords):
                 return name
     return None

@@ -1,4 +1,4 @@
-"""Figures of predictions against the truth: point values, without intervals."""
+"""Figures of predictions against the ground truth, without intervals."""
 
 from dataclasses import dataclass
 
@@ -15,23 +15,23 @@ Bools = NDArray[np.bool_]
 
 CALIBRATION_BINS = 15
 _FEWEST_IN_BIN = 20
-"""In smaller bins, chance alone would look like miscalibration."""
+"""In smaller bins, sampling noise would look like miscalibration."""
 
 
 def severe_mask() -> Bools:
-    """For each class, whether it is severe: bool, shape (7,)."""
+    """Return for each class whether it is severe: bool, shape (7,)."""
     return np.array([name in SEVERE_CLASSES for name in CLASSES])
 
 
 def auc(scores: Floats, positive: Bools) -> float:
-    """Area under the ROC curve, ties counted half; NaN if all or none are positive."""
+    """Return the area under the ROC curve; ties count half. NaN if all or none are positive."""
     if positive.all() or not positive.any():
         return float("nan")
     return float(roc_auc_score(positive, scores))
 
 
 def balanced_accuracy(predicted: Ints, truth: Ints, classes: int) -> float:
-    """Mean recall over the classes that occur.
+    """Return the mean recall over the classes that occur.
 
     scikit-learn's `balanced_accuracy_score` warns about every predicted class that does not occur.
     """
@@ -43,17 +43,17 @@ def balanced_accuracy(predicted: Ints, truth: Ints, classes: int) -> float:
     return float(np.mean(recalls))
 
 
-def threshold_for(severe: Floats, sensitivity: float) -> float:
+def threshold_for(positives: Floats, sensitivity: float) -> float:
     """Return the highest threshold that flags (>=) at least this share of positives.
 
     Parameters
     ----------
-    severe
-        Scores of what should be flagged; not empty.
+    positives
+        Scores of the positives; not empty.
     sensitivity
-        The wanted share, 0..1.
+        The required share, 0..1.
     """
-    ascending = np.sort(severe)
+    ascending = np.sort(positives)
     # 5 % of 20 is one, also where (1 - 0.95) * 20 is a little less in floating point.
     missed = int(np.floor((1 - sensitivity) * len(ascending) + 1e-9))
     return float(ascending[min(missed, len(ascending) - 1)])
@@ -62,9 +62,9 @@ def threshold_for(severe: Floats, sensitivity: float) -> float:
 def negative_predictive_value(
     sensitivity: Floats | float, specificity: Floats | float, prevalence: float
 ) -> Floats:
-    """Share of the benign among those that are not flagged, by Bayes' formula.
+    """Return the share of negatives among those not flagged, by Bayes' formula.
 
-    NaN where nothing would be left unflagged.
+    NaN if all are flagged.
     """
     true_negatives = np.asarray(specificity) * (1 - prevalence)
     false_negatives = (1 - np.asarray(sensitivity)) * prevalence
@@ -74,9 +74,9 @@ def negative_predictive_value(
 def positive_predictive_value(
     sensitivity: Floats | float, specificity: Floats | float, prevalence: float
 ) -> Floats:
-    """Share of the severe among those that are flagged, by Bayes' formula.
+    """Return the share of positives among the flagged, by Bayes' formula.
 
-    NaN where nothing would be flagged.
+    NaN if none is flagged.
     """
     true_positives = np.asarray(sensitivity) * prevalence
     false_positives = (1 - np.asarray(specificity)) * (1 - prevalence)
@@ -89,7 +89,7 @@ def clopper_pearson(hits: int, of: int, *, confidence: float = 0.95) -> tuple[fl
     Parameters
     ----------
     hits, of
-        How many of how many; `of` is at least 1.
+        Number of hits, and of trials; `of` is at least 1.
     confidence
         Of the interval, 0..1.
     """
@@ -104,21 +104,21 @@ class CalibrationBin:
     Attributes
     ----------
     indices
-        Which photographs.
+        Indices of the photographs.
     predicted
         Mean probability.
-    severe
-        How many of them are positive.
+    positives
+        Number of positives among them.
     """
 
     indices: NDArray[np.intp]
     predicted: float
-    severe: int
+    positives: int
 
     @property
     def observed(self) -> float:
-        """Share of the positive."""
-        return self.severe / len(self.indices)
+        """Share of positives."""
+        return self.positives / len(self.indices)
 
 
 def calibration_bins(

@@ -1,4 +1,4 @@
-"""How figures are written for people, on pages and in documents."""
+"""Format figures for pages and documents."""
 
 import math
 
@@ -20,9 +20,9 @@ SPACE = "\N{NO-BREAK SPACE}"
 
 
 def template(name: str) -> Template:
-    """Return a template of this package, which knows the functions below.
+    """Return a template of this package; the functions below are its filters.
 
-    What comes from outside is escaped in HTML, and in nothing else.
+    Values are escaped in HTML templates only.
     """
     environment = Environment(
         loader=PackageLoader("dermtriage_worker.evaluation"),
@@ -39,7 +39,7 @@ def template(name: str) -> Template:
 
 
 def percent(value: float, digits: int = 1) -> str:
-    """Return a share as people read it; a dash where it is undefined."""
+    """Return a share as a percentage; a dash where it is undefined."""
     return DASH if math.isnan(value) else f"{100 * value:.{digits}f}{SPACE}%"
 
 
@@ -63,5 +63,5 @@ def between(low: float, high: float, *, share: bool = True, digits: int = 1) -> 
 
 
 def signed(value: float) -> str:
-    """Return a difference with its sign; none is ever minus zero."""
+    """Return a difference with its sign; never minus zero."""
     return f"{round(value, 3) + 0:+.3f}"

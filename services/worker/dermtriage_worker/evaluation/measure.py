@@ -1,4 +1,4 @@
-"""Score a labelled set, and measure everything that was asked for."""
+"""Score a labelled set with a release, and compute its figures."""
 
 import math
 from collections.abc import Callable, Mapping, Sequence
@@ -22,7 +22,7 @@ SEED = 20261123
 
 @dataclass(frozen=True)
 class Measurement:
-    """What a release said of a labelled set, and what that is worth.
+    """A release's predictions on a labelled set, and their figures.
 
     Attributes
     ----------
@@ -31,9 +31,9 @@ class Measurement:
     labelled, predictions
         Of the same photographs in the same order.
     out_of_fold
-        Whether each was scored by members that never saw its lesion.
+        Whether each was scored only by members that were not trained on its lesion.
     repeated_holdout, shifts
-        None where they were not measured.
+        None if they were not measured.
     """
 
     manifest: Manifest
@@ -66,10 +66,10 @@ def measure(
     with_shifts
         Whether the photographs are also scored under every shift.
     sample
-        On how many lesions the shifts are measured; on all by default.
+        Number of lesions that the shifts are measured on; None for all.
     on_progress
-        Called with a step's name, the photographs that were scored in it since the last call,
-        and how many there are in all.
+        Called with a step's name, the number of photographs scored in it since the last call, and
+        of all.
 
     Raises
     ------
@@ -89,7 +89,9 @@ def measure(
         )
 
     predictions = score(labelled, UNALTERED)
-    unaltered = {one.image_id: said for one, said in zip(labelled, predictions, strict=True)}
+    unaltered = {
+        one.image_id: prediction for one, prediction in zip(labelled, predictions, strict=True)
+    }
 
     def score_shifted(photographs: Sequence[Labelled], shift: Shift) -> list[Prediction]:
         if shift is UNALTERED:
@@ -117,7 +119,7 @@ def measure(
 
 
 def _log_prior(classes: Mapping[str, int]) -> list[float] | None:
-    """Logarithm of each class's share of what was trained on, in the order of `CLASSES`.
+    """Return the logarithm of each class's share of the training set, in the order of `CLASSES`.
 
     A class without any counts as if it had one; None for a release that was not trained.
     """

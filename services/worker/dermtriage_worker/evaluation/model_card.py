@@ -1,4 +1,4 @@
-"""The model card: what a release is for, how good it is, and what nobody knows about it."""
+"""Write the model card: what a release is for, its figures, and what is not known about it."""
 
 import shutil
 from collections.abc import Sequence
@@ -11,7 +11,7 @@ from pydantic import ValidationError
 from dermtriage.core.enums import SEVERE_CLASSES
 from dermtriage.core.errors import DermtriageError
 from dermtriage_worker.ensemble.manifest import Manifest, Member
-from dermtriage_worker.evaluation.attribution import ExplanationFigures
+from dermtriage_worker.evaluation.explanation_figures import ExplanationFigures
 from dermtriage_worker.evaluation.formats import CLASS_NAMES, template
 from dermtriage_worker.evaluation.report import FIGURES_NAME, PLOTS_NAME, Report
 
@@ -22,7 +22,7 @@ _Measured = TypeVar("_Measured", Report, ExplanationFigures)
 
 
 class CardRefused(DermtriageError):
-    """What the card would be made of does not belong together, or is not there."""
+    """The measurements for the card are missing, or of another release."""
 
     code = "card_refused"
 
@@ -47,7 +47,7 @@ def write_model_card(out: Path, manifest: Manifest, report: Path, explanations: 
     manifest
         Of the release.
     report
-        Folder that `write_report` has written.
+        Folder with the output of `write_report`.
     explanations
         JSON file of an `ExplanationFigures`.
 

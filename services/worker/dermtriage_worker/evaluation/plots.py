@@ -1,4 +1,4 @@
-"""Plots of an evaluation, as SVG that takes the colours of the page around it.
+"""Plots of an evaluation, as SVG that uses the colours of the page around it.
 
 Colours are CSS variables with a fallback that can be read on white and on black, so that a plot
 can also stand in a file of its own.
@@ -22,8 +22,8 @@ from dermtriage_worker.evaluation.figures import Floats
 from dermtriage_worker.evaluation.results import ReliabilityBin, ShiftFigures
 from dermtriage_worker.evaluation.triaged import TriagedSet
 
-# matplotlib knows no CSS variables: it draws with colours that nothing else has, which are
-# exchanged in what it wrote.
+# matplotlib does not know CSS variables: it draws with placeholder colours, which are replaced in
+# its output.
 _INK, _GRID, _ACCENT, _SEVERE = "#010203", "#010204", "#010205", "#010206"
 _VARIABLES = {
     _INK: "var(--ink, #737a86)",
@@ -54,7 +54,7 @@ _STYLE = {
 
 
 class Plot:
-    """A plot on its way to SVG.
+    """A plot that becomes an SVG document.
 
     Attributes
     ----------
@@ -70,18 +70,18 @@ class Plot:
 
 
 def roc(triaged: TriagedSet, thresholds: Thresholds) -> str:
-    """ROC of p_severe, with the operating points on it."""
+    """Plot the ROC curve of p_severe, with the operating points."""
     with _plot("ROC curve of the severe score with the two operating points.") as plot:
         axes = plot.axes
-        false, true = _thinned(*roc_curve(triaged.positive, triaged.severe)[:2])
+        fpr, tpr = _thinned(*roc_curve(triaged.positive, triaged.p_severe)[:2])
         axes.plot([0, 1], [0, 1], color=_INK, alpha=0.45, linestyle="--", linewidth=1)
-        axes.plot(false, true, color=_ACCENT, linewidth=1.8)
-        axes.fill_between(false, true, color=_ACCENT, alpha=0.08, linewidth=0)
+        axes.plot(fpr, tpr, color=_ACCENT, linewidth=1.8)
+        axes.fill_between(fpr, tpr, color=_ACCENT, alpha=0.08, linewidth=0)
         for threshold, label, offset in (
             (thresholds.upper, "upper threshold", (10, -9)),
             (thresholds.lower, "lower threshold", (8, -14)),
         ):
-            flagged = triaged.severe >= threshold
+            flagged = triaged.p_severe >= threshold
             x, y = flagged[~triaged.positive].mean(), flagged[triaged.positive].mean()
             axes.plot([x], [y], "o", color=_SEVERE, markersize=6)
             axes.annotate(
@@ -92,10 +92,10 @@ def roc(triaged: TriagedSet, thresholds: Thresholds) -> str:
 
 
 def precision_recall(triaged: TriagedSet) -> str:
-    """Precision of p_severe over recall, and what chance would reach."""
+    """Plot the precision-recall curve of p_severe, and the precision of chance."""
     with _plot("Precision-recall curve of the severe score.") as plot:
         axes = plot.axes
-        curve = precision_recall_curve(triaged.positive, triaged.severe, drop_intermediate=True)
+        curve = precision_recall_curve(triaged.positive, triaged.p_severe, drop_intermediate=True)
         precision, recall = _thinned(*curve[:2])
         share = triaged.positive.mean()
         axes.axhline(share, color=_INK, alpha=0.45, linestyle="--", linewidth=1)
@@ -109,7 +109,7 @@ def precision_recall(triaged: TriagedSet) -> str:
 
 
 def reliability(bins: Sequence[ReliabilityBin]) -> str:
-    """Share of the severe over the p_severe that they were given."""
+    """Plot the reliability diagram: observed share of severe over predicted p_severe."""
     with _plot("Reliability diagram: observed share of severe over predicted p_severe.") as plot:
         axes = plot.axes
         axes.plot([0, 1], [0, 1], color=_INK, alpha=0.45, linestyle="--", linewidth=1)
@@ -125,7 +125,7 @@ def reliability(bins: Sequence[ReliabilityBin]) -> str:
 
 
 def scores(triaged: TriagedSet, thresholds: Thresholds) -> str:
-    """Where the severe and the benign lie between the thresholds."""
+    """Plot the histogram of p_severe of severe and benign photographs, with the thresholds."""
     with _plot("Histogram of p_severe for severe and benign photographs.") as plot:
         axes = plot.axes
         edges = np.linspace(0, 1, 41)
@@ -135,7 +135,7 @@ def scores(triaged: TriagedSet, thresholds: Thresholds) -> str:
         ):
             count = max(1, int(chosen.sum()))
             axes.hist(
-                triaged.severe[chosen], edges.tolist(), weights=np.full(chosen.sum(), 1 / count),
+                triaged.p_severe[chosen], edges.tolist(), weights=np.full(chosen.sum(), 1 / count),
                 color=colour, alpha=0.55, label=label,
             )  # fmt: skip
         for threshold in (thresholds.lower, thresholds.upper):
@@ -148,8 +148,8 @@ def scores(triaged: TriagedSet, thresholds: Thresholds) -> str:
     return plot.svg
 
 
-def shifts(rows: Sequence[ShiftFigures], *, bearable: float) -> str:
-    """AUC under each shift with its interval, and the line below which it may not fall."""
+def shifts(rows: Sequence[ShiftFigures], *, acceptable_loss: float) -> str:
+    """Plot the AUC under each shift with its interval, and the lowest that is acceptable."""
     title = "Malignancy AUC under each shift, with intervals."
     with _plot(title, width=7.2, height=0.8 + 0.27 * len(rows)) as plot:
         axes = plot.axes
@@ -157,7 +157,7 @@ def shifts(rows: Sequence[ShiftFigures], *, bearable: float) -> str:
         x = np.array([row.auc.value for row in rows])
         reach = [x - [row.auc.low for row in rows], [row.auc.high for row in rows] - x]
         axes.axvline(x[0], color=_INK, alpha=0.45, linewidth=1, linestyle="--")
-        axes.axvline(x[0] - bearable, color=_SEVERE, linewidth=1, linestyle=":")
+        axes.axvline(x[0] - acceptable_loss, color=_SEVERE, linewidth=1, linestyle=":")
         axes.errorbar(
             x, height, xerr=np.clip(reach, 0, None), fmt="o", color=_ACCENT, markersize=5,
             elinewidth=1.6, capsize=0,
@@ -165,7 +165,7 @@ def shifts(rows: Sequence[ShiftFigures], *, bearable: float) -> str:
         axes.set_yticks(height, [row.description for row in rows])
         axes.grid(visible=False, axis="y")
         axes.set_xlabel(
-            f"malignancy AUC; dashed: unaltered, dotted: {bearable:.2f} below", loc="left"
+            f"malignancy AUC; dashed: unaltered, dotted: {acceptable_loss:.2f} below", loc="left"
         )
     return plot.svg
 
@@ -182,19 +182,19 @@ def _plot(description: str, *, width: float = 4.6, height: float = 3.7) -> Itera
     svg = svg[svg.index("<svg") :]
     for colour, variable in _VARIABLES.items():
         svg = svg.replace(colour, variable)
-    # The page gives it its width, and says to those who do not see it what it shows.
+    # The page sets the width; screen readers read the label.
     head = f'<svg role="img" aria-label="{escape(description)}"'
     svg = re.sub(r"<svg\b", head, svg, count=1)
     svg = re.sub(r' (width|height)="[\d.]+pt"', "", svg, count=2)
-    # Names of groups that every plot of a page would have again.
+    # The ids of groups would be duplicated by every other plot on the page.
     plot.svg = re.sub(r'<g id="[^"]*">', "<g>", svg)
 
 
-def _thinned(across: Floats, up: Floats) -> tuple[Floats, Floats]:
-    """Leave so many points of a curve as its plot has pixels."""
-    kept = np.unique(np.linspace(0, len(across) - 1, _POINTS).astype(int))
-    return across[kept], up[kept]
+def _thinned(x: Floats, y: Floats) -> tuple[Floats, Floats]:
+    """Keep as many points of a curve as its plot has pixels."""
+    kept = np.unique(np.linspace(0, len(x) - 1, _POINTS).astype(int))
+    return x[kept], y[kept]
 
 
-def _unit_axes(axes: Axes, across: str, up: str) -> None:
-    axes.set(xlim=(0, 1), ylim=(0, 1.01), xlabel=across, ylabel=up)
+def _unit_axes(axes: Axes, x_label: str, y_label: str) -> None:
+    axes.set(xlim=(0, 1), ylim=(0, 1.01), xlabel=x_label, ylabel=y_label)

@@ -1,4 +1,4 @@
-"""Photographs as an ensemble sees them in serving, which scores renditions."""
+"""Prepare photographs as in serving, where the rendition is scored."""
 
 from collections.abc import Sequence
 

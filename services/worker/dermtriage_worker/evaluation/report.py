@@ -23,8 +23,10 @@ PAGE_NAME = "report.html"
 FIGURES_NAME = "report.json"
 PLOTS_NAME = "plots"
 MISSES = 12
-BEARABLE_LOSS = 0.03
-"""How much AUC a shift may cost."""
+"""Number of false negatives that the report shows."""
+
+ACCEPTABLE_AUC_LOSS = 0.03
+"""How much AUC may be lost under a shift."""
 
 _THUMBNAIL = (240, 180)
 
@@ -34,13 +36,13 @@ class _Part(BaseModel):
 
 
 class LabelledSet(_Part):
-    """What was measured on."""
+    """The labelled set that was measured on."""
 
     labels: str
     images: str
     out_of_fold: bool
     inputs: dict[str, int]
-    """Of how many photographs each field was given to the release."""
+    """Number of photographs for which each metadata field was given."""
 
 
 class Miss(_Part):
@@ -74,14 +76,14 @@ class Written:
 
 
 def write_report(measurement: Measurement, folder: Path, *, images: Path, labels: Path) -> Written:
-    """Write `report.html`, which needs nothing beside it, `report.json`, and the plots alone.
+    """Write a self-contained `report.html`, `report.json`, and the plots as files.
 
     Parameters
     ----------
     folder
-        Is made where it is not there; an earlier report in it is replaced.
+        Is created if it is missing; an earlier report in it is replaced.
     images, labels
-        Where the set was read from; the report names the last part of each alone.
+        Where the set was read from; the report has only the last part of each path.
     """
     missed = _misses(measurement)
     report = Report(
@@ -110,7 +112,7 @@ def write_report(measurement: Measurement, folder: Path, *, images: Path, labels
 
 
 def _plots(report: Report, measurement: Measurement) -> dict[str, str]:
-    """Draw what the set allows; SVG by name."""
+    """Draw the plots that the set defines; return SVG by name."""
     thresholds = report.evaluation.thresholds
     triaged = triage_labelled(measurement.predictions, measurement.labelled, thresholds)
     drawn = {
@@ -121,7 +123,7 @@ def _plots(report: Report, measurement: Measurement) -> dict[str, str]:
         drawn["roc"] = plots.roc(triaged, thresholds)
         drawn["precision_recall"] = plots.precision_recall(triaged)
     if report.shifts is not None:
-        drawn["shifts"] = plots.shifts(report.shifts.shifts, bearable=BEARABLE_LOSS)
+        drawn["shifts"] = plots.shifts(report.shifts.shifts, acceptable_loss=ACCEPTABLE_AUC_LOSS)
     return drawn
 
 
@@ -135,13 +137,13 @@ def _page(
         report=report,
         manifest=measurement.manifest,
         evaluation=report.evaluation,
-        # What matplotlib drew is the only markup that comes from outside the template.
+        # The plots are the only markup that comes from outside the template.
         plots={name: Markup(svg) for name, svg in drawn.items()},  # noqa: S704
         thumbnails={one.image_id: _thumbnail(one) for one, _ in missed},
         classes=CLASSES,
         class_names=CLASS_NAMES,
         severe_classes=SEVERE_CLASSES,
-        bearable=BEARABLE_LOSS,
+        bearable=ACCEPTABLE_AUC_LOSS,
     )
 
 
@@ -157,7 +159,7 @@ def _misses(measurement: Measurement) -> list[tuple[Labelled, Miss]]:
     """Severe photographs with the lowest scores, the lowest first."""
     policy = measurement.manifest.thresholds.policy()
     pairs = zip(measurement.labelled, measurement.predictions, strict=True)
-    severe = [(one, said) for one, said in pairs if one.diagnosis in SEVERE_CLASSES]
+    severe = [(one, prediction) for one, prediction in pairs if one.diagnosis in SEVERE_CLASSES]
     worst = sorted(severe, key=lambda pair: pair[1].p_severe)[:MISSES]
     return [
         (
@@ -165,12 +167,12 @@ def _misses(measurement: Measurement) -> list[tuple[Labelled, Miss]]:
             Miss(
                 image_id=one.image_id,
                 diagnosis=one.diagnosis,
-                p_severe=said.p_severe,
-                called=triage_prediction(said, policy).severity.value,
-                reasons=triage_prediction(said, policy).reasons,
+                p_severe=prediction.p_severe,
+                called=triage_prediction(prediction, policy).severity.value,
+                reasons=triage_prediction(prediction, policy).reasons,
             ),
         )
-        for one, said in worst
+        for one, prediction in worst
     ]
 
 

@@ -1,4 +1,4 @@
-"""What an evaluation found. Written as JSON beside the report; an undefined figure is null."""
+"""The results of an evaluation. They are written as JSON; an undefined figure is null."""
 
 import math
 from typing import Annotated, Any
@@ -31,11 +31,11 @@ class Estimate(_Result):
     low, high
         Ends of the bootstrap interval by lesion.
     photographs
-        How many photographs it speaks of; lesions, where it is named `..._by_lesion`.
+        Number of photographs it is computed from; of lesions, if it is named `..._by_lesion`.
     hits
-        For a share: of how many of them it is true.
+        For a share: the number of photographs in its numerator.
     exact
-        For a share: the Clopper-Pearson interval, which takes photographs as independent.
+        For a share: the Clopper-Pearson interval, which assumes independent photographs.
     """
 
     value: Real
@@ -47,7 +47,7 @@ class Estimate(_Result):
 
 
 class ClassFigures(_Result):
-    """One class against the others; `recall_adjusted` has the class frequencies taken out."""
+    """One class against the others; for `recall_adjusted` see `evaluate`."""
 
     name: str
     photographs: int
@@ -57,16 +57,16 @@ class ClassFigures(_Result):
 
 
 class PredictiveValues(_Result):
-    """What a result means where this share of the photographs is severe.
+    """Predictive values if this share of the photographs is severe.
 
     Attributes
     ----------
     prevalence
         The share, 0..1.
     npv
-        Share of the benign among what stays below the lower threshold.
+        Share of the benign among those below the lower threshold.
     ppv_lower, ppv_upper
-        Share of the severe among what reaches the lower, and the upper, threshold.
+        Share of the severe among those that reach the lower, or the upper, threshold.
     """
 
     prevalence: float
@@ -105,7 +105,7 @@ class Evaluation(_Result):
     Attributes
     ----------
     thresholds
-        The frozen operating points that were applied.
+        The frozen thresholds that were applied.
     figures
         By name; see `evaluate`.
     classes
@@ -117,7 +117,7 @@ class Evaluation(_Result):
     confusion
         Photographs by true class (rows) and most probable class (columns).
     confusion_adjusted
-        The same with the class frequencies taken out.
+        The same for the `adjusted` probabilities; see `evaluate`.
     """
 
     photographs: int
@@ -165,9 +165,9 @@ class ShiftFigures(_Result):
     name, description
         Of the shift.
     auc, auc_change
-        Malignancy AUC, and how far it moved from that of the same photographs unaltered.
+        Malignancy AUC, and its difference from that of the same photographs unaltered.
     out_of_scope
-        Share that was flagged; None where the release does not judge it.
+        Share that was flagged; None if the release has no detector.
     severe_called_low, benign_called_low
         At the frozen thresholds.
     """
@@ -182,7 +182,7 @@ class ShiftFigures(_Result):
 
 
 class Shifts(_Result):
-    """A release under all shifts, over so many photographs and lesions."""
+    """Figures of a release under all shifts; `sampled` if not on the whole set."""
 
     photographs: int
     lesions: int

@@ -1,4 +1,4 @@
-"""Score a labelled set by the way that a photograph takes in the worker."""
+"""Score a labelled set with the same steps as the worker scores an upload."""
 
 import os
 from collections import deque
@@ -13,25 +13,26 @@ from dermtriage.core.errors import DermtriageError, ImageRejected
 from dermtriage.imaging.rendition import make_rendition
 from dermtriage_worker.ensemble.inference import Ensemble
 from dermtriage_worker.ensemble.prediction import Prediction
-from dermtriage_worker.evaluation.labelled import Labelled, LabelsInvalid
+from dermtriage_worker.evaluation.label_tables import LabelsInvalid
+from dermtriage_worker.evaluation.labelled import Labelled
 
 BATCH = 32
 _AHEAD = 2
 """Batches that are decoded while one is on the device."""
 
 Alteration = Callable[[Image.Image, str], Image.Image]
-"""What is done to an upright photograph before it is scored; it may depend on the image id."""
+"""Alters an upright photograph before it is scored; may depend on the image id."""
 
 
 class FoldLookup(Protocol):
-    """What a release learnt from."""
+    """The training set of a release."""
 
     def fold_of(self, image_id: str) -> int | None:
-        """Return the fold of a photograph, or None if nothing was learnt from it."""
+        """Return the fold of a photograph, or None if it is not of the training set."""
 
 
 class EvaluationRefused(DermtriageError):
-    """The figures would not say what they seem to say."""
+    """The figures would be misleading: training data would be measured, or nothing out of fold."""
 
     code = "evaluation_refused"
 
@@ -50,21 +51,21 @@ def score_labelled(
     Parameters
     ----------
     training_folds
-        What the release learnt from.
+        The training set of the release.
     out_of_fold
-        The photographs are of the training set, and each is scored by those members alone that
-        never saw its lesion. Otherwise none may be of the training set.
+        The photographs are of the training set, and each is scored only by the members that were
+        not trained on its lesion. Otherwise none may be of the training set.
     on_progress
         Called with the number of photographs that were scored since the last call.
     alteration
-        Of each photograph before it is prepared.
+        Is applied to each photograph before it is prepared.
 
     Raises
     ------
     EvaluationRefused
         If a photograph is of the training set, or with `out_of_fold` one is not.
     LabelsInvalid
-        If a file is no photograph.
+        If a file cannot be decoded as a photograph.
     """
     folds = _folds(ensemble, labelled, training_folds, out_of_fold=out_of_fold)
     predictions: dict[int, Prediction] = {}
@@ -85,17 +86,17 @@ def _folds(
 ) -> list[int | None]:
     folds = [training_folds.fold_of(one.image_id) for one in labelled]
     name = ensemble.manifest.name
-    strange = [one for one, fold in zip(labelled, folds, strict=True) if fold is None]
-    if out_of_fold and strange:
+    outside = [one for one, fold in zip(labelled, folds, strict=True) if fold is None]
+    if out_of_fold and outside:
         raise EvaluationRefused(
-            f"{_some(strange, labelled)} not of the training set of release {name}.",
+            f"{_some(outside, labelled)} not of the training set of release {name}.",
             remedy="Measure them without --out-of-fold.",
         )
-    if not out_of_fold and len(strange) < len(labelled):
-        known = [one for one, fold in zip(labelled, folds, strict=True) if fold is not None]
+    if not out_of_fold and len(outside) < len(labelled):
+        inside = [one for one, fold in zip(labelled, folds, strict=True) if fold is not None]
         raise EvaluationRefused(
-            f"{_some(known, labelled)} of the training set of release {name}, which would be"
-            " measured on what it has learnt.",
+            f"{_some(inside, labelled)} of the training set of release {name}: figures on"
+            " training data are too high.",
             remedy="Leave them out, or measure the training set alone with --out-of-fold.",
         )
     return folds
@@ -132,7 +133,7 @@ def _score(
 
 def _prepare(one: Labelled, ensemble: Ensemble, alteration: Alteration | None) -> Tensor:
     try:
-        # The worker scores renditions, so they are what is altered and measured here.
+        # The worker scores renditions, so renditions are altered and measured.
         rendition = make_rendition(one.path.read_bytes())
         photograph = ensemble.decode(rendition)
     except ImageRejected as error:

@@ -1,4 +1,4 @@
-"""A release under shifts: the same photographs, altered in one way after the other."""
+"""Measure a release under distribution shifts: the same photographs under each alteration."""
 
 from collections.abc import Callable, Sequence
 
@@ -6,11 +6,12 @@ import numpy as np
 
 from dermtriage_worker.ensemble.manifest import Thresholds
 from dermtriage_worker.ensemble.prediction import Prediction
-from dermtriage_worker.evaluation.bootstrap import Bootstrap, Quantity, auc, share
+from dermtriage_worker.evaluation.bootstrap import Bootstrap, Statistic
 from dermtriage_worker.evaluation.labelled import Labelled
 from dermtriage_worker.evaluation.results import ShiftFigures, Shifts
 from dermtriage_worker.evaluation.shifts import SHIFTS, UNALTERED, Shift
 from dermtriage_worker.evaluation.triaged import triage_labelled
+from dermtriage_worker.evaluation.weighted_statistics import auc, share
 
 Score = Callable[[Sequence[Labelled], Shift], list[Prediction]]
 
@@ -23,33 +24,33 @@ def measure_shifts(
     sample: int | None,
     seed: int,
 ) -> Shifts:
-    """Score photographs under every shift, and measure how far the figures move.
+    """Score photographs under every shift, and measure the change of the figures.
 
     Parameters
     ----------
     score
         Scores photographs under one shift, in their order.
     sample
-        How many lesions to take; all by default. See `sample_lesions`.
+        Number of lesions to measure on; None for all. See `sample_lesions`.
     seed
-        Of the sample and of the bootstrap, whose draws are the same for all shifts.
+        Of the sample and of the bootstrap, whose samples are the same for all shifts.
     """
     chosen = list(labelled) if sample is None else sample_lesions(labelled, sample, seed=seed)
     bootstrap = Bootstrap([one.lesion_id for one in chosen], seed=seed)
     everything = np.ones(len(chosen), bool)
     rows = []
-    before: Quantity | None = None
+    unaltered: Statistic | None = None
     for shift in (UNALTERED, *SHIFTS):
         triaged = triage_labelled(score(chosen, shift), chosen, thresholds)
-        area = auc(triaged.severe, triaged.positive)
-        before = before or area
+        area = auc(triaged.p_severe, triaged.positive)
+        unaltered = unaltered or area
         flags = triaged.out_of_scope
         rows.append(
             ShiftFigures(
                 name=shift.name,
                 description=shift.description,
                 auc=bootstrap.estimate(area),
-                auc_change=bootstrap.estimate(_difference(area, before)),
+                auc_change=bootstrap.estimate(_difference(area, unaltered)),
                 out_of_scope=None
                 if flags is None
                 else bootstrap.estimate(share(flags, everything)),
@@ -66,7 +67,7 @@ def measure_shifts(
 
 
 def sample_lesions(labelled: Sequence[Labelled], lesions: int, *, seed: int) -> list[Labelled]:
-    """Draw lesions with all their photographs, so that each class keeps its share.
+    """Draw lesions with all their photographs, stratified by class.
 
     A class that would get less than one lesion gets one. The order of the photographs stays.
     """
@@ -82,5 +83,5 @@ def sample_lesions(labelled: Sequence[Labelled], lesions: int, *, seed: int) -> 
     return [one for one in labelled if one.lesion_id in chosen]
 
 
-def _difference(one: Quantity, other: Quantity) -> Quantity:
-    return Quantity(lambda weights: one.of(weights) - other.of(weights), one.photographs)
+def _difference(one: Statistic, other: Statistic) -> Statistic:
+    return Statistic(lambda weights: one.compute(weights) - other.compute(weights), one.photographs)

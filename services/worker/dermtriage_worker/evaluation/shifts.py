@@ -1,7 +1,7 @@
-"""What other cameras and hands do to a photograph, at fixed strengths.
+"""Distribution shifts: photographs altered as by other cameras and clinics, at fixed strengths.
 
-These are kept apart from the distortions of training: they are other code, so that an ensemble
-which had only learnt the manner of its own augmentation would be found out here.
+They share no code with the augmentation of training, so that they also show when an ensemble is
+robust to its own augmentation only.
 """
 
 import io
@@ -16,7 +16,7 @@ from PIL import Image, ImageDraw, ImageFilter
 REFERENCE_SIDE = 224
 """Blur and compression are as strong as they look on a photograph with this short side."""
 
-_FINER = 4
+_OVERSAMPLING = 4
 """Hairs and borders are drawn this much larger and shrunk, so that their edges are smooth."""
 
 Alter = Callable[[Image.Image, int], Image.Image]
@@ -29,9 +29,9 @@ class Shift:
     Attributes
     ----------
     name
-        For programs.
+        Identifier.
     description
-        For people.
+        Label in reports.
     """
 
     name: str
@@ -49,7 +49,7 @@ class Shift:
 def vignette(photograph: Image.Image, diameter: float) -> Image.Image:
     """Black out all but a centred disc, whose diameter is given in short sides."""
     width, height = photograph.size
-    large = Image.new("L", (width * _FINER, height * _FINER))
+    large = Image.new("L", (width * _OVERSAMPLING, height * _OVERSAMPLING))
     radius = diameter * min(large.size) / 2
     centre = (large.width / 2, large.height / 2)
     ImageDraw.Draw(large).ellipse(
@@ -60,7 +60,7 @@ def vignette(photograph: Image.Image, diameter: float) -> Image.Image:
 
 
 def colour_cast(photograph: Image.Image, channel: int, gain: float) -> Image.Image:
-    """Multiply one channel; what passes white is cut."""
+    """Multiply one channel; values are clipped at white."""
     channels = list(photograph.split())
     channels[channel] = channels[channel].point([min(255, round(v * gain)) for v in range(256)])
     return Image.merge("RGB", channels)
@@ -69,13 +69,13 @@ def colour_cast(photograph: Image.Image, channel: int, gain: float) -> Image.Ima
 def hair(photograph: Image.Image, seed: int) -> Image.Image:
     """Draw 25 dark curved hairs, about a hundredth of the short side thick."""
     generator = np.random.default_rng(seed)
-    width, height = (side * _FINER for side in photograph.size)
+    width, height = (side * _OVERSAMPLING for side in photograph.size)
     short = min(width, height)
     mask = Image.new("L", (width, height))
     draw = ImageDraw.Draw(mask)
     time = np.linspace(0, 1, 30)[:, None]
     for _ in range(25):
-        # A quadratic Bezier curve: from one place to another, drawn aside by a third.
+        # A quadratic Bezier curve with a control point to the side.
         start = generator.uniform(0, 1, 2) * (width, height)
         angle, length = generator.uniform(0, 2 * math.pi), generator.uniform(0.4, 1.1) * short
         end = start + length * np.array([math.cos(angle), math.sin(angle)])
@@ -116,7 +116,7 @@ def scale(photograph: Image.Image, factor: float) -> Image.Image:
 
 
 def rotate(photograph: Image.Image, degrees: int) -> Image.Image:
-    """Turn about the middle; the corners are continued by reflection."""
+    """Rotate about the centre; the corners are continued by reflection."""
     width, height = photograph.size
     side = math.ceil(math.hypot(width, height))
     margin_x, margin_y = math.ceil((side - width) / 2), math.ceil((side - height) / 2)
@@ -159,4 +159,4 @@ SHIFTS: tuple[Shift, ...] = (
     Shift("rotation_45", "Turned by 45 degrees", lambda p, _: rotate(p, 45)),
     Shift("rotation_90", "Turned by 90 degrees", lambda p, _: rotate(p, 90)),
 )
-"""What the figures must bear; `UNALTERED` is what they are compared with."""
+"""The shifts that are measured; `UNALTERED` is the reference."""

@@ -1,15 +1,16 @@
-"""Whom a release serves worse: figures by how the diagnosis was made, age, sex and site."""
+"""Figures of subgroups: by how the diagnosis was made, age, sex and site."""
 
 from collections.abc import Callable, Sequence
 
 import numpy as np
 
 from dermtriage_worker.ensemble.manifest import Thresholds
-from dermtriage_worker.evaluation.bootstrap import Bootstrap, auc, share
+from dermtriage_worker.evaluation.bootstrap import Bootstrap
 from dermtriage_worker.evaluation.figures import Bools
 from dermtriage_worker.evaluation.labelled import Labelled
 from dermtriage_worker.evaluation.results import Subgroup
 from dermtriage_worker.evaluation.triaged import TriagedSet
+from dermtriage_worker.evaluation.weighted_statistics import auc, share
 
 UNKNOWN = "unknown"
 
@@ -17,7 +18,7 @@ UNKNOWN = "unknown"
 def age_band(age: float) -> str:
     """Return the band of an age in years.
 
-    Under 40 melanoma is rare, and a model that leans on age fails there first.
+    Melanoma is rare under 40, so a model that relies on age is worst there.
     """
     return "under 40" if age < 40 else "40 to 59" if age < 60 else "60 and over"
 
@@ -25,9 +26,9 @@ def age_band(age: float) -> str:
 def measure_subgroups(
     labelled: Sequence[Labelled], triaged: TriagedSet, thresholds: Thresholds, bootstrap: Bootstrap
 ) -> list[Subgroup]:
-    """Measure every value of every field; those without the field stand under `unknown`.
+    """Measure every value of every field; `unknown` has the photographs without the field.
 
-    A field that is known of no photograph is left out.
+    A field that no photograph has is left out.
     """
     fields: dict[str, Callable[[Labelled], str]] = {
         "diagnosis type": lambda one: one.diagnosis_type or UNKNOWN,
@@ -49,7 +50,7 @@ def measure_subgroups(
 
 
 def _rank(value: str) -> tuple[int, str]:
-    """Ages in their order, everything else by its name."""
+    """Return the sort key of a value: ages in their order, all others by name."""
     return (0, "") if value == "under 40" else (1, value)
 
 
@@ -62,15 +63,15 @@ def _measure(
     bootstrap: Bootstrap,
 ) -> Subgroup:
     positives, negatives = among & triaged.positive, among & ~triaged.positive
-    severe, lower, upper = triaged.severe, thresholds.lower, thresholds.upper
+    p_severe, lower, upper = triaged.p_severe, thresholds.lower, thresholds.upper
     return Subgroup(
         field=field,
         value=value,
         photographs=int(among.sum()),
         severe=int(positives.sum()),
-        auc=bootstrap.estimate(auc(severe, triaged.positive, among)),
-        sensitivity_lower=bootstrap.estimate(share(severe >= lower, positives)),
-        specificity_lower=bootstrap.estimate(share(severe < lower, negatives)),
-        sensitivity_upper=bootstrap.estimate(share(severe >= upper, positives)),
-        specificity_upper=bootstrap.estimate(share(severe < upper, negatives)),
+        auc=bootstrap.estimate(auc(p_severe, triaged.positive, among)),
+        sensitivity_lower=bootstrap.estimate(share(p_severe >= lower, positives)),
+        specificity_lower=bootstrap.estimate(share(p_severe < lower, negatives)),
+        sensitivity_upper=bootstrap.estimate(share(p_severe >= upper, positives)),
+        specificity_upper=bootstrap.estimate(share(p_severe < upper, negatives)),
     )

@@ -1,4 +1,4 @@
-"""Predictions, triaged by a release's thresholds, beside the truth, as arrays."""
+"""Predictions with their triage by a release's thresholds, and the ground truth, as arrays."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -24,14 +24,14 @@ class TriagedSet:
     lesions
         Lesion id of each photograph.
     truth
-        Class index, shape (n,).
+        True class index, shape (n,).
     positive
         Whether its diagnosis is severe, shape (n,).
-    severe
-        p_severe, shape (n,).
-    table
-        Probabilities, shape (n, 7).
-    called
+    p_severe
+        Shape (n,).
+    probabilities
+        Shape (n, 7).
+    severities
         Severity by triage, shape (n,).
     out_of_scope
         Whether it was flagged, shape (n,); None if the release has no detector.
@@ -40,21 +40,21 @@ class TriagedSet:
     lesions: list[str]
     truth: Ints
     positive: Bools
-    severe: Floats
-    table: Floats
-    called: NDArray[np.str_]
+    p_severe: Floats
+    probabilities: Floats
+    severities: NDArray[np.str_]
     out_of_scope: Bools | None
 
     @property
     def low(self) -> Bools:
-        """Whether it is triaged low, shape (n,)."""
-        return np.equal(self.called, Severity.LOW.value)
+        """Which photographs are triaged low, shape (n,)."""
+        return np.equal(self.severities, Severity.LOW.value)
 
 
 def triage_labelled(
     predictions: Sequence[Prediction], labelled: Sequence[Labelled], thresholds: Thresholds
 ) -> TriagedSet:
-    """Put predictions beside the truth, and triage each by the thresholds.
+    """Triage predictions by thresholds, and join them with the ground truth.
 
     Parameters
     ----------
@@ -63,20 +63,20 @@ def triage_labelled(
     """
     policy = thresholds.policy()
     truth = np.array([CLASSES.index(one.diagnosis) for one in labelled])
-    called = [triage_prediction(prediction, policy).severity.value for prediction in predictions]
+    severities = [triage_prediction(one, policy).severity.value for one in predictions]
     return TriagedSet(
         lesions=[one.lesion_id for one in labelled],
         truth=truth,
         positive=severe_mask()[truth],
-        severe=np.array([prediction.p_severe for prediction in predictions]),
-        table=np.array([[p.probabilities[name] for name in CLASSES] for p in predictions]),
-        called=np.array(called),
+        p_severe=np.array([prediction.p_severe for prediction in predictions]),
+        probabilities=np.array([[p.probabilities[name] for name in CLASSES] for p in predictions]),
+        severities=np.array(severities),
         out_of_scope=_out_of_scope(predictions, policy),
     )
 
 
 def triage_prediction(prediction: Prediction, policy: Policy) -> ImageTriage:
-    """Apply a policy to a prediction, as the worker does."""
+    """Apply a policy to a prediction, like triage after scoring."""
     finding = Finding(prediction.p_severe, prediction.disagreement, prediction.out_of_scope)
     return triage_image(finding, policy)
 

@@ -10,12 +10,13 @@ from dermtriage.core.enums import CLASSES
 from dermtriage_worker.ensemble.inference import Ensemble
 from dermtriage_worker.ensemble.manifest import Figure, Manifest
 from dermtriage_worker.ensemble.metadata import YOUNG
-from dermtriage_worker.evaluation.bootstrap import Bootstrap, auc, calibration_error, share
+from dermtriage_worker.evaluation.bootstrap import Bootstrap
 from dermtriage_worker.evaluation.by_lesion import lesion_figures
 from dermtriage_worker.evaluation.figures import severe_mask
 from dermtriage_worker.evaluation.labelled import Labelled
 from dermtriage_worker.evaluation.measure import SEED, measure
 from dermtriage_worker.evaluation.results import Estimate
+from dermtriage_worker.evaluation.weighted_statistics import auc, calibration_error, share
 from dermtriage_worker.training.crossfit import CrossFitted
 from dermtriage_worker.training.training_folds import TrainingFolds
 

@@ -8,8 +8,9 @@ from PIL import Image, ImageDraw
 
 from dermtriage_worker.ensemble.attribution import heat_maps
 from dermtriage_worker.ensemble.inference import Ensemble
-from dermtriage_worker.evaluation.attribution import MASK_FOLDER, MasksMissing, measure_explanations
+from dermtriage_worker.evaluation.attribution import measure_explanations
 from dermtriage_worker.evaluation.labelled import Labelled
+from dermtriage_worker.evaluation.masked_photographs import MASK_FOLDER, MasksMissing
 
 CENTRED, ASIDE = (80, 55, 120, 95), (30, 10, 70, 50)
 

@@ -1,103 +1,18 @@
-"""Figures over weights are the well-known ones, and their intervals are honest."""
+"""Bootstrap intervals cover what they claim to cover."""
 
 import numpy as np
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
-from sklearn.metrics import average_precision_score, balanced_accuracy_score, roc_auc_score
 
-from dermtriage_worker.evaluation import bootstrap
-from dermtriage_worker.evaluation.bootstrap import Bootstrap, Quantity, Weights
+from dermtriage_worker.evaluation.bootstrap import Bootstrap
 from dermtriage_worker.evaluation.figures import clopper_pearson
-
-# Score, whether it is positive, and how often it was drawn. Few scores make many ties.
-Drawn = list[tuple[int, bool, int]]
-DRAWN = st.lists(
-    st.tuples(st.integers(0, 6), st.booleans(), st.integers(0, 3)), min_size=2, max_size=60
-)
-
-
-def _arrays(drawn: Drawn) -> tuple[np.ndarray, np.ndarray, Weights]:
-    scores = np.array([score / 7 for score, _, _ in drawn])
-    positive = np.array([flag for _, flag, _ in drawn])
-    return scores, positive, np.array([[times for _, _, times in drawn]], np.float32)
-
-
-def _once(quantity: Quantity, count: int) -> float:
-    return float(quantity.of(np.ones((1, count), np.float32))[0])
-
-
-@given(DRAWN)
-def test_auc_and_average_precision_equal_the_reference(drawn: Drawn) -> None:
-    scores, positive, weights = _arrays(drawn)
-    auc = bootstrap.auc(scores, positive).of(weights)[0]
-    precision = bootstrap.average_precision(scores, positive).of(weights)[0]
-    there = weights[0] > 0
-    if not positive[there].any():
-        assert np.isnan(auc)
-        assert np.isnan(precision)
-        return
-    expected = average_precision_score(positive, scores, sample_weight=weights[0])
-    assert precision == pytest.approx(expected)
-    if positive[there].all():
-        assert np.isnan(auc)
-    else:
-        assert auc == pytest.approx(roc_auc_score(positive, scores, sample_weight=weights[0]))
-
-
-@given(DRAWN, st.sampled_from([0.5, 0.9, 0.95, 1.0]))
-def test_specificity_is_that_of_the_repeated_photographs(drawn: Drawn, wanted: float) -> None:
-    scores, positive, weights = _arrays(drawn)
-    found = bootstrap.specificity_at_sensitivity(scores, positive, wanted).of(weights)[0]
-    times = weights[0].astype(int)
-    scores, positive = np.repeat(scores, times), np.repeat(positive, times)
-    if positive.all() or not positive.any():
-        assert np.isnan(found)
-        return
-    reaching = [t for t in np.unique(scores) if (scores[positive] >= t).mean() >= wanted - 1e-9]
-    assert found == pytest.approx((scores[~positive] < max(reaching)).mean())
-
-
-def test_specificity_at_sensitivity_of_a_known_case() -> None:
-    scores = np.array([0.9, 0.8, 0.7, 0.2, 0.75, 0.1, 0.1, 0.3])
-    positive = np.arange(8) < 4
-    assert _once(bootstrap.specificity_at_sensitivity(scores, positive, 0.75), 8) == 0.75
-    assert _once(bootstrap.specificity_at_sensitivity(scores, positive, 1.0), 8) == 0.5
-
-
-def test_balanced_accuracy_is_that_of_the_classes_that_occur() -> None:
-    generator = np.random.default_rng(0)
-    truth, predicted = generator.integers(0, 5, 300), generator.integers(0, 5, 300)
-    weights = generator.integers(0, 3, (1, 300)).astype(np.float32)
-    expected = balanced_accuracy_score(truth, predicted, sample_weight=weights[0])
-    found = bootstrap.balanced_accuracy(predicted, truth, 7).of(weights)[0]
-    assert found == pytest.approx(expected)
-
-
-def test_calibration_error_of_honest_and_boastful_probabilities() -> None:
-    generator = np.random.default_rng(0)
-    probabilities = generator.random(20_000)
-    truth = generator.random(20_000) < probabilities
-    assert _once(bootstrap.calibration_error(probabilities, truth), 20_000) < 0.02
-    assert _once(bootstrap.calibration_error(probabilities**3, truth), 20_000) > 0.1
-
-
-def test_auc_among_some_looks_at_no_others() -> None:
-    scores = np.array([0.1, 0.9, 0.5, 0.4])
-    positive = np.array([False, True, False, True])
-    among = np.array([False, False, True, True])
-    found = Bootstrap(list("abcd"), seed=0).estimate(bootstrap.auc(scores, positive, among))
-    assert (found.value, found.photographs) == (0, 2)
-    nobody = Bootstrap(list("abcd"), seed=0).estimate(bootstrap.auc(scores, positive, ~positive))
-    assert np.isnan(nobody.value)
-    assert np.isnan(nobody.low)
+from dermtriage_worker.evaluation.weighted_statistics import auc, share
 
 
 def test_siblings_widen_the_interval() -> None:
     values = np.repeat(np.random.default_rng(0).random(60) < 0.5, 10)
-    share = bootstrap.share(values, np.ones(600, bool))
-    alone = Bootstrap([str(index) for index in range(600)], seed=1).estimate(share)
-    siblings = Bootstrap([str(index // 10) for index in range(600)], seed=1).estimate(share)
+    half = share(values, np.ones(600, bool))
+    alone = Bootstrap([str(index) for index in range(600)], seed=1).estimate(half)
+    siblings = Bootstrap([str(index // 10) for index in range(600)], seed=1).estimate(half)
     assert siblings.low < alone.low < values.mean() < alone.high < siblings.high
     assert siblings.high - siblings.low > 2 * (alone.high - alone.low)
     assert alone.exact == pytest.approx((alone.low, alone.high), abs=0.02)
@@ -112,7 +27,7 @@ def test_the_interval_covers_the_truth_about_as_often_as_it_says() -> None:
         positive = generator.random(150) < 0.4
         # Two normal distributions a distance of d apart have an AUC of Phi(d / sqrt(2)).
         found = Bootstrap(lesions, seed=repeat, draws=200).estimate(
-            bootstrap.auc(scores + positive * 1.0, positive)
+            auc(scores + positive * 1.0, positive)
         )
         covered += found.low <= 0.7602 <= found.high
     assert covered >= 88
@@ -120,17 +35,15 @@ def test_the_interval_covers_the_truth_about_as_often_as_it_says() -> None:
 
 def test_where_all_agree_the_interval_is_exact() -> None:
     everything = np.ones(12, bool)
-    found = Bootstrap([str(i) for i in range(12)], seed=0).estimate(
-        bootstrap.share(everything, everything)
-    )
+    found = Bootstrap([str(i) for i in range(12)], seed=0).estimate(share(everything, everything))
     assert (found.value, found.hits, found.photographs) == (1, 12, 12)
     assert (found.low, found.high) == found.exact == clopper_pearson(12, 12)
 
 
 def test_the_same_seed_gives_the_same_interval() -> None:
     generator = np.random.default_rng(0)
-    quantity = bootstrap.auc(generator.random(80), generator.random(80) < 0.5)
+    statistic = auc(generator.random(80), generator.random(80) < 0.5)
     lesions = [str(index // 2) for index in range(80)]
-    assert Bootstrap(lesions, seed=4).estimate(quantity) == Bootstrap(lesions, seed=4).estimate(
-        quantity
+    assert Bootstrap(lesions, seed=4).estimate(statistic) == Bootstrap(lesions, seed=4).estimate(
+        statistic
     )

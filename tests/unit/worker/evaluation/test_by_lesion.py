@@ -3,8 +3,9 @@
 import numpy as np
 import pytest
 
-from dermtriage_worker.evaluation.bootstrap import Bootstrap, auc, share
+from dermtriage_worker.evaluation.bootstrap import Bootstrap
 from dermtriage_worker.evaluation.by_lesion import lesion_figures
+from dermtriage_worker.evaluation.weighted_statistics import auc, share
 
 
 def test_the_most_severe_photograph_of_a_lesion_decides() -> None:

@@ -5,7 +5,8 @@ from pathlib import Path
 import pytest
 
 from dermtriage_worker.evaluation.diagnoses import class_of
-from dermtriage_worker.evaluation.labelled import LabelsInvalid, read_labelled
+from dermtriage_worker.evaluation.label_tables import LabelsInvalid
+from dermtriage_worker.evaluation.labelled import read_labelled
 
 
 @pytest.mark.parametrize(

@@ -76,6 +76,6 @@ def test_calibration_bins_hold_all_photographs_in_order() -> None:
     bins = calibration_bins(probabilities, positive, 15)
     assert sorted(np.concatenate([part.indices for part in bins])) == list(range(1000))
     assert [part.predicted for part in bins] == sorted(part.predicted for part in bins)
-    assert sum(part.severe for part in bins) == positive.sum()
+    assert sum(part.positives for part in bins) == positive.sum()
     assert len(calibration_bins(probabilities[:45], positive[:45])) == 2
     assert len(calibration_bins(probabilities[:3], positive[:3])) == 1

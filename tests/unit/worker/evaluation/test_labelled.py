@@ -5,7 +5,8 @@ from pathlib import Path
 import pytest
 
 from dermtriage.core.enums import CLASSES
-from dermtriage_worker.evaluation.labelled import LabelsInvalid, read_labelled
+from dermtriage_worker.evaluation.label_tables import LabelsInvalid
+from dermtriage_worker.evaluation.labelled import read_labelled
 
 ISIC = "image,MEL,NV,BCC,AKIEC,BKL,DF,VASC\n"
 HAM = "lesion_id,image_id,dx,dx_type,age,sex,localization\n"
@@ -91,7 +92,7 @@ def test_empty_cells_of_the_metadata_take_nothing_away(
         (ISIC + "A,1,0,0,0,0,0,0\nA,1,0,0,0,0,0,0\n", "names A twice"),
         (HAM + "L1,A,scc,histo,50,male,back\n", "unknown class 'scc'"),
         (HAM + "L1,A,nv,histo,old,male,back\n", "age of A is 'old'"),
-        ("image,label\nA,mel\n", "no layout that is known"),
+        ("image,label\nA,mel\n", "unknown layout"),
         (ISIC, "holds no row"),
     ],
 )
@@ -112,7 +113,7 @@ def test_files_that_cannot_be_read_are_named(images: Path, tmp_path: Path) -> No
     with pytest.raises(LabelsInvalid, match="cannot be read"):
         read_labelled(images, tmp_path / "absent.csv")
     (tmp_path / "binary.csv").write_bytes(b"\xff\xfe\x00image")
-    with pytest.raises(LabelsInvalid, match="no CSV file"):
+    with pytest.raises(LabelsInvalid, match="not a CSV file"):
         read_labelled(images, tmp_path / "binary.csv")
     metadata = tmp_path / "metadata.csv"
     metadata.write_text("name,sex\nA,male\n")

@@ -6,7 +6,11 @@ from pathlib import Path
 
 import pytest
 
-from dermtriage_worker.evaluation.attribution import ExplanationFigures, MapFigures, SampleFigures
+from dermtriage_worker.evaluation.explanation_figures import (
+    ExplanationFigures,
+    MapFigures,
+    SampleFigures,
+)
 from dermtriage_worker.evaluation.measure import Measurement
 from dermtriage_worker.evaluation.model_card import CardRefused, write_model_card
 from dermtriage_worker.evaluation.report import Report, write_report

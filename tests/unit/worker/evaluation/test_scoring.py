@@ -8,7 +8,8 @@ from tests.unit.worker.evaluation.conftest import KnownFolds
 
 from dermtriage_cli.offline_scoring.scoring import score_photographs
 from dermtriage_worker.ensemble.inference import Ensemble
-from dermtriage_worker.evaluation.labelled import Labelled, LabelsInvalid, read_labelled
+from dermtriage_worker.evaluation.label_tables import LabelsInvalid
+from dermtriage_worker.evaluation.labelled import Labelled, read_labelled
 from dermtriage_worker.evaluation.scoring import EvaluationRefused, score_labelled
 from dermtriage_worker.evaluation.shifts import SHIFTS, UNALTERED
 
