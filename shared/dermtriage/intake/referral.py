@@ -1,11 +1,20 @@
 """The metadata of a referral; field names follow the ISIC archive."""
 
 from datetime import date
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 from uuid import UUID
 
-from pydantic import BaseModel, ConfigDict, Field, FiniteFloat, StringConstraints
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    FiniteFloat,
+    StringConstraints,
+    field_validator,
+    model_validator,
+)
 
+from dermtriage.core.age import age_in_years, approximate_age
 from dermtriage.core.enums import ImageType, Priority
 from dermtriage.core.validation import STORABLE_TEXT
 
@@ -50,7 +59,12 @@ class CaseMetadata(BaseModel):
     patient_id: Text | None = None
     lesion_id: Text | None = None
     age_approx: int | None = Field(
-        default=None, ge=0, le=85, multiple_of=5, description="In steps of five years, 85 at most."
+        default=None,
+        ge=0,
+        le=85,
+        multiple_of=5,
+        description="In steps of five years, 85 at most. Another age is rounded, and stays in"
+        " `history.age` as it was sent.",
     )
     sex: Literal["male", "female"] | None = None
     anatom_site: Text | None = None
@@ -67,3 +81,19 @@ class CaseMetadata(BaseModel):
     replaces_case_id: UUID | None = Field(
         default=None, description="The case that awaits this retake."
     )
+
+    @field_validator("age_approx", mode="before")
+    @classmethod
+    def _round_age(cls, sent: Any) -> int | None:
+        return None if sent is None else approximate_age(age_in_years(sent))
+
+    @model_validator(mode="before")
+    @classmethod
+    def _keep_age(cls, sent: Any) -> Any:
+        """Keep an age that is rounded in the history."""
+        try:
+            years = age_in_years(sent["age_approx"])
+            history = {"age": years} | sent.get("history", {})
+        except (KeyError, TypeError, ValueError):
+            return sent  # the fields say what is wrong
+        return sent if approximate_age(years) == years else sent | {"history": history}

@@ -26,6 +26,7 @@ _ISIC_IMAGE_TYPES = {
     "clinical: overview": ImageType.OVERVIEW,
 }
 _NO_DIGEST_YET = "0" * 64
+_DIAMETER = "clin_size_long_diam_mm"
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,6 +102,9 @@ def _case(path: Path, name: str, rows: list[Row]) -> TableCase:
     images = {row.image: _image_type(path, row) for row in rows}
     # The metadata is validated before anything is sent; digests are added when it is sent.
     described = [{"image_type": kind, "sha256": _NO_DIGEST_YET} for kind in images.values()]
+    if (diameter := values.get(_DIAMETER)) is not None:
+        # Spreadsheets write decimal commas where people do.
+        values[_DIAMETER] = diameter.replace(",", ".")
     try:
         metadata = CaseMetadata.model_validate({**values, "images": described})
     except ValidationError as error:

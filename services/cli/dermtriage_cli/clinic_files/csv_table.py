@@ -35,7 +35,9 @@ def read_rows(path: Path) -> list[Row]:
     try:
         # Excel writes UTF-8 with a byte order mark.
         with path.open(newline="", encoding="utf-8-sig") as text:
-            reader = csv.DictReader(text, strict=True)
+            delimiter = _delimiter(text.readline())
+            text.seek(0)
+            reader = csv.DictReader(text, strict=True, delimiter=delimiter)
             columns = [name.strip() for name in reader.fieldnames or ()]
             reader.fieldnames = columns
             _check_columns(path, columns)
@@ -65,11 +67,17 @@ def row_error(path: Path, line: int, problem: str) -> RequestRejected:
     )
 
 
+def _delimiter(heading: str) -> str:
+    """Return what separates the cells: a comma, or what a spreadsheet of another country writes."""
+    return max(",;\t", key=heading.count)
+
+
 def _check_columns(path: Path, columns: list[str]) -> None:
     if "image" not in columns:
         raise RequestRejected(
             f"{path} has no column `image`.",
-            remedy="Add a column `image` with the file names, without their endings.",
+            remedy="Add a column `image` with the file names, without their endings. The columns"
+            f" that were read are: {', '.join(columns)}.",
             field="--metadata",
         )
     if len(set(columns)) < len(columns):

@@ -2,10 +2,8 @@
 
 from pathlib import Path
 
+from dermtriage.core.age import age_in_years, approximate_age
 from dermtriage_cli.clinic_files.csv_table import Row, read_rows, row_error
-
-OLDEST = 120
-"""Years; a higher age is a typing error."""
 
 
 def read_inputs(path: Path) -> dict[str, dict[str, str | int]]:
@@ -24,7 +22,8 @@ def _inputs(path: Path, row: Row) -> dict[str, str | int]:
         field: row.values[field] for field in ("sex", "anatom_site") if field in row.values
     }
     if (age := row.values.get("age_approx")) is not None:
-        if not age.isdecimal() or int(age) > OLDEST:
-            raise row_error(path, row.line, f"age_approx is {age!r}, not a number of years")
-        inputs["age_approx"] = int(age)
+        try:
+            inputs["age_approx"] = approximate_age(age_in_years(age))
+        except ValueError as error:
+            raise row_error(path, row.line, f"age_approx: {error}") from None
     return inputs

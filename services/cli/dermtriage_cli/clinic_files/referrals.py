@@ -1,28 +1,29 @@
 """Referrals from a clinic's photographs and CSV table."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
 from dermtriage_cli.clinic_files.case_table import read_cases
-from dermtriage_cli.clinic_files.photographs import by_name, find_photographs
+from dermtriage_cli.clinic_files.csv_table import read_rows
+from dermtriage_cli.clinic_files.photographs import by_name, name_of
 from dermtriage_cli.submission.referral import Photograph, Referral
 
 
-def read_referrals(paths: list[Path], table: Path | None = None) -> list[Referral]:
+def read_referrals(found: Sequence[Path], table: Path | None = None) -> list[Referral]:
     """Return one referral per photograph, or per case of a table.
 
     Parameters
     ----------
-    paths
-        Photographs, or folders of them.
+    found
+        Photographs.
     table
         The clinic's CSV file; None makes each photograph a case.
 
     Raises
     ------
     RequestRejected
-        See `find_photographs` and `read_cases`.
+        See `by_name` and `read_cases`.
     """
-    found = find_photographs(paths)
     if table is None:
         return [Referral(str(path), (Photograph(path.read_bytes),)) for path in found]
     names = by_name(found)
@@ -34,3 +35,9 @@ def read_referrals(paths: list[Path], table: Path | None = None) -> list[Referra
         )
         for case in read_cases(table, names)
     ]
+
+
+def not_sendable(left_out: Sequence[Path], table: Path | None) -> list[Path]:
+    """Return the files that a table names although they are no photographs that can be sent."""
+    named = {row.image for row in read_rows(table)} if table else set()
+    return [path for path in left_out if name_of(path) in named]

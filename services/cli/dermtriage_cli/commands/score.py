@@ -8,7 +8,14 @@ import typer
 from rich.markup import escape
 
 from dermtriage_cli.terminal.options import Device, Json, MetadataTable, Photographs, Release
-from dermtriage_cli.terminal.output import err, out, print_error, print_json, progress
+from dermtriage_cli.terminal.output import (
+    err,
+    out,
+    print_error,
+    print_json,
+    print_left_out,
+    progress,
+)
 
 if TYPE_CHECKING:
     from dermtriage_cli.offline_scoring.scoring import Scored
@@ -55,7 +62,9 @@ def score(
     from dermtriage_worker.ensemble.inference import Ensemble
 
     settings = get_settings()
-    found = find_photographs(photographs)
+    files = find_photographs(photographs, metadata)
+    print_left_out(files.left_out)
+    found = files.photographs
     inputs = _read_inputs(metadata, found) if metadata is not None else {}
     if explain is not None:
         _make_folder(explain, found)

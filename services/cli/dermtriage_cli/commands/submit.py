@@ -5,7 +5,14 @@ from typing import Annotated
 import typer
 
 from dermtriage_cli.terminal.options import SERVER, Json, MetadataTable, Photographs, Server
-from dermtriage_cli.terminal.output import err, out, print_error, print_json, progress
+from dermtriage_cli.terminal.output import (
+    err,
+    out,
+    print_error,
+    print_json,
+    print_left_out,
+    progress,
+)
 
 
 def submit(
@@ -27,8 +34,9 @@ def submit(
     """Send photographs: each is a case, or a CSV file groups them into cases.
 
     On a bad line, each case is tried up to eight times, with growing pauses. It is safe to send
-    again: the same photographs with the same metadata are the same case. Exits 1 if any case was
-    not accepted.
+    again: the same photographs with the same metadata are the same case. Other files of a folder
+    are named and left out. Exits 1 if any case was not accepted, or a file that the CSV file names
+    was left out.
 
     Columns of the CSV file: image, case, image_type, and the fields of a referral (priority,
     clinic_reference, patient_id, lesion_id, age_approx, sex, anatom_site,
@@ -38,11 +46,14 @@ def submit(
     Example: dermtriage submit photos/ --metadata photos.csv --server https://triage.example
     """
     from dermtriage_cli.api_client import open_client
-    from dermtriage_cli.clinic_files.referrals import read_referrals
+    from dermtriage_cli.clinic_files.photographs import find_photographs
+    from dermtriage_cli.clinic_files.referrals import not_sendable, read_referrals
     from dermtriage_cli.submission.sender import send_all
     from dermtriage_cli.views.receipts import receipts_table
 
-    referrals = read_referrals(photographs, metadata)
+    found = find_photographs(photographs, metadata)
+    print_left_out(found.left_out)
+    referrals = read_referrals(found.photographs, metadata)
     receipts, failures = [], []
     with open_client(server, api_key) as client, progress() as bars:
         sending = bars.add_task("Sending cases", total=len(referrals))
@@ -69,4 +80,8 @@ def submit(
         print_error(f"{name}: {error}")
     if failures:
         err.print(f"{len(failures)} of {len(referrals)} cases were not accepted.")
+    missed = not_sendable(found.left_out, metadata)
+    for path in missed:
+        print_error(f"{path} is in the table and was not sent. Export it as JPEG, and send it.")
+    if failures or missed:
         raise typer.Exit(1)

@@ -27,5 +27,5 @@ def photograph_referrals(paths: Sequence[Path]) -> list[Referral]:
         Referral(
             str(path), (Photograph(path.read_bytes),), {"clinic_reference": name_of(path)[:100]}
         )
-        for path in find_photographs(paths)
+        for path in find_photographs(paths).photographs
     ]

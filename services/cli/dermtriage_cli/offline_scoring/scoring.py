@@ -17,7 +17,7 @@ from dermtriage.imaging.retake_advice import QualityReason, quality_reasons
 from dermtriage.triage.explanation import explain
 from dermtriage.triage.image_severity import Finding, triage_image
 from dermtriage.triage.policy import Policy
-from dermtriage_cli.clinic_files.photographs import name_of
+from dermtriage_cli.clinic_files.photographs import distinct_names, name_of
 from dermtriage_worker.ensemble.device import DeviceOutOfMemory
 from dermtriage_worker.ensemble.image.photograph import Photograph, decode_original
 from dermtriage_worker.ensemble.inference import Ensemble
@@ -85,16 +85,17 @@ def score_photographs(
         Metadata inputs by the names of the photographs.
     """
     inputs = inputs or {}
+    names = dict(zip(photographs, distinct_names(photographs), strict=True))
     policy = ensemble.manifest.thresholds.policy()
 
     def load(path: Path) -> Photograph | Scored:
         try:
             return decode_original(path.read_bytes(), ensemble)
         except ImageRejected as error:
-            return Scored(name_of(path), Severity.UNSCORED, (error.code,), error=str(error))
+            return Scored(names[path], Severity.UNSCORED, (error.code,), error=str(error))
         except OSError as error:
             return Scored(
-                name_of(path),
+                names[path],
                 Severity.UNSCORED,
                 ("unreadable_file",),
                 error=f"The file cannot be read: {error.strerror}.",
@@ -111,13 +112,14 @@ def score_photographs(
                     return
                 taken = [waiting.popleft() for _ in range(min(batch, len(waiting)))]
                 loaded = [(path, future.result()) for path, future in taken]
-                yield from _evaluate(loaded, ensemble, policy, inputs)
+                yield from _evaluate(loaded, names, ensemble, policy, inputs)
         finally:
             decoders.shutdown(wait=False, cancel_futures=True)
 
 
 def _evaluate(
     loaded: Sequence[tuple[Path, Photograph | Scored]],
+    names: Mapping[Path, str],
     ensemble: Ensemble,
     policy: Policy,
     inputs: Mapping[str, Inputs],
@@ -137,7 +139,7 @@ def _evaluate(
         triage = triage_image(finding, policy)
         width, height = rendition_size(result.rendition)
         yield Scored(
-            name_of(path),
+            names[path],
             triage.severity,
             triage.reasons,
             prediction,

@@ -2,9 +2,10 @@
 
 import json
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import datetime
+from pathlib import Path
 from typing import Any
 
 import typer
@@ -44,6 +45,12 @@ def _plain(value: Any) -> str:
 def print_error(text: str) -> None:
     """Print an error on standard error."""
     err.print(f"[bold red]Error:[/] {escape(text)}")
+
+
+def print_left_out(files: Sequence[Path]) -> None:
+    """Name the files of a folder that are not used."""
+    for path in files:
+        err.print(f"Left out: {escape(str(path))} is not a JPEG or PNG file.")
 
 
 def progress() -> Progress:

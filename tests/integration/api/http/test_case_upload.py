@@ -101,7 +101,7 @@ def invalid_metadata() -> Iterator[tuple[str, bytes, str]]:
     yield "not UTF-8", b'{"images": "\xff"}', "metadata"
     digest = sha256(GOOD)
     for field, value in (
-        ("age_approx", 57),
+        ("age_approx", 157),
         ("age_approx", "old"),
         ("sex", "x"),
         ("priority", "now"),

@@ -56,6 +56,19 @@ def test_a_file_from_a_spreadsheet_is_read(table: Path) -> None:
     ]
 
 
+@pytest.mark.parametrize("separator", [";", "\t"])
+def test_a_table_of_another_country_is_read(table: Path, separator: str) -> None:
+    text = "image,case,clin_size_long_diam_mm\na,one,6.5\n".replace(",", separator)
+    assert cases(table, text.replace(".", ","), "a") == [
+        TableCase("one", {"a": ImageType.DERMOSCOPIC}, {"clin_size_long_diam_mm": 6.5})
+    ]
+
+
+def test_an_age_is_rounded_and_kept(table: Path) -> None:
+    (case,) = cases(table, "image,age_approx\na,47\n", "a")
+    assert case.metadata == {"age_approx": 45, "history": {"age": 47}}
+
+
 def test_rows_of_absent_cases_are_left_out(table: Path) -> None:
     assert [case.name for case in cases(table, "image,case\na,one\nb,two\nc,two\n", "a")] == ["one"]
 
@@ -66,7 +79,7 @@ def test_rows_of_absent_cases_are_left_out(table: Path) -> None:
         ("image,case\na,one\nb,one\n", "Case one .* lacks the photograph b"),
         ("image,case\nb,one\n", "has no row for a"),
         ("image,diagnosis\na,nevus\n", "unknown columns: diagnosis"),
-        ("image,age_approx\na,44\n", "line 2: age_approx: .*multiple of 5"),
+        ("image,age_approx\na,old\n", "line 2: age_approx: .*number of years"),
         ("image,image_type\na,selfie\n", "line 2: image_type is 'selfie'"),
         ("image,sex\na,male\na,male\n", "line 3: a is in line 2 already"),
         ("image,sex\n,male\n", "line 2: its column `image` is empty"),

@@ -65,6 +65,19 @@ def test_only_severe_photographs_get_a_heat_map(photographs: Path, tmp_path: Pat
     assert 0 < len(severe) < 3
 
 
+def test_photographs_of_the_same_name_have_rows_of_their_own(photographs: Path) -> None:
+    for folder in ("100APPLE", "101APPLE"):
+        (photographs / folder).mkdir()
+    (photographs / "sample-0001.jpg").rename(photographs / "100APPLE/IMG_0001.JPG")
+    (photographs / "sample-0002.jpg").rename(photographs / "101APPLE/IMG_0001.JPG")
+    result = run(app, ["score", str(photographs), "--json", "--device", "cpu"])
+    assert [row["image"] for row in json.loads(result.stdout)] == [
+        "100APPLE/IMG_0001.JPG",
+        "101APPLE/IMG_0001.JPG",
+        "sample-0003",
+    ]
+
+
 def test_the_status_is_1_if_nothing_could_be_scored(tmp_path: Path) -> None:
     (tmp_path / "note.jpg").write_text("no photograph")
     assert run(app, ["score", str(tmp_path / "note.jpg")]).exit_code == 1
@@ -102,4 +115,4 @@ def test_metadata_changes_the_score_of_the_photograph_it_describes(
     table.write_text("image,age_approx\nsample-0001,old\n")
     result = run(app, ["score", str(photographs), "--metadata", str(table)])
     assert result.exit_code == 1
-    assert "line 2: age_approx is 'old'" in " ".join(result.stderr.split())
+    assert "line 2: age_approx: 'old' is not a number" in " ".join(result.stderr.split())

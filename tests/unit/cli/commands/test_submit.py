@@ -81,10 +81,27 @@ def test_receipts_are_printed_and_failures_listed(photographs: Path, intake: Int
 
 def test_the_table_is_checked_before_anything_is_sent(photographs: Path, tmp_path: Path) -> None:
     table = tmp_path / "table.csv"
-    table.write_text("image,age_approx\nsample-0001,44\nsample-0002,45\nsample-0003,45\n")
+    table.write_text("image,age_approx\nsample-0001,old\nsample-0002,45\nsample-0003,45\n")
     result = run(
         app,
         ["submit", str(photographs), "--metadata", str(table), "--api-key", "dtc_a_b"],
     )
     assert result.exit_code == 1
     assert "line 2: age_approx" in result.stderr
+
+
+def test_a_file_that_cannot_be_sent_is_named(photographs: Path, intake: Intake) -> None:
+    (photographs / "sample-0002.jpg").rename(photographs / "sample-0002.HEIC")
+    (photographs / "sample-0002.HEIC").write_bytes(b"ftypheic")
+    (photographs / "notes.txt").touch()
+    table = photographs / "table.csv"
+    table.write_text("image\nsample-0001\nsample-0002\nsample-0003\n")
+    command = ["submit", str(photographs), "--metadata", str(table), "--server", intake.url]
+    # One at a time: the server refuses the second.
+    (photographs / "sample-0003.jpg").unlink()
+    result = run(app, command, env={"DERMTRIAGE_API_KEY": "dtc_a_b"})
+    assert len(intake.keys) == 1
+    assert result.exit_code == 1
+    printed = " ".join(result.stderr.split())
+    assert f"Left out: {photographs}/notes.txt" in printed
+    assert f"{photographs}/sample-0002.HEIC is in the table and was not sent." in printed

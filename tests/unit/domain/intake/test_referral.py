@@ -24,6 +24,18 @@ def test_one_photograph_suffices_for_a_referral() -> None:
     assert metadata.age_approx is None
 
 
+@pytest.mark.parametrize(("sent", "rounded"), [(47, 45), (48, 50), (90, 85), ("47.0", 45)])
+def test_an_age_is_rounded_and_kept_in_the_history(sent: float | str, rounded: int) -> None:
+    metadata = described(age_approx=sent, history={"itches": True})
+    assert metadata.age_approx == rounded
+    assert metadata.history == {"age": int(float(sent)), "itches": True}
+
+
+@pytest.mark.parametrize("sent", [50, "50", 50.0, "50.0"])
+def test_an_age_that_is_not_rounded_leaves_the_history_alone(sent: float | str) -> None:
+    assert (described(age_approx=sent).age_approx, described(age_approx=sent).history) == (50, {})
+
+
 @pytest.mark.parametrize(
     "fields",
     [
@@ -51,8 +63,9 @@ def test_valid_fields_are_kept_unchanged(fields: dict[str, Any]) -> None:
         {"images": [{**IMAGE, "image_type": "selfie"}]},
         {"images": [{**IMAGE, "file": "/etc/passwd"}]},
         {"priority": "whenever"},
-        {"age_approx": 90},
-        {"age_approx": 47},
+        {"age_approx": 121},
+        {"age_approx": "old"},
+        {"age_approx": True},
         {"age_approx": -5},
         {"sex": "other"},
         {"fitzpatrick_skin_type": "VII"},
