@@ -130,7 +130,6 @@ def submit(
         idempotency_key=key,
         metadata=described or metadata(chosen, types, **fields),
         files=chosen,
-        now=MONDAY,
     )
 
 

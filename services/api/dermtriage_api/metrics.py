@@ -61,6 +61,13 @@ _GAUGES: tuple[tuple[str, str, Callable[[Figures], float]], ...] = (
         "Invariants that the last nightly check found broken.",
         lambda figures: figures.broken_invariants,
     ),
+    (
+        "invariants_checked_timestamp_seconds",
+        "When the last nightly check of the invariants ended (Unix time); 0 before the first one.",
+        lambda figures: (
+            figures.invariants_checked_at.timestamp() if figures.invariants_checked_at else 0
+        ),
+    ),
 )
 
 _LABELED_GAUGES: tuple[tuple[str, str, str, Callable[[Figures], Mapping[str, float]]], ...] = (

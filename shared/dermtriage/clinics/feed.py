@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
-from sqlalchemy import literal, select, tuple_
+from sqlalchemy import literal, select, text, tuple_
 from sqlalchemy.orm import Session, selectinload
 
 from dermtriage.cases.decisions import current_decisions
@@ -14,7 +14,8 @@ from dermtriage.models import Case
 from dermtriage.scoring.assessments import retake_reasons
 
 MAX_COMMIT_DELAY = timedelta(seconds=90)
-"""Longest time between `changed_at` and the commit: no transaction may run longer."""
+"""Longest time between `changed_at` and the start of its transaction, or the commit of a short one.
+It includes the difference between the clocks of two hosts."""
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _NEW_PASS = UUID(int=0)
@@ -37,15 +38,15 @@ def changed_cases(
 
     A change is visible only after its commit, so a later change can be visible before an earlier
     one. The last page of a pass therefore sets the cursor back to `MAX_COMMIT_DELAY` before the
-    pass began: every earlier change was committed by then. A case may come twice, and none is
-    missed.
+    pass began, or before the start of the oldest transaction that was running then: every earlier
+    change was committed by then. A case may come twice, and none is missed.
 
     Raises
     ------
     RequestRejected
         If the cursor is invalid.
     """
-    at, case_id, settled = _EPOCH, _NEW_PASS, now - MAX_COMMIT_DELAY
+    at, case_id, settled = _EPOCH, _NEW_PASS, _settled(session, now)
     if cursor is not None:
         at, case_id, settled_at_first = pagination.decode(cursor, datetime, UUID, datetime)
         if case_id != _NEW_PASS:
@@ -74,3 +75,17 @@ def changed_cases(
         pagination.encode(at, case_id, settled),
         has_more,
     )
+
+
+def _settled(session: Session, now: datetime) -> datetime:
+    """Return a time before which every change that was made is committed.
+
+    Read before the page: a transaction that ends in between is then seen in both.
+    """
+    running = session.scalar(
+        text(
+            "SELECT min(xact_start) FROM pg_stat_activity"
+            " WHERE datname = current_database() AND pid <> pg_backend_pid()"
+        )
+    )
+    return min(now, running or now) - MAX_COMMIT_DELAY

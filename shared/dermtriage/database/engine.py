@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from psycopg.errors import QueryCanceled
 from sqlalchemy import Engine, create_engine
 from sqlalchemy.exc import DBAPIError, InterfaceError, InternalError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
@@ -60,10 +61,14 @@ def autocommit_session(sessions: sessionmaker[Session]) -> Iterator[Session]:
 
 @contextmanager
 def outage_as_unavailable() -> Iterator[None]:
-    """Turn a lost or refused connection into `Unavailable`; other errors pass unchanged."""
+    """Turn a lost or refused connection, or one too slow, into `Unavailable`; others pass."""
     try:
         yield
     except (OperationalError, InterfaceError, InternalError, PoolTimeout) as error:
+        if isinstance(getattr(error, "orig", None), QueryCanceled):
+            raise Unavailable(
+                "The database did not finish a statement in time.", code="database_slow"
+            ) from error
         raise Unavailable("The database cannot be reached.", code="database_unavailable") from error
     except DBAPIError as error:
         if error.connection_invalidated:

@@ -38,8 +38,16 @@ def downgrade(settings: Settings, revision: str = "base") -> None:
     command.downgrade(alembic_config(settings), revision)
 
 
-def is_current(engine: Engine, settings: Settings) -> bool:
-    """Whether the database is at the newest migration."""
-    head = ScriptDirectory.from_config(alembic_config(settings)).get_current_head()
+def is_usable(engine: Engine, settings: Settings) -> bool:
+    """Whether this code can work with the schema of the database.
+
+    It can if the database is at this code's newest migration, or at a later one, which this code
+    does not have: a migration keeps what the running version uses.
+    """
+    scripts = ScriptDirectory.from_config(alembic_config(settings))
     with engine.connect() as connection:
-        return MigrationContext.configure(connection).get_current_revision() == head
+        revision = MigrationContext.configure(connection).get_current_revision()
+    if revision is None:
+        return False
+    known = {script.revision for script in scripts.walk_revisions()}
+    return revision == scripts.get_current_head() or revision not in known

@@ -2,11 +2,11 @@
 
 import hashlib
 from collections.abc import Sequence
-from datetime import datetime
 from uuid import UUID
 
 from sqlalchemy.orm import Session, sessionmaker
 
+from dermtriage.core.clock import utcnow
 from dermtriage.core.errors import Unavailable
 from dermtriage.database.engine import autocommit_session, outage_as_unavailable
 from dermtriage.intake.idempotency import Request, find_receipt, fingerprint
@@ -26,7 +26,6 @@ def submit_case(
     idempotency_key: str,
     metadata: CaseMetadata,
     files: Sequence[bytes],
-    now: datetime,
 ) -> Receipt:
     """Make a case of a referral and its photographs, or return the receipt of its earlier sending.
 
@@ -54,7 +53,8 @@ def submit_case(
         images = new_images(metadata.images, files, digests)
         stored = store_originals(store, images, files)
         with outage_as_unavailable(), sessions.begin() as session:
-            return insert_case(session, request, metadata, images, now)
+            # Not earlier: a clinic's poll counts on changes being committed soon after their time.
+            return insert_case(session, request, metadata, images, utcnow())
     except Unavailable:
         # The commit may have succeeded although its answer was lost: then the case needs its
         # photographs. If it did not, the orphan sweep removes them.

@@ -44,6 +44,8 @@ class Figures:
         Batches and images that the live workers have scored since their start.
     broken_invariants
         As the last nightly check found them.
+    invariants_checked_at
+        When that check ended; None before the first one.
     """
 
     pending_by_age: Mapping[float, int]
@@ -58,6 +60,7 @@ class Figures:
     batches: int
     batched_images: int
     broken_invariants: int
+    invariants_checked_at: datetime | None
 
 
 def figures(session: Session, *, now: datetime, settings: Settings) -> Figures:
@@ -80,12 +83,12 @@ def figures(session: Session, *, now: datetime, settings: Settings) -> Figures:
             func.coalesce(func.sum(Worker.completed), 0),
         ).where(live)
     ).one()
-    checked = session.scalar(
-        select(AuditEntry.detail)
+    checked = session.execute(
+        select(AuditEntry.detail, AuditEntry.at)
         .where(AuditEntry.action == "invariants.checked")
         .order_by(AuditEntry.id.desc())
         .limit(1)
-    )
+    ).first()
     return Figures(
         pending_by_age=pending,
         oldest_unscored_seconds=oldest,
@@ -98,7 +101,8 @@ def figures(session: Session, *, now: datetime, settings: Settings) -> Figures:
         live_slots=int(slots),
         batches=int(batches),
         batched_images=int(completed),
-        broken_invariants=int(checked["broken"]) if checked else 0,
+        broken_invariants=int(checked.detail["broken"]) if checked else 0,
+        invariants_checked_at=checked.at if checked else None,
     )
 
 

@@ -1,6 +1,6 @@
 """One case in full, as a clinician reads it before a decision."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
@@ -16,6 +16,7 @@ from dermtriage.review.worklist import Item, item_query, to_item
 from dermtriage.scoring import assessments
 from dermtriage.triage.explanation import explain, member_severities
 from dermtriage.triage.image_severity import triage_image
+from dermtriage.triage.policy import Policy
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,19 +72,29 @@ def read_case(session: Session, *, case_id: UUID, now: datetime) -> ReviewCase:
     decisions = session.scalars(
         select(Decision).where(Decision.case_id == case_id).order_by(Decision.id)
     ).all()
+    judged_by = {
+        release_id: (
+            session.get_one(Release, release_id),
+            policy_of_release(session, release_id)[1],
+        )
+        for release_id in {assessment.release_id for assessment in current.values()}
+    }
     return ReviewCase(
         item,
-        [_review_image(session, image, current.get(image.id)) for image in item.case.images],
+        [_review_image(image, current.get(image.id), judged_by) for image in item.case.images],
         events,
         decisions,
     )
 
 
-def _review_image(session: Session, image: Image, assessment: Assessment | None) -> ReviewImage:
+def _review_image(
+    image: Image,
+    assessment: Assessment | None,
+    judged_by: Mapping[int, tuple[Release, Policy]],
+) -> ReviewImage:
     if assessment is None:
         return ReviewImage(image, None)
-    release = session.get_one(Release, assessment.release_id)
-    _, policy = policy_of_release(session, release.id)
+    release, policy = judged_by[assessment.release_id]
     finding = assessments.finding(assessment)
     members = member_severities(assessment.members, release.manifest.get("members", ()))
     return ReviewImage(

@@ -1,41 +1,69 @@
 """Clinicians' claims on cases: take, renew, release."""
 
 from datetime import datetime, timedelta
+from time import monotonic, sleep
 from uuid import UUID
 
-from sqlalchemy import delete, or_, select
+from sqlalchemy import delete, exists, or_, select
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
 
 from dermtriage.accounts import audit
 from dermtriage.core.enums import CaseState
-from dermtriage.core.errors import Conflict, NotFound
+from dermtriage.core.errors import Conflict, NotFound, Unavailable
 from dermtriage.models import IS_OPEN, Case, ReviewClaim, claim_tokens
+
+_LOOK_AGAIN = 0.02
+"""Seconds after which a locked case is looked at again; most transactions take less."""
 
 
 def claim_next(
-    session: Session, *, clinician_id: UUID, now: datetime, lifetime: float
+    session: Session,
+    *,
+    clinician_id: UUID,
+    now: datetime,
+    lifetime: float,
+    patience: float = 1.0,
 ) -> ReviewClaim | None:
     """Claim the first unclaimed case of the worklist; None if there is none.
+
+    A case whose row is locked, because triage or another clinician is changing it, is waited for:
+    a less urgent one must not be claimed in its place.
 
     Parameters
     ----------
     lifetime
         Seconds until the claim expires.
+    patience
+        Seconds to wait for locked cases. After that the first case that is not locked is claimed.
+
+    Raises
+    ------
+    Unavailable
+        If every unclaimed case stayed locked.
     """
-    claimed = select(ReviewClaim.case_id).where(
-        ReviewClaim.case_id == Case.id, ReviewClaim.expires_at > now
-    )
     first_unclaimed = (
         select(Case.id)
-        .where(IS_OPEN, ~claimed.exists())
+        .where(
+            IS_OPEN,
+            ~exists().where(ReviewClaim.case_id == Case.id, ReviewClaim.expires_at > now),
+        )
         .order_by(Case.lane, Case.due_at, Case.id)
         .limit(1)
-        .with_for_update(skip_locked=True)
     )
-    # Another clinician may have claimed the case between the read and its lock: then the query is
-    # repeated, and finds the next one.
+    give_up_at = monotonic() + patience
     while (case_id := session.scalar(first_unclaimed)) is not None:
+        if monotonic() > give_up_at:
+            case_id = session.scalar(first_unclaimed.with_for_update(skip_locked=True))
+            if case_id is None:
+                raise Unavailable(
+                    "The cases that are left are being changed at this moment.",
+                    code="cases_locked",
+                )
+        elif not _lock_if_free(session, case_id):
+            sleep(_LOOK_AGAIN)
+            continue
+        # Another clinician may have claimed it between the two statements.
         claim = _claim(session, case_id, clinician_id, now, lifetime)
         if claim is not None:
             return claim
@@ -114,6 +142,12 @@ def release_claim(session: Session, *, case_id: UUID, clinician_id: UUID, token:
             action="case.released",
             case_id=case_id,
         )
+
+
+def _lock_if_free(session: Session, case_id: UUID) -> bool:
+    """Lock an open case, unless it is locked or no longer open."""
+    statement = select(Case.id).where(Case.id == case_id, IS_OPEN).with_for_update(skip_locked=True)
+    return session.scalar(statement) is not None
 
 
 def lock_case(session: Session, case_id: UUID) -> Case:

@@ -44,9 +44,14 @@ def retake_reasons(
 ) -> dict[UUID, tuple[QualityReason, ...]]:
     """Return by image the reasons to take the photograph again; scored images only."""
     by_id = {image.id: image for image in images}
+    measured = session.execute(
+        select(Image.id, Assessment.quality)
+        .join(Assessment, Assessment.image_id == Image.id)
+        .where(Image.id.in_(by_id), Assessment.release_id == Image.release_id)
+    )
     return {
         image_id: quality_reasons(
-            assessment.quality, width=by_id[image_id].width, height=by_id[image_id].height
+            quality, width=by_id[image_id].width, height=by_id[image_id].height
         )
-        for image_id, assessment in current_assessments(session, by_id).items()
+        for image_id, quality in measured
     }

@@ -50,7 +50,6 @@ def create_case(clinic: ClinicDep, upload: CaseUploadDep, services: ServicesDep)
         idempotency_key=upload.idempotency_key,
         metadata=upload.metadata,
         files=upload.files,
-        now=utcnow(),
     )
     for image_id in receipt.pending_image_ids:
         services.sender.send_score(image_id)

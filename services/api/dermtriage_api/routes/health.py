@@ -6,7 +6,7 @@ from fastapi import APIRouter, Response
 
 from dermtriage.core.errors import Unavailable
 from dermtriage.database.engine import outage_as_unavailable
-from dermtriage.database.migrations import is_current
+from dermtriage.database.migrations import is_usable
 from dermtriage.messaging.redis_client import check_redis
 from dermtriage_api.schemas.health import Check, Liveness, Readiness
 from dermtriage_api.services import Services, ServicesDep
@@ -45,7 +45,7 @@ def readyz(response: Response, services: ServicesDep) -> Readiness:
 def _database(services: Services) -> Check:
     try:
         with outage_as_unavailable():
-            return "ok" if is_current(services.engine, services.settings) else "outdated"
+            return "ok" if is_usable(services.engine, services.settings) else "outdated"
     except Unavailable:
         return "unavailable"
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from dermtriage.core.errors import ConfigurationError, DermtriageError
 from dermtriage.core.settings import Settings
 from dermtriage.database.engine import make_engine, make_sessions, outage_as_unavailable
-from dermtriage.database.migrations import is_current
+from dermtriage.database.migrations import is_usable
 from dermtriage.messaging.redis_client import check_redis
 from dermtriage.scoring import workers
 from dermtriage.storage.image_store import ImageStore
@@ -87,9 +87,9 @@ def _database(settings: Settings) -> str:
     engine = make_engine(settings)
     try:
         with outage_as_unavailable():
-            if not is_current(engine, settings):
+            if not is_usable(engine, settings):
                 raise ConfigurationError(
-                    "The database does not have the newest schema.",
+                    "The database has an older schema than this version needs.",
                     remedy="Run `dermtriage db upgrade`.",
                 )
     finally:

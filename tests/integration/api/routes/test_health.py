@@ -16,7 +16,7 @@ def test_a_server_with_all_its_services_is_ready(api) -> None:
 def test_a_database_behind_its_migrations_is_not_ready(api, sessions) -> None:
     set_version = text("UPDATE alembic_version SET version_num = :new RETURNING old.version_num")
     with sessions.begin() as session:
-        newest = session.scalar(set_version, {"new": "before"})
+        newest = session.scalar(set_version, {"new": "0001"})
     with api.client() as client:
         ready = client.get("/readyz")
     with sessions.begin() as session:

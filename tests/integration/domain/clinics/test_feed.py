@@ -15,6 +15,7 @@ from tests.factories import MONDAY, SEVERE, case_in_lane
 from dermtriage.clinics import feed
 from dermtriage.clinics.feed import MAX_COMMIT_DELAY, ChangesPage
 from dermtriage.core import pagination
+from dermtriage.core.clock import utcnow
 from dermtriage.core.errors import RequestRejected
 from dermtriage.models import Case
 
@@ -104,6 +105,24 @@ def test_a_change_that_was_committed_late_is_not_missed(
         assert ids(page) == [early]
     with sessions() as reader:
         after = read(reader, clinic_id, cursor=page.next_cursor, now=MONDAY + 3600 * SECOND)
+    assert late in ids(after)
+
+
+def test_a_change_of_a_long_transaction_is_not_missed(
+    sessions: sessionmaker[Session], clinic_id: UUID
+) -> None:
+    with sessions() as slow:
+        late = changed(slow, clinic_id, utcnow())
+        slow.flush()
+        in_an_hour = utcnow() + timedelta(hours=1)
+        with sessions.begin() as quick:
+            changed(quick, clinic_id, in_an_hour)
+        with sessions() as reader:
+            page = read(reader, clinic_id, now=in_an_hour)
+        assert late not in ids(page)
+        slow.commit()
+    with sessions() as reader:
+        after = read(reader, clinic_id, cursor=page.next_cursor, now=in_an_hour)
     assert late in ids(after)
 
 

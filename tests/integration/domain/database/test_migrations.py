@@ -15,7 +15,7 @@ from dermtriage.clinics.withdrawal import withdraw_case
 from dermtriage.core.settings import Settings
 from dermtriage.database.base import Base
 from dermtriage.database.engine import make_engine, make_sessions
-from dermtriage.database.migrations import downgrade, is_current, upgrade
+from dermtriage.database.migrations import downgrade, is_usable, upgrade
 
 
 @pytest.fixture
@@ -44,11 +44,16 @@ def test_downgrade_to_nothing_and_upgrade_again(settings: Settings) -> None:
     assert {"cases", "lease_tokens", "ix_cases_worklist"} <= before
     downgrade(settings)
     assert {name for name in _schema_names(engine) if "alembic_version" not in name} == set()
-    assert not is_current(engine, settings)
+    assert not is_usable(engine, settings)
     upgrade(settings)
     assert _schema_names(engine) == before
-    assert is_current(engine, settings)
+    assert is_usable(engine, settings)
     upgrade(settings)  # does nothing
+    downgrade(settings, "-1")
+    assert not is_usable(engine, settings)
+    with engine.begin() as connection:
+        connection.execute(text("UPDATE alembic_version SET version_num = 'a later one'"))
+    assert is_usable(engine, settings)
     engine.dispose()
 
 

@@ -1,6 +1,7 @@
 """Clinicians claim cases, also several at the same moment."""
 
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from typing import Any
 from uuid import UUID, uuid4
@@ -21,7 +22,7 @@ from tests.reviews import (
 )
 
 from dermtriage.core.enums import CaseState, Outcome
-from dermtriage.core.errors import NotFound
+from dermtriage.core.errors import NotFound, Unavailable
 from dermtriage.models import Case, ReviewClaim
 from dermtriage.review import claims, decisions
 
@@ -99,15 +100,39 @@ def test_many_clinicians_never_get_the_same_case(
     assert sorted(case_id for mine in claimed for case_id in mine) == sorted(cases)
 
 
-def test_a_case_that_is_being_claimed_is_passed_over(
+def test_the_most_urgent_case_is_waited_for_while_triage_changes_it(
+    sessions: sessionmaker[Session], clinic_id: UUID, clinician_id: UUID
+) -> None:
+    with sessions.begin() as session:
+        first = factories.receive(session, clinic_id, priority="stat").case_id
+        factories.receive(session, clinic_id)
+
+    def claim_first() -> UUID | None:
+        with sessions.begin() as session:
+            return claim_next(session, clinician_id, patience=30)
+
+    with ThreadPoolExecutor() as threads:
+        with sessions.begin() as triage:
+            claims.lock_case(triage, first)
+            claimed = threads.submit(claim_first)
+            with pytest.raises(TimeoutError):
+                claimed.result(timeout=0.2)
+        assert claimed.result() == first
+
+
+def test_a_case_that_stays_locked_is_passed_over_for_the_next(
     sessions: sessionmaker[Session], clinic_id: UUID, clinician_id: UUID, colleague_id: UUID
 ) -> None:
     with sessions.begin() as session:
         first = factories.receive(session, clinic_id, priority="stat").case_id
         second = factories.receive(session, clinic_id).case_id
-    with sessions.begin() as one, sessions.begin() as other:
+    with sessions.begin() as one, sessions.begin() as other, sessions() as third:
         assert claim_next(one, clinician_id) == first
-        assert claim_next(other, colleague_id) == second
+        assert claim_next(other, colleague_id, patience=0.1) == second
+        # "Nothing is left" would not be true: one of them may be released again.
+        with pytest.raises(Unavailable) as locked:
+            claim_next(third, factories.clinician(third), patience=0.1)
+        assert locked.value.code == "cases_locked"
 
 
 def test_a_case_is_claimed_by_one_clinician(

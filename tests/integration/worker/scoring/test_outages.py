@@ -8,8 +8,8 @@ import pytest
 import torch
 from sqlalchemy import Connection, func, select, update
 from sqlalchemy.orm import Session, sessionmaker
+from tests.database_faults import RECORD, before_statement, kill
 from tests.doubles import EnsembleLoader
-from tests.faults import RECORD, before_statement, kill
 from tests.uploads import (
     LONG_DELAY,
     assert_given_back,

@@ -9,8 +9,8 @@ from uuid import UUID
 import pytest
 from sqlalchemy import text
 from sqlalchemy.orm import Session, sessionmaker
+from tests.database_faults import RECORD, before_statement
 from tests.doubles import EnsembleLoader
-from tests.faults import RECORD, before_statement
 from tests.integration.worker.scoring.interrupted_runs.started_run import (
     StartedRun,
     failure_reasons,

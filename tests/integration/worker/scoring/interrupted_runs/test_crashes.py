@@ -7,8 +7,8 @@ from uuid import UUID
 import pytest
 from sqlalchemy import Connection, text
 from sqlalchemy.orm import Session, sessionmaker
+from tests.database_faults import READ_PENDING, before_statement, kill
 from tests.doubles import EnsembleLoader, WatchedStore
-from tests.faults import READ_PENDING, before_statement, kill
 from tests.integration.worker.scoring.interrupted_runs.started_run import (
     Crash,
     StartedRun,
