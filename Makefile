@@ -1,4 +1,4 @@
-# make demo     a system on this machine, sample photographs in, the worklist out
+# make demo     a system on this machine, with sample photographs and their worklist
 # make help     everything else
 
 .DEFAULT_GOAL := help
@@ -21,7 +21,7 @@ DEVELOPMENT := $(VENV)/.development
 help: ## Show the targets.
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 20
 
-demo: $(RUNTIME) ## Show the whole way of photographs; ONCE=1 stops afterwards, IMAGES=folder takes yours.
+demo: $(RUNTIME) ## Show what happens to photographs; ONCE=1 stops afterwards, IMAGES=folder takes yours.
 	@$(BIN)/dermtriage demo $(if $(ONCE),--once) $(if $(IMAGES),"$(IMAGES)")
 
 up: $(RUNTIME) ## Run the system and keep its data in ./data, or in DATA=folder.
@@ -45,13 +45,13 @@ coverage: $(DEVELOPMENT) ## Measure branch coverage of the domain; below 90 % it
 	@$(BIN)/coverage report --fail-under=90 >build/coverage/report.txt; \
 		status=$$?; cat build/coverage/report.txt; exit $$status
 
-lint: $(DEVELOPMENT) ## Check style, types and the walls between the packages.
+lint: $(DEVELOPMENT) ## Check style, types and the import contracts.
 	@$(BIN)/ruff check
 	@$(BIN)/ruff format --check
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports
 
-format: $(DEVELOPMENT) ## Format the code and mend what ruff can mend safely.
+format: $(DEVELOPMENT) ## Format the code, and fix what ruff can fix safely.
 	@$(BIN)/ruff check --fix
 	@$(BIN)/ruff format
 
