@@ -56,7 +56,7 @@ def test_the_namespace_enforces_the_restricted_profile(name: str) -> None:
 @each_overlay
 def test_the_network_admits_connections_only_to_the_api(name: str) -> None:
     policies = {key: policy["spec"] for key, policy in of_kind(name, "NetworkPolicy").items()}
-    assert policies.pop("nothing") == {"podSelector": {}, "policyTypes": ["Ingress", "Egress"]}
+    assert policies.pop("deny-all") == {"podSelector": {}, "policyTypes": ["Ingress", "Egress"]}
     (entrance,) = (spec for spec in policies.values() if "Ingress" in spec["policyTypes"])
     labels = pod(workload(name, "api"))["metadata"]["labels"]
     assert entrance["podSelector"] == {"matchLabels": labels}
