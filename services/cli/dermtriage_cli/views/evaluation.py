@@ -16,7 +16,7 @@ _HEADLINE = {
     "sensitivity_upper": "Sensitivity at the upper threshold",
     "specificity_upper": "Specificity at the upper threshold",
     "severe_called_low": "Severe called low",
-    "benign_called_low": "Benign cleared",
+    "benign_called_low": "Benign called low",
     "sensitivity_upper_by_lesion": "Lesions in the severe lane, of the severe",
     "specificity_upper_by_lesion": "Lesions out of the severe lane, of the benign",
     "severe_called_low_by_lesion": "Severe lesions called low",

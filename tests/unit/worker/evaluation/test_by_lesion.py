@@ -10,7 +10,7 @@ from dermtriage_worker.evaluation.weighted_statistics import auc, share
 
 def test_the_most_severe_photograph_of_a_lesion_decides() -> None:
     # Severe: a is found by its second photograph, b by none, and all of c's are called low.
-    # Benign: one of d's photographs stands in the severe lane, e and f are cleared, g is not.
+    # Benign: one of d's photographs stands in the severe lane, e and f are called low, g is not.
     lesions = ["a", "b", "a", "c", "d", "e", "d", "f", "f", "c", "g"]
     severe = np.array([0.1, 0.5, 0.9, 0.1, 0.2, 0.1, 0.8, 0.1, 0.05, 0.15, 0.4])
     figures = lesion_figures(
