@@ -1,1 +1,1 @@
-"""What is measured, and against what: ``make bench``."""
+"""The benchmarks: ``make bench``."""

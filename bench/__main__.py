@@ -61,7 +61,7 @@ class Bench:
         return self._other("bench.eager", self._folder / "drawn", self._releases / self.name)
 
     def acceptance(self) -> object:
-        """Compare uploads with a bare route."""
+        """Compare the acceptance of uploads with a bare route."""
         return asdict(acceptance.measure(self._folder / "acceptance", on_step=self._say))
 
     def phone(self) -> object:
@@ -84,14 +84,14 @@ class Bench:
 
     def peers(self) -> object:
         """Measure other serving systems on the same work, with the reference member too."""
-        rush = self._folder / "peers"
-        rush.mkdir()
+        folder = self._folder / "peers"
+        folder.mkdir()
         for path in self._photographs[:PEERS]:
-            os.link(path, rush / path.name)
+            os.link(path, folder / path.name)
         found = {}
         for name in (self.name, REFERENCE):
             self._say(f"Peers with {name}")
-            found[name] = self._other("bench.peers", rush, self._releases / name)
+            found[name] = self._other("bench.peers", folder, self._releases / name)
         return found
 
     def memory(self) -> object:

@@ -8,7 +8,7 @@ neither database nor queue, and writes in place where our store writes a draft a
 Each is one uvicorn process with the same command line, and both get the same photographs from the
 same generator, alternating, since the machine's speed drifts. Ours has PostgreSQL and Redis on the
 same cores, as the embedded stack does, but no worker, which would take the cores. The queue is full
-before the clock starts, as in any rush that exceeds what the workers score.
+before the clock starts, as in any burst of uploads that is faster than the workers.
 
 ``python -m bench.acceptance [REQUESTS]`` prints the figures as JSON.
 """
@@ -47,7 +47,7 @@ from dermtriage_cli.embedded.redis import EmbeddedRedis
 from dermtriage_cli.embedded.stack import HOST
 
 REQUESTS = 1000
-"""In each of the rounds."""
+"""To each server in each round."""
 
 ROUNDS = 2
 CONNECTIONS = 16
@@ -260,8 +260,8 @@ def _cpu_seconds(target: _Target) -> dict[str, float]:
 
 
 def _cpu_seconds_of(pid: int) -> float:
-    """Return the processor's time of a process and its children, as Linux counts it."""
-    # The name in the brackets may hold blanks.
+    """Return the CPU seconds of a process and its children, as Linux counts them."""
+    # The name of the process, in brackets, may contain spaces.
     fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
     own = sum(int(ticks) for ticks in fields[11:15]) / os.sysconf("SC_CLK_TCK")
     children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()

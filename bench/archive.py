@@ -1,4 +1,4 @@
-"""Photographs that an earlier release has scored, a case each: rows alone, without intake."""
+"""Insert cases of one image each that an earlier release has scored: rows only, no files."""
 
 from sqlalchemy import text
 from sqlalchemy.orm import Session
@@ -30,7 +30,7 @@ FROM cases
 
 
 def fill(session: Session, images: int, *, severity: Severity, lane: int) -> None:
-    """Write so many images and their cases, all of one severity and lane."""
+    """Insert this many images with a case each, all of one severity and lane."""
     session.execute(_CLINIC)
     session.execute(_CASES, {"images": images, "severity": severity.value, "lane": lane})
     session.execute(_RELEASE)

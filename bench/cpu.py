@@ -1,16 +1,16 @@
-"""CPU time of everything that this process has started, servers and all."""
+"""CPU time of all processes that this one has started, servers included."""
 
 import psutil
 
 
 class Meter:
-    """Counts CPU seconds from its making on."""
+    """Counts CPU seconds from its creation."""
 
     def __init__(self) -> None:
         self._before = _seconds()
 
     def seconds(self) -> float:
-        """CPU seconds of all descendants so far; those of one that ended meanwhile are missing."""
+        """Return the CPU seconds of all descendants, without those that have ended."""
         now = _seconds()
         return sum(spent - self._before.get(pid, 0.0) for pid, spent in now.items())
 

@@ -1,7 +1,7 @@
-"""An object store that is some way off, against a folder: whether the ensemble waits for it.
+"""A distant object store against a folder: whether the ensemble waits for the store.
 
-The store speaks S3 over HTTPS, and everything that goes there and comes back is held up for a
-while. It runs on the same machine and takes some of the cores that the folder's system has alone.
+The store speaks S3 over HTTPS, and all data to and from it is delayed. It runs on the same machine
+and takes some of the CPU time that the system with a folder has to itself.
 
 ``python -m bench.distance [PHOTOGRAPHS]`` prints the figures as JSON.
 """
@@ -30,7 +30,7 @@ from dermtriage_cli.embedded.stack import Stack
 
 PHOTOGRAPHS = 400
 DELAY = 0.01
-"""Seconds that the way there takes, and as many back."""
+"""Seconds in each direction."""
 _PIECE = 2**16
 
 
@@ -44,7 +44,7 @@ class Pace:
 
 @dataclass(frozen=True)
 class Measured:
-    """Both stores; `delay_seconds` is the way there and back."""
+    """Both stores; `delay_seconds` is the round trip."""
 
     delay_seconds: float
     folder: Pace
@@ -58,7 +58,7 @@ def measure(
     photographs: Sequence[Path],
     on_step: Callable[[str], None] = lambda _: None,
 ) -> Measured:
-    """Send photographs and rescore them, with either store.
+    """Send photographs and rescore them, with each store.
 
     Parameters
     ----------
@@ -67,7 +67,7 @@ def measure(
     releases
         The folder that holds the release; receives a twin.
     photographs
-        The last one only has the twin loaded.
+        The last one only makes the workers load the twin.
     """
     twin = add_twin(releases, name, "far")
     served = {"DERMTRIAGE_RELEASES_DIR": str(releases), "DERMTRIAGE_DEFAULT_RELEASE": name}
@@ -81,8 +81,8 @@ def measure(
     try:
         near = pace("folder", {})
         (folder / "server").mkdir(parents=True)
-        with object_store(folder / "server") as there, _far(there) as away:
-            far = pace("object-store", {"DERMTRIAGE_STORE_URL": f"s3://{BUCKET}/far"} | away)
+        with object_store(folder / "server") as server, _delayed(server) as delayed:
+            far = pace("object-store", {"DERMTRIAGE_STORE_URL": f"s3://{BUCKET}/far"} | delayed)
     finally:
         get_settings.cache_clear()
     return Measured(2 * DELAY, near, far)
@@ -107,31 +107,31 @@ def _pace(folder: Path, twin: str, photographs: Sequence[Path]) -> Pace:
 
 
 @contextmanager
-def _far(there: Mapping[str, str]) -> Iterator[Mapping[str, str]]:
-    """Put a distance between a server and its clients; yield the environment they need now."""
-    server = urlsplit(there["AWS_ENDPOINT_URL"])
+def _delayed(environment: Mapping[str, str]) -> Iterator[Mapping[str, str]]:
+    """Delay all traffic of a server; yield the environment by which clients reach it so."""
+    server = urlsplit(environment["AWS_ENDPOINT_URL"])
     loop = asyncio.new_event_loop()
 
     async def listen() -> int:
-        async def carry(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        async def forward(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
             inner_reader, inner_writer = await asyncio.open_connection(server.hostname, server.port)
             await asyncio.gather(_delay(reader, inner_writer), _delay(inner_reader, writer))
 
-        listening = await asyncio.start_server(carry, server.hostname, 0)
+        listening = await asyncio.start_server(forward, server.hostname, 0)
         return int(listening.sockets[0].getsockname()[1])
 
     thread = threading.Thread(target=loop.run_forever, daemon=True)
     thread.start()
     port = asyncio.run_coroutine_threadsafe(listen(), loop).result()
     try:
-        yield {**there, "AWS_ENDPOINT_URL": f"https://{server.hostname}:{port}"}
+        yield {**environment, "AWS_ENDPOINT_URL": f"https://{server.hostname}:{port}"}
     finally:
         loop.call_soon_threadsafe(loop.stop)
         thread.join()
 
 
 async def _delay(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-    """Pass on what comes, each piece a while later, however many are on their way."""
+    """Forward each piece of data after the delay, while further pieces are read."""
     loop = asyncio.get_running_loop()
     while piece := await reader.read(_PIECE):
         loop.call_later(DELAY, writer.write, piece)

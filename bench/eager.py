@@ -51,7 +51,7 @@ class Compared:
 
 
 class Eager:
-    """Every member as it was trained: float32, batch norms of their own, a view at a time."""
+    """Every member as it was trained: float32, batch norms not folded, one view at a time."""
 
     def __init__(self, folder: Path, manifest: Manifest) -> None:
         self._manifest = manifest
@@ -59,7 +59,7 @@ class Eager:
 
     @torch.inference_mode()
     def logits(self, squares: Sequence[Tensor]) -> list[Tensor]:
-        """Logits of each member, averaged over its views."""
+        """Return the logits of each member, averaged over its views."""
         batch = torch.stack(list(squares))
         logits = []
         for one, member in zip(self._networks, self._manifest.members, strict=True):
@@ -76,7 +76,7 @@ def _network(file: Path, architecture: str) -> nn.Module:
 
 
 def compare(folder: Path, release: Path) -> Compared:
-    """Score all photographs of a folder both ways, and some of them over and over."""
+    """Score all photographs of a folder both ways, and some of them repeatedly for the speed."""
     ensemble = Ensemble.load(release)
     manifest = ensemble.manifest
     eager = Eager(release, manifest)
@@ -123,7 +123,7 @@ def _ensemble(folder: Path, manifest: Manifest, compute: Compute) -> Ensemble:
 
 
 def _rates(layouts: dict[str, Callable[[], object]]) -> dict[str, float]:
-    """Images per second of each, taken in turns, since the machine's speed drifts."""
+    """Return the images per second of each, measured alternately: the machine's speed drifts."""
     taken: dict[str, list[float]] = {name: [] for name in layouts}
     for round_ in range(ROUNDS + 1):
         for name, score in layouts.items():
@@ -147,28 +147,32 @@ def _differences(ensemble: Ensemble, eager: Eager, squares: Sequence[Tensor]) ->
             manifest.calibration,
         )
         severe = severe_probability(probabilities)
-        apart = disagreement([severe_probability(each) for each in own], manifest.members)
-        for index, said in enumerate(ensemble.predict(batch)):
+        disagreements = disagreement([severe_probability(each) for each in own], manifest.members)
+        for index, prediction in enumerate(ensemble.predict(batch)):
             expected = dict(zip(manifest.classes, probabilities[index].tolist(), strict=True))
             largest = max(
-                largest, *(abs(expected[name] - said.probabilities[name]) for name in expected)
+                largest,
+                *(abs(expected[name] - prediction.probabilities[name]) for name in expected),
             )
-            figures = (float(severe[index]), float(severe[index]), float(apart[index]))
+            figures = (float(severe[index]), float(severe[index]), float(disagreements[index]))
             at_a_limit = any(
                 abs(figure - limit) < NEAR for figure, limit in zip(figures, limits, strict=True)
             )
             # Out-of-distribution detection reads the served networks alone: it is the same in both.
             ours, theirs = (
-                triage_image(Finding(p, d, said.out_of_scope), policy).severity
-                for p, d in ((said.p_severe, said.disagreement), (figures[0], figures[2]))
+                triage_image(Finding(p, d, prediction.out_of_scope), policy).severity
+                for p, d in (
+                    (prediction.p_severe, prediction.disagreement),
+                    (figures[0], figures[2]),
+                )
             )
             changed += ours is not theirs and not at_a_limit
     return largest, changed
 
 
 def main() -> None:
-    # A core each way, as in the best layout: how long several threads of one eager pass wait for
-    # each other differs by a factor of two from day to day.
+    # One core for both ways, as in the best layout: the time that several threads of an eager pass
+    # wait for each other varies by a factor of two from day to day.
     torch.set_num_threads(1)
     print(json.dumps(asdict(compare(Path(sys.argv[1]), Path(sys.argv[2])))))
 

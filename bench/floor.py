@@ -1,7 +1,7 @@
 """The floor: one process that decodes, preprocesses and scores, and does nothing else.
 
-``python -m bench.floor FOLDER RELEASE`` prints its figures as JSON. It makes no rendition, keeps
-nothing and tells nobody.
+``python -m bench.floor FOLDER RELEASE`` prints its figures as JSON. It makes no renditions and
+stores no results.
 """
 
 import json

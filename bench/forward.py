@@ -23,7 +23,7 @@ SECONDS = 6.0
 
 @dataclass(frozen=True)
 class Layout:
-    """How the cores are shared out."""
+    """How the cores are divided among processes and threads."""
 
     processes: int
     threads: int
@@ -43,7 +43,7 @@ class Limit:
 
 
 def limits(release: Path) -> list[Limit]:
-    """Try one process with all threads, and one a core with one each, at several batch sizes."""
+    """Measure one process with all threads, and one process per core, at several batch sizes."""
     cores = os.cpu_count() or 1
     return [
         measure(release, Layout(processes, threads, batch))
@@ -53,12 +53,12 @@ def limits(release: Path) -> list[Limit]:
 
 
 def best(tried: list[Limit]) -> Limit:
-    """Return the layout that scored most."""
+    """Return the fastest layout."""
     return max(tried, key=lambda limit: limit.images_per_second)
 
 
 def measure(release: Path, layout: Layout) -> Limit:
-    """Let one layout score for some seconds."""
+    """Measure one layout for some seconds."""
     arguments = (str(release), str(layout.threads), str(layout.batch))
     command = [sys.executable, "-m", "bench.forward", *arguments]
     started = [
@@ -80,7 +80,7 @@ def measure(release: Path, layout: Layout) -> Limit:
 
 
 def between(one: Limit, other: Limit) -> Limit:
-    """Return what a layout reached on average, before something else ran and after it."""
+    """Return the mean of two measurements of a layout, made before and after something else."""
     return Limit(
         one.layout,
         mean([one.images_per_second, other.images_per_second]),

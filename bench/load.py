@@ -1,7 +1,8 @@
 """A load generator that uses as little CPU as possible.
 
-A clinic's sender runs on the clinic's machine; here it shares ours. So the requests are built
-before the clock starts, and each connection only writes bytes and reads a status.
+A clinic's sender runs on the clinic's machine; here it runs on the machine that is measured. So the
+requests are built before the clock starts, and each connection only writes bytes and reads an
+answer.
 """
 
 import hashlib
@@ -45,11 +46,11 @@ def post(connection: http.client.HTTPConnection, request: Request) -> UUID:
 
 
 def connect(url: str) -> http.client.HTTPConnection:
-    """Open a connection that stays open."""
+    """Open a connection for several requests."""
     return http.client.HTTPConnection(urlsplit(url).netloc, timeout=120)
 
 
-def rush(url: str, requests: Sequence[Request], senders: int) -> None:
+def send_all(url: str, requests: Sequence[Request], senders: int) -> None:
     """Send all requests over as many connections as there are senders."""
     remaining: Iterator[Request] = iter(requests)
 

@@ -1,6 +1,6 @@
-"""Memory of a rescoring run: of the process that plans it, and of the worker that scores it.
+"""Memory of a rescore run: of the process that plans it, and of the worker that scores it.
 
-A run over a hundred times as many images should need no more memory. Each size has its own
+A run over a hundred times as many images should not need more memory. Each size has its own
 database, store and processes: the embedded stack with a tiny ensemble, cases inserted by one SQL
 statement, and a real rendition for every image, so that all of them are decoded and scored. The run
 is planned by a separate process without torch, as upkeep does. Memory is the resident set size
@@ -41,10 +41,10 @@ from dermtriage_cli.embedded.stack import Stack
 SMALL, LARGE = 1_000, 100_000
 RELEASE = "tiny"
 PHOTOGRAPHS = 16
-"""Different renditions, shared as hard links: file systems limit the links per file."""
+"""Different renditions, stored as hard links: file systems limit the number of links per file."""
 
 STEP = 10.0
-"""Seconds between two lines of progress."""
+"""Seconds between two reports of progress."""
 
 _PLAN = "plan"
 
@@ -56,9 +56,9 @@ class Memory:
     Attributes
     ----------
     planner_before, planner
-        Of the process that plans when it was about to, and at most.
+        Of the planning process: before it plans, and its peak.
     worker_before, worker, worker_after
-        Of the worker when it had loaded the ensemble, at most, and at the end of the run.
+        Of the worker: once it has loaded the ensemble, its peak, and at the end of the run.
     seconds
         From the first message to the end of the run.
     """
@@ -74,7 +74,7 @@ class Memory:
 
 @dataclass(frozen=True)
 class Measured:
-    """Both runs, and how many times the large one's memory is that of the small one."""
+    """Both runs, and the ratios of their peak memory, large to small."""
 
     small: Memory
     large: Memory
@@ -88,8 +88,8 @@ def measure(
     large: int = LARGE,
     on_step: Callable[[str], None] = lambda _: None,
 ) -> Measured:
-    """Rescore so many images and so many, each below a folder of its own."""
-    # The process that plans imports this module too, and shall be as small as upkeep.
+    """Rescore `small` and `large` images, each in a system of its own below a folder."""
+    # The planning process imports this module too, and must be as small as upkeep.
     from bench.photographs import draw  # noqa: PLC0415
     from dermtriage_worker.ensemble.tiny import build_tiny_release  # noqa: PLC0415
 
@@ -111,7 +111,7 @@ def measure(
 
 @contextmanager
 def _environment(releases: Path) -> Iterator[None]:
-    """Have this process and those that it starts use the tiny release, and plan no night."""
+    """Make this process and its children use the tiny release, and plan no nightly run."""
     variables = {
         "DERMTRIAGE_RELEASES_DIR": str(releases),
         "DERMTRIAGE_DEFAULT_RELEASE": RELEASE,
@@ -129,7 +129,7 @@ def _run(
     with Stack(folder, on_step=on_step) as stack:
         engine = make_engine(stack.settings)
         sessions = make_sessions(engine)
-        on_step(f"Filling in {images:,} images")
+        on_step(f"Inserting {images:,} images")
         _fill(sessions, folder / "store", images, renditions)
         on_step("Planning")
         planner_before, planner, run_id = _planned(stack.settings)
@@ -142,7 +142,9 @@ def _run(
         elapsed = time.perf_counter() - start
         with sessions() as session:
             if session.scalars(select(Worker.pid)).one() != worker:
-                raise RuntimeError("The worker was started again: its memory cannot be told.")
+                raise RuntimeError(
+                    "The worker restarted during the run: its peak memory is unknown."
+                )
         peak, after = _memory(worker, "VmHWM"), _memory(worker, "VmRSS")
         engine.dispose()
     return Memory(images, planner_before, planner, before, peak, after, elapsed)
@@ -153,19 +155,19 @@ def _fill(
 ) -> None:
     with sessions.begin() as session:
         session.execute(text("SET LOCAL statement_timeout = 0"))
-        # The run's release leaves their severity as it is, as in most nights: every image is
+        # The severity that the run's release gives them too, as in most nights: every image is
         # scored, and few events are written.
         archive.fill(session, images, severity=Severity.INDETERMINATE, lane=2)
         image_ids = session.scalars(select(Image.id)).all()
     for number, image_id in enumerate(image_ids):
-        # Under the name by which the store looks for it.
-        shelf = store / "renditions" / image_id.hex[-2:]
-        shelf.mkdir(parents=True, exist_ok=True)
-        (shelf / str(image_id)).hardlink_to(renditions[number % len(renditions)])
+        # The path at which the store looks for it.
+        subfolder = store / "renditions" / image_id.hex[-2:]
+        subfolder.mkdir(parents=True, exist_ok=True)
+        (subfolder / str(image_id)).hardlink_to(renditions[number % len(renditions)])
 
 
 def _planned(settings: Settings) -> tuple[float, float, UUID]:
-    """Have a process plan the run; return its memory before and at most, and the run."""
+    """Plan the run in a process of its own; return its memory before, its peak, and the run."""
     planner = subprocess.run(
         [sys.executable, "-m", "bench.memory", _PLAN],
         env=os.environ | {"DERMTRIAGE_DATABASE_URL": settings.database_url},
@@ -197,7 +199,7 @@ def _wait(
     sessions: sessionmaker[Session], run_id: UUID, images: int, on_step: Callable[[str], None]
 ) -> None:
     """Wait for the end of the run, which must have scored every image."""
-    next_word = 0.0
+    next_report = 0.0
     while True:
         with sessions() as session:
             run = runs.find_run(session, run_id)
@@ -205,17 +207,17 @@ def _wait(
         if run.ended_at is not None:
             break
         if run.state is RunState.PAUSED:
-            raise RuntimeError(f"The run stands still: {run.reason}")
-        if time.monotonic() > next_word:
+            raise RuntimeError(f"The run is paused: {run.reason}")
+        if time.monotonic() > next_report:
             on_step(f"{progress.scored:,} of {images:,} images rescored")
-            next_word = time.monotonic() + STEP
+            next_report = time.monotonic() + STEP
         time.sleep(0.1)
     if run.state is not RunState.FINISHED or progress.scored != images:
         raise RuntimeError(f"{progress.scored} of {images} images were scored: run {run.state}.")
 
 
 def _memory(pid: int, what: str) -> float:
-    """Return a figure of ``/proc/PID/status`` in MiB, of a process and its children together."""
+    """Return a figure of ``/proc/PID/status`` in MiB, summed over a process and its children."""
     lines = Path(f"/proc/{pid}/status").read_text().splitlines()
     own = next(int(line.split()[1]) for line in lines if line.startswith(what)) / 1024
     children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()

@@ -1,4 +1,4 @@
-"""An object store that speaks S3: a real server here, over HTTPS as clients demand it."""
+"""A local S3 server, over HTTPS because clients require it."""
 
 import os
 import shutil
@@ -15,14 +15,14 @@ from dermtriage_cli.embedded.child_process import ChildProcess, tail
 
 BUCKET = "photographs"
 _HOST = "127.0.0.1"
-_PATIENCE = 30.0
+_START_TIMEOUT = 30.0
 
 
 @contextmanager
 def object_store(folder: Path) -> Iterator[Mapping[str, str]]:
-    """Serve the folders below one as buckets; yield the environment that clients need.
+    """Serve the folders below `folder` as buckets; yield the environment that clients need.
 
-    Objects are files there, by their keys.
+    Objects are files, named by their keys.
     """
     (folder / "buckets" / BUCKET).mkdir(parents=True)
     authority = trustme.CA()
@@ -52,10 +52,10 @@ def object_store(folder: Path) -> Iterator[Mapping[str, str]]:
         log=log,
     )
     try:
-        deadline = time.monotonic() + _PATIENCE
+        deadline = time.monotonic() + _START_TIMEOUT
         while not _answers(port):
             if server.poll() is not None or time.monotonic() > deadline:
-                raise RuntimeError(f"The object store did not come up: {tail(log)}")
+                raise RuntimeError(f"The object store did not start: {tail(log)}")
             time.sleep(0.02)
         yield environment
     finally:

@@ -1,9 +1,9 @@
 """Phone photographs of 12 megapixels: our rendition against a plain one, in time and in scores.
 
-Ours is `imaging.make_rendition`, which has the decoder deliver a photograph at a fraction of its
-size. The plain way decodes every pixel, turns the picture upright, and resizes it with the same
-filter to the same size and JPEG quality. Time is that of one thread's processor, taken in turn.
-The scores are what a release says of the two renditions of each photograph.
+Ours is `dermtriage.imaging.rendition.make_rendition`, which decodes a photograph at a fraction of
+its size. The plain way decodes every pixel, rotates the picture upright, and resizes it with the
+same filter to the same size and JPEG quality. Time is the CPU time of one thread, measured
+alternately. The scores are those that a release gives the two renditions of each photograph.
 
 ``python -m bench.phone [PHOTOGRAPHS [RELEASE]]`` prints the figures as JSON.
 """
@@ -33,23 +33,23 @@ from dermtriage_worker.ensemble.image.photograph import decode_rendition
 from dermtriage_worker.ensemble.inference import Ensemble
 
 PHONE = (4000, 3000)
-"""As the sensor lies, in pixels."""
+"""Width and height of the sensor in pixels."""
 
 QUALITY = 90
 ORIENTATIONS = (1, 6, 3, 8)
-"""EXIF's words for the four ways to hold a phone."""
+"""EXIF's values for the four ways to hold a phone."""
 
 NOISE = 10.0
-"""Standard deviation of a sensor's noise, of 255; it makes the files as large as a phone's, almost
-4 MB, and without it an enlarged drawing is a fraction of that."""
+"""Standard deviation of a sensor's noise, from 0 to 255. It makes the files as large as a phone's,
+almost 4 MB; without noise an enlarged drawing is a fraction of that."""
 
 _MARGIN = 256
-"""Pixels by which the field of noise is larger than a photograph, so that none has another's."""
+"""Pixels by which the field of noise is larger than a photograph, so that each gets its own."""
 
 
 @dataclass(frozen=True)
 class Measured:
-    """Median seconds a photograph, and how far the scores of the two renditions lie apart."""
+    """Median seconds per photograph, and the differences between the scores of both renditions."""
 
     photographs: int
     megabytes: float
@@ -64,7 +64,7 @@ class Measured:
 def measure(
     release: Path, photographs: int = 200, on_step: Callable[[str], None] = lambda _: None
 ) -> Measured:
-    """Draw so many photographs, at least 2, and compare both ways over each."""
+    """Draw at least 2 photographs, and compare both ways on each."""
     ensemble = Ensemble.load(release)
     ways = {make_rendition: [], plain_rendition: []}
     sizes, differences = [], []
@@ -77,7 +77,7 @@ def measure(
             scores.append(_p_severe(ensemble, rendition))
         differences.append(abs(scores[0] - scores[1]))
         sizes.append(len(photograph) / 1e6)
-        # Whoever comes second finds the photograph in the processor's cache.
+        # The second way finds the photograph in the CPU's cache.
         ways = dict(reversed(ways.items()))
         if number % 20 == 0:
             on_step(f"{number} of {photographs} phone photographs")
@@ -95,7 +95,7 @@ def measure(
 
 
 def plain_rendition(photograph: bytes) -> bytes:
-    """Make the rendition of a photograph out of all its pixels."""
+    """Make the rendition of a photograph from all its pixels."""
     picture = Image.open(io.BytesIO(photograph))
     picture.load()
     upright = ImageOps.exif_transpose(picture)
@@ -109,8 +109,8 @@ def plain_rendition(photograph: bytes) -> bytes:
 
 
 def _p_severe(ensemble: Ensemble, rendition: bytes) -> float:
-    (said,) = ensemble.predict([decode_rendition(rendition, ensemble).square])
-    return said.p_severe
+    (prediction,) = ensemble.predict([decode_rendition(rendition, ensemble).square])
+    return prediction.p_severe
 
 
 def _draw(count: int) -> Iterator[bytes]:

@@ -20,7 +20,7 @@ _SIDE = 224
 
 
 def add_twin(releases: Path, name: str, addition: str) -> str:
-    """Copy a release under another name, so that everything has to be scored again."""
+    """Copy a release under another name, for which everything has to be scored again."""
     twin = f"{name}-{addition}"
     shutil.copytree(releases / name, releases / twin)
     manifest = read_manifest(releases / twin)

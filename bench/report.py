@@ -29,7 +29,7 @@ SAME_SESSION = timedelta(hours=1)
 """Parts measured within this time count as measurements of the same code."""
 
 SUMMARY = ("rescoring_over_forward", "uploads_over_forward", "non_forward_cpu_ms_per_image")
-"""Figures of the shipped release that stand first in results.json."""
+"""Figures of the shipped release that come first in results.json."""
 
 
 def with_summary(results: Results) -> Results:
@@ -60,9 +60,9 @@ def write(results: Results) -> None:
     lines = [
         "# Results",
         "",
-        "Written by `make bench`; all figures are in [results.json](results.json). Read the"
+        "Written by `make bench`; all figures are in [results.json](results.json). Compare the"
         " ratios: both sides of each were measured one after the other on the same machine."
-        " Those of the whole system are medians of rounds, each with its own limit.",
+        " The ratios of the whole system are medians of rounds; each round has its own limit.",
         "",
     ]
     for title, rows in _tables(results):
@@ -166,7 +166,7 @@ def _eager(results: Results) -> Iterator[Row]:
     yield Row(
         f"largest difference of a probability to eager float32, {one['photographs']} photographs:"
         f" {one['largest_difference']:.4f}",
-        f"severities changed but at thresholds: {one['severities_changed']}",
+        f"severities changed, except near thresholds: {one['severities_changed']}",
         "",
         "≤ 0.01, 0",
     )
@@ -214,7 +214,7 @@ def _memory(results: Results) -> Iterator[Row]:
     small, large = one["small"], one["large"]
     for who in ("worker", "planner"):
         yield Row(
-            f"memory of the {who} at most, {large['images']:,} images: {large[who]:.0f} MiB",
+            f"peak memory of the {who}, {large['images']:,} images: {large[who]:.0f} MiB",
             f"{small['images']:,} images: {small[who]:.0f} MiB",
             f"{large[who] / small[who]:.2f}",
             "flat",
@@ -237,7 +237,7 @@ def _distance(results: Results) -> Iterator[Row]:
     for what in ("uploads", "rescoring"):
         near, far = one["folder"][what], one["object_store"][what]
         yield Row(
-            f"{what} with an object store that is {_ms(one['delay_seconds'])} away:"
+            f"{what} with an object store at a round trip of {_ms(one['delay_seconds'])}:"
             f" {far:.1f} images/s",
             f"with a folder: {near:.1f} images/s",
             f"{far / near:.2f}",
@@ -267,7 +267,7 @@ def _peers(results: Results, name: str, found: Results) -> Iterator[Row]:
     )
     if ours is None:
         return
-    # Shares of different ensembles do not compare: ours may have been changed and measured since.
+    # Shares of different ensembles cannot be compared: ours may have changed since.
     at, ours_at = (
         datetime.fromisoformat(one["measured"]["at"]) for one in (results["peers"], ours)
     )
@@ -280,7 +280,7 @@ def _peers(results: Results, name: str, found: Results) -> Iterator[Row]:
             f"{'rescoring' if bulk else 'uploads'}, end to end: {share:.3f} of the forward limit",
             f"{peer} {one['version']}, {one['layout']}: {one['images_per_second']:.1f} images/s,"
             f" {its_share:.3f} of it, with the same durable work",
-            "the peer is older: measure again" if older else f"{share / its_share:.2f}",
+            "older than ours: measure the peers again" if older else f"{share / its_share:.2f}",
             "above 1",
         )
 

@@ -1,4 +1,4 @@
-"""Rescoring end to end: a run over photographs that are stored already."""
+"""Rescoring end to end: a run over photographs that are already stored."""
 
 import time
 from collections.abc import Sequence
@@ -32,17 +32,17 @@ def rate(
 ) -> tuple[float, float]:
     """Rescore everything with a twin; return images per second and CPU seconds per image.
 
-    Counted in new assessment rows, from the message that starts the workers to the run's report.
+    Measured by new assessment rows, from the message that starts the workers to the run's report.
     """
     _load(url, sessions, settings, twin, first)
     images, release_id = _plan(sessions, settings)
-    known = _scored(sessions, release_id)
+    before = _scored(sessions, release_id)
     meter, start = Meter(), time.perf_counter()
     send_rescores(make_celery(settings), settings.scoring_threads)
     while not _reported(sessions):
         time.sleep(0.2)  # polling costs CPU too
     elapsed, spent = time.perf_counter() - start, meter.seconds()
-    if _scored(sessions, release_id) != known + images:
+    if _scored(sessions, release_id) != before + images:
         raise RuntimeError("the run ended without an assessment of each of its photographs")
     return images / elapsed, spent / images
 
@@ -52,25 +52,26 @@ def latency_during(
 ) -> tuple[float, float]:
     """Send uploads one by one during a run; return median and 95th percentile of their seconds.
 
-    Each is counted from its 202 to its assessment. The first request only has the twin loaded.
+    Each is measured from its 202 to its assessment. The first request only makes the workers load
+    the twin.
     """
     _load(url, sessions, settings, twin, requests[0])
     images, release_id = _plan(sessions, settings)
-    known = _scored(sessions, release_id)
+    before = _scored(sessions, release_id)
     send_rescores(make_celery(settings), settings.scoring_threads)
-    while _scored(sessions, release_id) == known:
+    while _scored(sessions, release_id) == before:
         time.sleep(0.02)
     connection = load.connect(url)
     waited = []
     for request in requests[1:]:
-        if _scored(sessions, release_id) >= known + images:
-            raise RuntimeError("the run ended before all uploads were sent: take more photographs")
+        if _scored(sessions, release_id) >= before + images:
+            raise RuntimeError("the run ended before all uploads were sent: use more photographs")
         image_id = load.post(connection, request)
         accepted = time.perf_counter()
         with sessions() as session:
             wait_until_scored(session, image_id)
         waited.append(time.perf_counter() - accepted)
-    while _scored(sessions, release_id) < known + images + len(waited):
+    while _scored(sessions, release_id) < before + images + len(waited):
         time.sleep(0.1)
     return median(waited), quantiles(waited, n=20)[-1]
 
@@ -79,14 +80,14 @@ def wait_until_idle(sessions: Sessions, settings: Settings) -> None:
     """Wait for the heat maps, which are drawn once no photograph is pending."""
     busy = 1
     while busy:
-        # A worker's figures are as old as its last heartbeat.
+        # A worker's figures are updated only with its heartbeat.
         time.sleep(2 * settings.heartbeat_seconds)
         with sessions() as session:
             busy = session.scalar(select(func.sum(Worker.busy))) or 0
 
 
 def wait_until_scored(session: Session, image_id: UUID) -> None:
-    """Poll every two milliseconds until an upload has its assessment."""
+    """Poll every two milliseconds until an image has an assessment."""
     found = select(func.count()).select_from(Assessment).where(Assessment.image_id == image_id)
     while not session.scalar(found):
         session.rollback()
@@ -97,7 +98,7 @@ def wait_until_scored(session: Session, image_id: UUID) -> None:
 def _load(
     url: str, sessions: Sessions, settings: Settings, twin: str, request: load.Request
 ) -> None:
-    """Activate a twin, and have the workers load it, which takes seconds once a night."""
+    """Activate a twin, and make the workers load it; that takes seconds, once per night."""
     with sessions.begin() as session:
         register_release(session, settings.releases_dir / twin)
         activate_release(
@@ -110,7 +111,7 @@ def _load(
 
 
 def _plan(sessions: Sessions, settings: Settings) -> tuple[int, int]:
-    """Plan a run over everything; return its images and the release."""
+    """Plan a run over everything; return its number of images and the release's id."""
     everything = Scope(kind="all")
     with sessions.begin() as session:
         release = active_release(session)
@@ -126,7 +127,7 @@ def _plan(sessions: Sessions, settings: Settings) -> tuple[int, int]:
 
 
 def _reported(sessions: Sessions) -> bool:
-    """Whether every run has ended, and its report waits."""
+    """Whether every run has ended and has its report."""
     with sessions() as session:
         return not session.scalar(select(exists().where(RescoreRun.report.is_(None))))
 

@@ -1,8 +1,8 @@
-"""A night of rescoring at any size, on paper: ``python -m bench.scale``.
+"""Calculate what a night of rescoring needs at any size: ``python -m bench.scale``.
 
-What one image takes is measured once, by ``python -m bench.scale --measure``, which writes
-bench/scale.json. How fast it is scored comes from bench/results.json or from an option. The rest
-is arithmetic, which docs/scale.md explains.
+The cost of one image is measured once, by ``python -m bench.scale --measure``, which writes
+bench/scale.json. The speed of scoring comes from bench/results.json or from an option. The rest is
+arithmetic, which docs/scale.md explains.
 """
 
 import argparse
@@ -22,41 +22,42 @@ MEASURED = Path(__file__).parent / "scale.json"
 
 SIZES = (100_000, 1_000_000, 10_000_000, 100_000_000)
 RATES = ("rescored_images_per_second", "uploads_images_per_second")
-"""Keys of bench/results.json; the first that is there counts."""
+"""Keys of bench/results.json; the first that exists is used."""
 
 PAGE = 1000
-"""Objects that an S3 store lists a request; the nightly sweep lists all originals."""
+"""Objects that an S3 store lists per request; the nightly sweep lists all originals."""
 
 SPARE_CONNECTIONS = 2
-"""A worker's heartbeat and its look for work, beside one connection a thread."""
+"""Connections of a worker besides one per thread: for its heartbeat and its search for work."""
 
 OTHER_CONNECTIONS = 2 * 8 + 6
-"""Two API processes with full pools, and upkeep."""
+"""Connections of two API processes with full pools, and of upkeep."""
 
 
 @dataclass(frozen=True)
 class Taken:
-    """What one image takes: bytes of storage and transfer, seconds of one core.
+    """The cost of one image: bytes of storage and transfer, seconds of one core.
 
     Attributes
     ----------
     row_bytes
         Of an assessment with its share of the indexes.
     wal_bytes, write_seconds
-        Write-ahead log and the database's time of one rescored image, written as a worker does: its
-        assessment, the new version of its row, and its share of the batch.
+        Write-ahead log and CPU time of the database for one rescored image, written as a worker
+        does: its assessment, the new version of its row, and its share of the batch.
     record_seconds
-        The worker's own time to write it.
+        CPU time of the worker to write it.
     copy_wal_bytes, copy_seconds
-        Those of an assessment alone, written by COPY over a staging table, a chunk at a time.
+        The same for an assessment alone, written by COPY through a staging table, one chunk at a
+        time.
     plan_seconds
-        The database's time to plan a run, in one statement.
+        CPU time of the database to plan a run in one statement, per image.
     drawn_bytes, drawn_rendition_bytes
         A photograph of 600x450 pixels, and its rendition.
     phone_bytes, phone_rendition_bytes
         One of 12 megapixels, and its rendition.
     drawn_decode_seconds, phone_decode_seconds
-        A worker's time from the rendition's bytes to what the ensemble takes.
+        CPU time of a worker from the bytes of the rendition to the ensemble's input.
     """
 
     row_bytes: float
@@ -76,12 +77,12 @@ class Taken:
 
 @dataclass(frozen=True)
 class Pace:
-    """How fast images are scored, and by what.
+    """How fast images are scored, and on what hardware.
 
     Attributes
     ----------
     images_per_second
-        Of one worker on CPUs, and of one on a GPU if it is given.
+        Of one worker on CPUs; `gpu_images_per_second` is that of one on a GPU, if given.
     cores
         Of that worker on CPUs.
     """
@@ -93,7 +94,7 @@ class Pace:
 
 @dataclass(frozen=True)
 class Night:
-    """What a night of so many images needs; rates are averages over the night.
+    """What a night with this many images needs; rates are averages over the night.
 
     Messages and connections are those of workers on CPUs; GPUs are fewer.
     """
@@ -123,16 +124,16 @@ class Night:
 
 
 def plan(images: int, taken: Taken, pace: Pace, *, hours: float, chunk: int, threads: int) -> Night:
-    """Work out what a night needs.
+    """Calculate what a night needs.
 
     Parameters
     ----------
     hours
         Length of the night.
     chunk
-        Images a chunk.
+        Images per chunk.
     threads
-        Scoring threads a worker.
+        Scoring threads per worker.
     """
     seconds = hours * 3600
     rate = images / seconds
@@ -147,7 +148,7 @@ def plan(images: int, taken: Taken, pace: Pace, *, hours: float, chunk: int, thr
         drawn_decoding_cores=rate * taken.drawn_decode_seconds,
         phone_decoding_cores=rate * taken.phone_decode_seconds,
         chunks=ceil(images / chunk),
-        # One wakes a thread, which then goes on until no chunk is left.
+        # One message wakes a thread, which then continues until no chunk is left.
         messages=cpu_workers * threads,
         connections=cpu_workers * (threads + SPARE_CONNECTIONS) + OTHER_CONNECTIONS,
         row_bytes=images * taken.row_bytes,
@@ -171,7 +172,7 @@ def si(value: float, unit: str = "") -> str:
         return f"< 0.01 {unit}".strip()
     prefixes = ("", "k", "M", "G", "T", "P", "E")
     power = 0
-    # What would be rounded to four digits takes the next prefix.
+    # A number that would be rounded to four digits gets the next prefix.
     while round(value, 0 if value >= 99.5 else 1) >= 1000 and power < len(prefixes) - 1:
         value, power = value / 1000, power + 1
     digits = 0 if value >= 9.95 or value == int(value) else 1 if value >= 0.95 else 2
@@ -179,9 +180,9 @@ def si(value: float, unit: str = "") -> str:
 
 
 def table(nights: Sequence[Night]) -> str:
-    """Return a Markdown table with a column a night."""
+    """Return a Markdown table with one column per night."""
     rows: list[tuple[str, list[str]]] = [
-        ("images a night", [f"{night.images:,}" for night in nights]),
+        ("images per night", [f"{night.images:,}" for night in nights]),
         ("images/s", [si(night.images_per_second) for night in nights]),
         ("workers on CPUs", [f"{night.cpu_workers:,}" for night in nights]),
         ("their cores", [f"{night.cpu_cores:,}" for night in nights]),
@@ -195,11 +196,11 @@ def table(nights: Sequence[Night]) -> str:
         ("write-ahead log", [si(night.wal_bytes, "B") for night in nights]),
         ("write-ahead log per second", [si(n.wal_bytes_per_second, "B/s") for n in nights]),
         ("workers' cores to record", [si(night.recording_cores) for night in nights]),
-        ("PostgreSQL's cores for that", [si(night.writing_cores) for night in nights]),
+        ("PostgreSQL's cores to record", [si(night.writing_cores) for night in nights]),
         ("assessments alone, by COPY", [si(night.copying_cores) for night in nights]),
         ("planning the run", [f"{night.planning_seconds:,.1f} s" for night in nights]),
         ("store: requests/s", [si(night.images_per_second) for night in nights]),
-        ("store: lists of the sweep", [f"{night.sweep_lists:,}" for night in nights]),
+        ("store: list requests of the sweep", [f"{night.sweep_lists:,}" for night in nights]),
         ("renditions of 600x450", [si(n.drawn_rendition_bytes_per_second, "B/s") for n in nights]),
         ("their originals", [si(n.drawn_bytes_per_second, "B/s") for n in nights]),
         ("renditions of 12 MP", [si(n.phone_rendition_bytes_per_second, "B/s") for n in nights]),
@@ -217,16 +218,16 @@ def pace_of(
     cores: int | None = None,
     gpu_rate: float | None = None,
 ) -> Pace:
-    """Return the pace that bench/results.json speaks of, but for what is given.
+    """Return the pace in bench/results.json, with the given values in place of the measured ones.
 
     Raises
     ------
     SystemExit
-        If neither names a rate.
+        If neither has a rate.
     """
     chosen = rate or next((float(results[key]) for key in RATES if key in results), None)
     if chosen is None:
-        raise SystemExit(f"{RESULTS.name} names no rate: run `make bench`, or give --rate.")
+        raise SystemExit(f"{RESULTS.name} has no rate: run `make bench`, or give --rate.")
     found = re.search(r"(\d+) cores", results.get("machine", ""))
     return Pace(
         chosen,
@@ -236,32 +237,32 @@ def pace_of(
 
 
 def measure(rows: int) -> Taken:
-    """Measure what one image takes, with `rows` assessments in a database of its own."""
-    # Only this needs torch and a database.
+    """Measure the cost of one image, with `rows` assessments in a database of its own."""
+    # Imported here, because only the measurement needs torch and a database.
     from bench import scale_database, scale_pictures  # noqa: PLC0415
 
     pictures = scale_pictures.measure(drawn=20, phones=3)
     settings = get_settings()
-    said = scale_pictures.prediction(settings)
+    prediction = scale_pictures.prediction(settings)
     with (
         TemporaryDirectory(prefix="dermtriage-scale-") as folder,
         scale_database.database(Path(folder)) as database,
     ):
-        written = scale_database.measure(database, settings, said, rows)
+        written = scale_database.measure(database, settings, prediction, rows)
     return Taken(**pictures, **written)
 
 
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m bench.scale", description=__doc__)
     add = parser.add_argument
-    add("--images", type=int, nargs="+", default=SIZES, help="images a night")
+    add("--images", type=int, nargs="+", default=SIZES, help="images per night")
     add("--hours", type=float, default=8.0, help="length of the night")
     add("--rate", type=float, help="images/s of a worker on CPUs, in place of the measured one")
     add("--cores", type=int, help="that worker's cores")
     add("--gpu-rate", type=float, help="images/s of a worker on a GPU")
-    add("--chunk", type=int, default=get_settings().rescore_chunk, help="images a chunk")
+    add("--chunk", type=int, default=get_settings().rescore_chunk, help="images per chunk")
     add("--measure", action="store_true", help=f"measure, and write {MEASURED.name}")
-    add("--rows", type=int, default=200_000, help="assessments to measure with")
+    add("--rows", type=int, default=200_000, help="number of assessments to measure with")
     return parser.parse_args()
 
 
@@ -269,7 +270,7 @@ def main() -> None:
     arguments = _arguments()
     if arguments.measure:
         figures = asdict(measure(arguments.rows)).items()
-        # Four digits: the rest is another at each run.
+        # Four digits: the others differ from run to run.
         rounded = {name: float(f"{value:.4g}") for name, value in figures}
         MEASURED.write_text(json.dumps(rounded, indent=2) + "\n")
     taken = Taken(**json.loads(MEASURED.read_text()))
@@ -283,8 +284,8 @@ def main() -> None:
     gpu = pace.gpu_images_per_second
     print(
         f"{arguments.hours:g} hours; {pace.images_per_second:g} images/s on {pace.cores} cores;"
-        f" {f'{gpu:g} images/s on a GPU' if gpu else 'no rate of a GPU'};"
-        f" {arguments.chunk} images a chunk\n"
+        f" {f'{gpu:g} images/s on a GPU' if gpu else 'no rate for a GPU'};"
+        f" {arguments.chunk} images per chunk\n"
     )
     print(table(nights))
 

@@ -1,7 +1,7 @@
-"""What a rescored image takes of PostgreSQL: measured on a server of our own, for bench.scale.
+"""The cost of a rescored image in PostgreSQL, measured on an embedded server, for bench.scale.
 
-Time is the processor's time of the one backend that does the work, so that it does not matter
-what else runs on the machine.
+Time is the CPU time of the one backend that does the work, so other processes on the machine do not
+matter.
 """
 
 import random
@@ -34,7 +34,7 @@ from dermtriage_worker.scoring.chunk_work import BATCHES_PER_WRITE
 
 LEASE = 3600.0
 SMALL = 0.01
-"""A score and a disagreement at which nobody gets worse, as in most nights."""
+"""A score and a disagreement at which no severity rises, as in most nights."""
 
 _COLUMNS = (
     "release_id, image_id, p_severe, probabilities, disagreement, out_of_scope, members, quality,"
@@ -57,18 +57,18 @@ def database(folder: Path) -> Iterator[Engine]:
 
 
 def measure(
-    engine: Engine, settings: Settings, said: Mapping[str, Any], rows: int
+    engine: Engine, settings: Settings, prediction: Mapping[str, Any], rows: int
 ) -> dict[str, float]:
-    """Measure what an image takes; see `bench.scale.Taken`.
+    """Measure the cost of an image; see `bench.scale.Taken`.
 
     Parameters
     ----------
     engine
-        Of a migrated database without cases, whose role may read its backend's ``/proc``.
-    said
-        The fields of a prediction; each row gets figures of its own of the same kind.
+        Of a migrated database without cases, on this machine: ``/proc`` of its backend is read.
+    prediction
+        The fields of a prediction; each row gets similar figures of its own.
     rows
-        How many assessments to write: a twentieth as a worker does, the others by COPY.
+        How many assessments to write: a twentieth in the way of a worker, the others by COPY.
     """
     with engine.connect() as connection:
         sessions = sessionmaker(connection, expire_on_commit=False)
@@ -81,7 +81,7 @@ def measure(
         with _metered(connection) as writing:
             start = time.thread_time()
             together = BATCHES_PER_WRITE * settings.scoring_batch
-            recorded = _record(sessions, said, max(1, rows // 20), together)
+            recorded = _record(sessions, prediction, max(1, rows // 20), together)
             record_seconds = time.thread_time() - start
         with sessions() as session:
             left = session.scalars(
@@ -91,7 +91,7 @@ def measure(
                 )
             ).all()
         with _metered(connection) as copying:
-            _copy(connection, release_id, said, left, settings.rescore_chunk)
+            _copy(connection, release_id, prediction, left, settings.rescore_chunk)
         with sessions() as session:
             size = session.scalar(text("SELECT pg_total_relation_size('assessments')")) or 0
     return {
@@ -113,24 +113,24 @@ class _Meter:
 
 @contextmanager
 def _metered(connection: Connection) -> Iterator[_Meter]:
-    # Whatever is touched next is touched for the first time since a checkpoint, as at night.
-    _ask(connection, "CHECKPOINT")
-    pid = _ask(connection, "SELECT pg_backend_pid()")
+    # After a checkpoint the first change of each page logs the whole page, as at night.
+    _query(connection, "CHECKPOINT")
+    pid = _query(connection, "SELECT pg_backend_pid()")
     position = "SELECT pg_wal_lsn_diff(pg_current_wal_insert_lsn(), '0/0')"
-    meter = _Meter(-_cpu_seconds(pid), -float(_ask(connection, position)))
+    meter = _Meter(-_cpu_seconds(pid), -float(_query(connection, position)))
     yield meter
     meter.seconds += _cpu_seconds(pid)
-    meter.wal_bytes += float(_ask(connection, position))
+    meter.wal_bytes += float(_query(connection, position))
 
 
-def _ask(connection: Connection, statement: str) -> Any:
+def _query(connection: Connection, statement: str) -> Any:
     with connection.begin():
         answer = connection.execute(text(statement))
         return answer.scalar() if answer.returns_rows else None
 
 
 def _cpu_seconds(pid: int) -> float:
-    """Return the time that a process has had of the processor, as Linux counts it."""
+    """Return the CPU seconds of a process, as Linux counts them."""
     nanoseconds = Path(f"/proc/{pid}/schedstat").read_text().split()[0]
     return int(nanoseconds) / 1e9
 
@@ -146,8 +146,10 @@ def _plan(sessions: sessionmaker[Session], chunk: int) -> None:
         )
 
 
-def _record(sessions: sessionmaker[Session], said: Mapping[str, Any], rows: int, batch: int) -> int:
-    """Write so many images' scores batch by batch, as a worker does."""
+def _record(
+    sessions: sessionmaker[Session], prediction: Mapping[str, Any], rows: int, batch: int
+) -> int:
+    """Write the scores of at least `rows` images batch by batch, as a worker does."""
     recorded = 0
     while recorded < rows:
         with sessions.begin() as session:
@@ -159,7 +161,7 @@ def _record(sessions: sessionmaker[Session], said: Mapping[str, Any], rows: int,
             if not work:
                 break
             with sessions.begin() as session:
-                results = [_result(one.lease, said) for one in work]
+                results = [_result(one.lease, prediction) for one in work]
                 recording.record(
                     session, chunk, results, [], device="cpu", now=utcnow(), recall_share=1.0
                 )
@@ -169,21 +171,21 @@ def _record(sessions: sessionmaker[Session], said: Mapping[str, Any], rows: int,
     return recorded
 
 
-def _result(lease: Lease, said: Mapping[str, Any]) -> ScoredImage:
+def _result(lease: Lease, prediction: Mapping[str, Any]) -> ScoredImage:
     return ScoredImage(
         lease=lease,
         p_severe=SMALL,
-        probabilities=_varied(said["probabilities"]),
+        probabilities=_varied(prediction["probabilities"]),
         disagreement=SMALL,
-        out_of_scope=said["out_of_scope"],
-        members=_varied(said["members"]),
-        quality=_varied(said["quality"]),
-        inputs=said["inputs"],
+        out_of_scope=prediction["out_of_scope"],
+        members=_varied(prediction["members"]),
+        quality=_varied(prediction["quality"]),
+        inputs=prediction["inputs"],
     )
 
 
 def _varied(value: Any) -> Any:
-    """Give every figure another value of as many digits."""
+    """Replace every figure by another with as many digits."""
     match value:
         case float():
             return value * random.uniform(0.5, 1.0)
@@ -198,11 +200,11 @@ def _varied(value: Any) -> Any:
 def _copy(
     connection: Connection,
     release_id: int,
-    said: Mapping[str, Any],
+    prediction: Mapping[str, Any],
     image_ids: Sequence[UUID],
     chunk: int,
 ) -> None:
-    """Write assessments by COPY over a staging table, a chunk a transaction."""
+    """Write assessments by COPY through a staging table, one chunk per transaction."""
     driver: Any = connection.connection.driver_connection
     with driver.cursor() as cursor:
         cursor.execute(
@@ -212,7 +214,7 @@ def _copy(
         for first in range(0, len(image_ids), chunk):
             with cursor.copy(f"COPY staged ({_COLUMNS}) FROM STDIN") as copy:
                 for image_id in image_ids[first : first + chunk]:
-                    probabilities = _varied(said["probabilities"])
+                    probabilities = _varied(prediction["probabilities"])
                     copy.write_row(
                         (
                             release_id,
@@ -220,10 +222,10 @@ def _copy(
                             SMALL,
                             [probabilities[name] for name in CLASSES],
                             SMALL,
-                            said["out_of_scope"],
-                            Jsonb(_varied(said["members"])),
-                            Jsonb(_varied(said["quality"])),
-                            Jsonb(said["inputs"]),
+                            prediction["out_of_scope"],
+                            Jsonb(_varied(prediction["members"])),
+                            Jsonb(_varied(prediction["quality"])),
+                            Jsonb(prediction["inputs"]),
                             "cpu",
                         )
                     )

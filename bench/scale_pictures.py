@@ -1,4 +1,4 @@
-"""What a photograph takes of the image store and of a worker's cores: measured, for bench.scale."""
+"""The cost of a photograph in storage and CPU time of a worker, measured for bench.scale."""
 
 import io
 import time
@@ -18,14 +18,14 @@ from dermtriage_worker.ensemble.image.preprocessing import decode_for, prepare
 from dermtriage_worker.ensemble.inference import Ensemble
 
 PHONE = (4000, 3000)
-"""A phone's twelve megapixels."""
+"""Width and height in pixels: 12 megapixels."""
 
 NOISE = 3.0
-"""Standard deviation of a sensor's noise, of 255."""
+"""Standard deviation of a sensor's noise, from 0 to 255."""
 
 
 def measure(drawn: int, phones: int) -> dict[str, float]:
-    """Measure what a photograph takes; see `bench.scale.Taken`.
+    """Measure the cost of a photograph; see `bench.scale.Taken`.
 
     Parameters
     ----------
@@ -38,7 +38,7 @@ def measure(drawn: int, phones: int) -> dict[str, float]:
     figures: dict[str, float] = {}
     for kind, photographs in (
         ("drawn", originals),
-        ("phone", [_as_by_a_phone(original) for original in originals[:phones]]),
+        ("phone", [_phone_photograph(original) for original in originals[:phones]]),
     ):
         renditions = [make_rendition(photograph) for photograph in photographs]
         start = time.thread_time()
@@ -53,14 +53,14 @@ def measure(drawn: int, phones: int) -> dict[str, float]:
 
 
 def prediction(settings: Settings) -> dict[str, Any]:
-    """Return the fields of what the shipped release says of a drawn photograph."""
+    """Return the fields of the shipped release's prediction for a drawn photograph."""
     ensemble = Ensemble.load(settings.releases_dir / settings.default_release)
     (sample,) = generate(1, SEED)
-    (said,) = ensemble.predict([decode_original(sample.jpeg, ensemble).square])
-    return asdict(said)
+    (predicted,) = ensemble.predict([decode_original(sample.jpeg, ensemble).square])
+    return asdict(predicted)
 
 
-def _as_by_a_phone(original: bytes) -> bytes:
+def _phone_photograph(original: bytes) -> bytes:
     """Enlarge a drawn photograph to a phone's size, with a sensor's noise."""
     # Without noise an enlarged drawing compresses far better than a photograph.
     noise = np.random.default_rng(SEED).normal(0, NOISE, (PHONE[1], PHONE[0], 1))

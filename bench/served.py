@@ -1,4 +1,4 @@
-"""One release: its forward limit, and the whole system that serves it."""
+"""One release: its forward limit, and the whole system with it."""
 
 import json
 import os
@@ -13,24 +13,25 @@ from bench import forward, whole_system
 from bench.releases import add_twin
 from dermtriage.core.settings import get_settings
 
-RUSH = 500
+BURST = 500
+"""Photographs that are uploaded at once."""
 
 
 @dataclass(frozen=True)
 class Served:
-    """What a release reaches in the whole system, and alone."""
+    """The speed of a release in the whole system, and alone."""
 
     release: str
     limits: list[forward.Limit]
     floor_per_second: float
-    """Of one process that decodes and scores in turn."""
+    """Images per second of one process that decodes and scores in turn."""
     alone_seconds: float
-    """To score one photograph that is decoded already."""
+    """Seconds to decode and score one photograph, without the system."""
     system: whole_system.Measured
 
     @property
     def limit(self) -> forward.Limit:
-        """The best layout."""
+        """The forward limit of the best layout."""
         return forward.best(self.limits)
 
     def figures(self) -> dict[str, object]:
@@ -63,7 +64,7 @@ def measure(
     photographs: Sequence[Path],
     on_step: Callable[[str], None],
 ) -> Served:
-    """Measure a release on the same photographs in all ways.
+    """Measure a release alone and in the whole system, on the same photographs.
 
     Parameters
     ----------
@@ -72,7 +73,7 @@ def measure(
     releases
         The folder that holds the release; receives its twins.
     photographs
-        `RUSH` of them, and `whole_system.LONE` others.
+        `BURST` of them, and `whole_system.LONE` others.
     """
     release = releases / name
     twins = [
@@ -82,26 +83,26 @@ def measure(
     os.environ["DERMTRIAGE_RELEASES_DIR"] = str(releases)
     os.environ["DERMTRIAGE_DEFAULT_RELEASE"] = name
     get_settings.cache_clear()
-    rush, lone = photographs[:RUSH], photographs[RUSH : RUSH + whole_system.LONE]
-    # The floor is measured on the photographs of the rush.
-    for path in rush:
-        folder.joinpath("rush").mkdir(parents=True, exist_ok=True)
-        os.link(path, folder / "rush" / path.name)
+    burst, lone = photographs[:BURST], photographs[BURST : BURST + whole_system.LONE]
+    # The floor is measured on the photographs of the burst.
+    for path in burst:
+        folder.joinpath("burst").mkdir(parents=True, exist_ok=True)
+        os.link(path, folder / "burst" / path.name)
     on_step(f"{name}: forward limit of all layouts")
     limits = forward.limits(release)
     layout = forward.best(limits).layout
     on_step(f"{name}: floor")
-    floors = [_floor(folder / "rush", release)]
+    floors = [_floor(folder / "burst", release)]
     system = whole_system.measure(
         folder / "data",
-        rush,
+        burst,
         lone,
         twins,
         lambda: forward.measure(release, layout),
         lambda step: on_step(f"{name}: {step}"),
     )
     on_step(f"{name}: floor again")
-    floors.append(_floor(folder / "rush", release))
+    floors.append(_floor(folder / "burst", release))
     return Served(
         release=name,
         limits=limits,

@@ -1,4 +1,4 @@
-"""The whole system under a rush of uploads, idle but for one, and rescoring at night."""
+"""The whole system: a burst of uploads, single uploads when it is idle, and rescoring."""
 
 import time
 from collections.abc import Callable, Sequence
@@ -23,26 +23,26 @@ DURING_A_RUN = 20
 ROUNDS = 3
 TWINS = ROUNDS + 1
 LONE = LONE_UPLOADS + DURING_A_RUN + TWINS
-"""Photographs that are sent alone: some of them have a twin loaded."""
+"""Photographs that are sent alone; some of them only make the workers load a twin."""
 NIGHT = 25.0
-"""Seconds that a run takes at the forward limit, at least: in a shorter one, the time before its
-first batch and after its last would weigh more than in a real night."""
-REMAINING_A_SECOND = 1000
-"""Images per second, more than any release scores: the poll must not sleep past the end."""
+"""The least duration of a run at the forward limit, in seconds. In a shorter run the time before
+the first and after the last batch would weigh more than in a real night."""
+MOST_PER_SECOND = 1000
+"""More images per second than any release scores, so that no poll sleeps past the end."""
 BATCH = get_settings().scoring_batch
 
 
 @dataclass(frozen=True)
 class Round:
-    """How fast the system scored everything once.
+    """How fast the system scored all photographs once.
 
     Attributes
     ----------
     cpu_seconds_per_image
         Of all our processes, PostgreSQL and Redis among them.
     limit
-        The forward limit: the mean of right before and, once all was idle again, right after. The
-        machine's speed drifts by the minute.
+        The forward limit: the mean of one measurement before and one after, when the system was
+        idle. The machine's speed drifts by the minute.
     """
 
     images_per_second: float
@@ -51,7 +51,7 @@ class Round:
 
     @property
     def over_limit(self) -> float:
-        """Share of the forward limit."""
+        """The share of the forward limit."""
         return self.images_per_second / self.limit.images_per_second
 
     @property
@@ -62,20 +62,20 @@ class Round:
 
 @dataclass(frozen=True)
 class Measured:
-    """What one release reached.
+    """The speed of one release.
 
     Attributes
     ----------
     uploads
-        Rushes, each from its first request to its last assessment.
+        Bursts, each from its first request to its last assessment.
     mean_batch
-        Images a device batch in the rushes.
+        Images per device batch in the bursts.
     idle_latency
-        Seconds from 202 to assessment with nothing else to do, median.
+        Seconds from 202 to assessment when nothing else is to do, median.
     rescoring
         Runs over everything.
     latency_in_run
-        As `idle_latency` while a run goes on: median and 95th percentile.
+        The same during a run: median and 95th percentile.
     """
 
     uploads: list[Round]
@@ -87,7 +87,7 @@ class Measured:
 
 def measure(
     data_dir: Path,
-    rush: Sequence[Path],
+    burst: Sequence[Path],
     lone: Sequence[Path],
     twins: Sequence[str],
     limit: Callable[[], forward.Limit],
@@ -97,12 +97,12 @@ def measure(
 
     Parameters
     ----------
-    rush
+    burst
         Photographs that are sent at once.
     lone
-        Other photographs, sent one after the other: some when all is idle, the rest in a run.
+        Other photographs, sent one by one: some while the system is idle, the rest during a run.
     twins
-        `TWINS` copies of the release under other names, to rescore everything with.
+        Names of `TWINS` copies of the release, with which everything is rescored.
     limit
         Measures the forward limit.
     """
@@ -126,20 +126,20 @@ def measure(
 
         uploads, batches, runs = [], [], []
         for number in range(1, ROUNDS + 1):
-            on_step(f"{len(rush)} uploads at once, round {number} of {ROUNDS}")
+            on_step(f"{len(burst)} uploads at once, round {number} of {ROUNDS}")
             rate, cpu, batch = upload_at_once(
                 stack.url,
                 sessions,
-                [load.build(path, key) for path in rush],
+                [load.build(path, key) for path in burst],
                 2 * stack.settings.heartbeat_seconds,
             )
             uploads.append(paired(rate, cpu))
             batches.append(batch)
-        more = ceil(NIGHT * before.images_per_second) - ROUNDS * len(rush)
+        more = ceil(NIGHT * before.images_per_second) - ROUNDS * len(burst)
         on_step(f"{max(0, more):,} more, for a longer night")
         while more > 0:
-            load.rush(stack.url, [load.build(path, key) for path in rush[:more]], SENDERS)
-            more -= len(rush)
+            load.send_all(stack.url, [load.build(path, key) for path in burst[:more]], SENDERS)
+            more -= len(burst)
         *first, last = twins
         during = requests[LONE_UPLOADS:]
         for number, twin in enumerate(first, 1):
@@ -161,7 +161,7 @@ def _latency(url: str, sessions: sessionmaker[Session], requests: Sequence[load.
             accepted = time.perf_counter()
             rescoring.wait_until_scored(session, image_id)
             waited.append(time.perf_counter() - accepted)
-            # Long enough for the heat map, if there is one to draw.
+            # Long enough to draw a heat map, if the photograph is severe.
             time.sleep(0.5)
     # The first one warms up the worker.
     return median(waited[1:])
@@ -170,14 +170,26 @@ def _latency(url: str, sessions: sessionmaker[Session], requests: Sequence[load.
 def upload_at_once(
     url: str, sessions: sessionmaker[Session], requests: Sequence[load.Request], settle: float
 ) -> tuple[float, float, float]:
+    """Send all requests at once, and wait until every photograph is scored.
+
+    Parameters
+    ----------
+    settle
+        Seconds until the worker has reported all its batches.
+
+    Returns
+    -------
+    float, float, float
+        Images per second, CPU seconds per image, images per device batch.
+    """
     with sessions() as session:
         before, meter = _batches(session), Meter()
         start = time.perf_counter()
-        load.rush(url, requests, SENDERS)
+        load.send_all(url, requests, SENDERS)
         while left := session.execute(text("SELECT count(*) FROM pending_images")).scalar_one():
             session.rollback()
             # Polling costs CPU too: poll more often towards the end.
-            time.sleep(max(0.05, left / REMAINING_A_SECOND))
+            time.sleep(max(0.05, left / MOST_PER_SECOND))
         elapsed, spent = time.perf_counter() - start, meter.seconds()
         # The count of batches arrives with the worker's next heartbeat.
         time.sleep(settle)

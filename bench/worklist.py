@@ -1,9 +1,9 @@
 """The worklist's first page, and a claim of its next case, over a small and a large backlog.
 
 Both are the same scan of the same index, so they should take as long at a million cases as at ten
-thousand. The two backlogs are databases of one server, asked in turn, since the machine's speed
-drifts. A claim is timed as `reviews.claim_next` makes it, before the commit, whose time is the
-disk's; some cases at the head of the list are held by somebody else, as on a working day.
+thousand. The two backlogs are databases of one server, queried alternately, since the machine's
+speed drifts. The time of a claim is that of `claims.claim_next` without the commit, which depends
+on the disk; another clinician holds claims on the first cases of the list, as on a working day.
 """
 
 import json
@@ -33,7 +33,7 @@ SMALL, LARGE = 10_000, 1_000_000
 PAGE = 50
 REPEATS = 200
 HELD = 50
-"""Cases at the head of the list that another clinician holds."""
+"""Cases at the head of the list that another clinician has claimed."""
 
 HOLDER, TAKER = UUID(int=1), UUID(int=2)
 """The two clinicians."""
@@ -42,7 +42,7 @@ LIFETIME = 3600.0
 """Seconds of a claim; longer than the whole measurement."""
 
 _PIECE = 10_000
-"""Rows a statement: one that wrote a million would be taken for stuck and ended."""
+"""Rows per statement: one for a million rows would exceed the statement timeout."""
 
 _FILL = text("""
 INSERT INTO cases (id, clinic_id, received_at, priority, history, state, severity, latest_severity,
@@ -73,19 +73,19 @@ class Measured:
 def measure(
     small: int = SMALL, large: int = LARGE, on_step: Callable[[str], None] = lambda _: None
 ) -> Measured:
-    """Fill two backlogs of so many cases, and time pages and claims over both."""
+    """Fill two backlogs of these sizes, and measure pages and claims over both."""
     with TemporaryDirectory(prefix="dermtriage-bench-") as folder:
         postgres = EmbeddedPostgres(Path(folder) / "postgres")
         engines: list[Engine] = []
         try:
             url = postgres.start()
             for size in (small, large):
-                on_step(f"Filling a backlog of {size:,} cases")
+                on_step(f"Inserting a backlog of {size:,} cases")
                 engines.append(_backlog(url, size))
             on_step("Pages and claims")
             with Session(engines[0]) as few, Session(engines[1]) as many:
-                pages = _in_turn(few, many, _page)
-                claims = _in_turn(few, many, _claim)
+                pages = _alternately(few, many, _page)
+                claims = _alternately(few, many, _claim)
                 return Measured(*pages, *claims, _plan(many))
         finally:
             for engine in engines:
@@ -94,12 +94,12 @@ def measure(
 
 
 def _backlog(server: str, size: int) -> Engine:
-    """Make a database with so many cases, the first of which somebody holds."""
+    """Create a database with `size` cases, the first of which are claimed."""
     name = f"backlog_{size}"
-    maker = create_engine(server, isolation_level="AUTOCOMMIT")
-    with maker.connect() as connection:
+    admin = create_engine(server, isolation_level="AUTOCOMMIT")
+    with admin.connect() as connection:
         connection.execute(text(f"CREATE DATABASE {name}"))
-    maker.dispose()
+    admin.dispose()
     url = make_url(server).set(database=name).render_as_string(hide_password=False)
     settings = Settings(database_url=url)
     upgrade(settings)
@@ -124,21 +124,23 @@ def _backlog(server: str, size: int) -> Engine:
             _claim(session, HOLDER)
     with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
         connection.execute(text("VACUUM ANALYZE"))
-        # What is still to be written of the fill must not be written while we measure.
+        # The changed pages must not be written to the disk during the measurement.
         connection.execute(text("CHECKPOINT"))
     return engine
 
 
-def _in_turn(few: Session, many: Session, act: Callable[[Session], object]) -> tuple[float, float]:
-    """Return the median seconds of an act on both; nothing of it stays."""
+def _alternately(
+    few: Session, many: Session, action: Callable[[Session], object]
+) -> tuple[float, float]:
+    """Return the median seconds of an action on both; each action is rolled back."""
     taken: dict[Session, list[float]] = {few: [], many: []}
     for number in range(REPEATS):
-        # Neither is always the first.
+        # Each is first in half of the repetitions.
         for session in (few, many) if number % 2 else (many, few):
-            # The connection is looked at as it is handed out; that is not what is measured.
+            # The pool tests a connection when it hands it out, which is not to be measured.
             session.connection()
             start = time.perf_counter()
-            act(session)
+            action(session)
             taken[session].append(time.perf_counter() - start)
             session.rollback()
     return median(taken[few]), median(taken[many])

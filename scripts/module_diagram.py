@@ -1,7 +1,7 @@
 """Draw the module diagrams of docs/architecture.md from the imports.
 
 ``make architecture`` runs it. In the document a pair of comments marks the place of each diagram:
-one of the packages, one of the rooms of the domain. A test compares them with the imports.
+one of the packages, one of the rooms of the domain. A test compares the diagrams with the imports.
 """
 
 import sys
@@ -46,7 +46,7 @@ def rooms(graph: ImportGraph) -> str:
 
 
 def packages(graph: ImportGraph) -> str:
-    """Return the diagram of the packages, with the folders of the worker apart."""
+    """Return the diagram of the packages; each folder of the worker is a node of its own."""
     worker = "dermtriage_worker"
     names = {package: package for package in _contracts()["root_packages"] if package != worker}
     names |= {
@@ -62,7 +62,7 @@ def packages(graph: ImportGraph) -> str:
 
 
 def redrawn(text: str) -> str:
-    """Return the document with diagrams of the imports as they are now."""
+    """Return the document with the diagrams of the current imports."""
     graph = read_graph()
     for name, draw in zip(DIAGRAMS, (rooms, packages), strict=True):
         begin, end = f"<!-- diagram: {name} -->", f"<!-- end of diagram: {name} -->"
@@ -78,7 +78,7 @@ def _contracts() -> dict[str, Any]:
 
 
 def _edges(graph: ImportGraph, names: dict[str, str]) -> set[tuple[str, str]]:
-    """Return the pairs of names of which the first's module imports the second's."""
+    """Return the pairs of names where a module of the first imports one of the second."""
     modules = {name: {module, *graph.find_descendants(module)} for name, module in names.items()}
     owner = {module: name for name, owned in modules.items() for module in owned}
     return {
@@ -91,7 +91,7 @@ def _edges(graph: ImportGraph, names: dict[str, str]) -> set[tuple[str, str]]:
 
 
 def _reduced(edges: set[tuple[str, str]]) -> set[tuple[str, str]]:
-    """Return the edges without those that a path of other edges stands for; no cycles."""
+    """Return the transitive reduction of the edges, which have no cycles."""
 
     def reached(start: str) -> set[str]:
         direct = {imported for importer, imported in edges if importer == start}

@@ -1,8 +1,8 @@
-"""Write a migration from what the models have and the newest migration lacks.
+"""Write a migration for the differences between the models and the newest migration.
 
-``make migration NAME='add phone to clinics'`` runs it. The schema before comes from all migrations,
-applied to an embedded PostgreSQL that exists only while this runs. Read the file before it is
-committed: Alembic sees no renames, and writes no data.
+``make migration NAME='add phone to clinics'`` runs it. The old schema comes from all migrations,
+applied to a temporary embedded PostgreSQL. Read the file before you commit it: Alembic does not
+recognise renames, and migrates no data.
 """
 
 import sys
@@ -42,5 +42,5 @@ def new_migration(name: str) -> Path:
 
 if __name__ == "__main__":
     if not (name := " ".join(sys.argv[1:]).strip()):
-        sys.exit("Say what it does: make migration NAME='add phone to clinics'")
+        sys.exit("Give the migration a name: make migration NAME='add phone to clinics'")
     print(f"Wrote {new_migration(name).relative_to(Path.cwd())}; read it, then commit it")

@@ -1,1 +1,1 @@
-"""Other systems that serve or run models, with our members on our photographs."""
+"""Other systems that serve models, with the same members and the same photographs."""

@@ -1,4 +1,4 @@
-"""What every peer keeps of a photograph: its bytes on the disk, and its result in PostgreSQL."""
+"""What every peer stores of a photograph: its bytes on the disk, and its result in PostgreSQL."""
 
 import os
 from collections.abc import Sequence
@@ -8,7 +8,7 @@ from uuid import uuid4
 import psycopg
 
 PHOTOGRAPHS = "photographs"
-"""Folder below the peer's scratch folder."""
+"""The folder below the peer's scratch folder."""
 
 _TABLE = "CREATE TABLE results (photograph text PRIMARY KEY, p_severe real NOT NULL)"
 _INSERT = "INSERT INTO results (photograph, p_severe) VALUES (%s, %s)"

@@ -15,13 +15,13 @@ _settings = settings.read()
 
 
 class Posted(bentoml.IODescriptor):
-    """The body of a request, kept; the usual form with files would have to be parsed."""
+    """The body of a request, stored as a file; a multipart form would have to be parsed."""
 
     photographs: list[Path]
 
     @classmethod
     async def from_http_request(cls, request: Request, serde: object) -> "Posted":  # noqa: ARG003
-        """Keep the body, as the one photograph of a batch."""
+        """Store the body, as the only photograph of a batch."""
         body = await request.body()
         path = await asyncio.to_thread(write_photograph, _settings.archive, body)
         return cls.model_construct(photographs=[path])
@@ -34,12 +34,12 @@ class Posted(bentoml.IODescriptor):
     logging={"access": {"enabled": False}},
 )
 class Photographs:
-    """Bytes in, a list of one p_severe out; both are kept before the answer."""
+    """Takes a photograph, answers a list of its p_severe; both are stored before the answer."""
 
     def __init__(self) -> None:
         self._scorer = RecordingScorer(_settings)
 
-    # A photograph that is expected to take longer than the latency is refused.
+    # A photograph that is expected to take longer than the maximum latency is refused.
     @bentoml.api(
         route=PATH,
         input_spec=Posted,

@@ -1,7 +1,7 @@
-"""The peers' own virtual environment: ``python -m bench.peers.environment`` makes it.
+"""The peers' own virtual environment: ``python -m bench.peers.environment`` creates it.
 
 The project never depends on the peers, and their requirements may differ from its own. Their
-environment sees the packages of the running one, torch among them, and its own come first.
+environment can import the packages of the running one, such as torch; its own take precedence.
 """
 
 import subprocess
@@ -17,7 +17,7 @@ _INSTALLED = FOLDER / "installed.txt"
 
 
 def ensure() -> Path:
-    """Make the environment, unless it holds the requirements already; return its interpreter."""
+    """Create the environment if it lacks the requirements; return its interpreter."""
     wanted = f"{sys.prefix}\n{REQUIREMENTS.read_text()}"
     if _INSTALLED.exists() and _INSTALLED.read_text() == wanted:
         return PYTHON

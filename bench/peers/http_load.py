@@ -7,9 +7,9 @@ from concurrent.futures import ThreadPoolExecutor
 
 PATH = "/score"
 CONNECTIONS = 64
-"""Twice what two processes hold in batches of 16: the next batch waits when one is done."""
+"""Twice the batches of 16 of two processes, so that the next batch is always complete."""
 
-_PATIENCE = 300.0
+_TIMEOUT = 300.0
 
 
 def send(port: int, photographs: Sequence[bytes]) -> None:
@@ -30,7 +30,7 @@ def send(port: int, photographs: Sequence[bytes]) -> None:
 
 def wait_until_ready(port: int, photograph: bytes, alive: Callable[[], bool]) -> None:
     """Wait until a first photograph is answered."""
-    deadline = time.monotonic() + _PATIENCE
+    deadline = time.monotonic() + _TIMEOUT
     while True:
         connection = _connect(port)
         try:
@@ -46,7 +46,7 @@ def wait_until_ready(port: int, photograph: bytes, alive: Callable[[], bool]) ->
 
 
 def _connect(port: int) -> http.client.HTTPConnection:
-    return http.client.HTTPConnection("127.0.0.1", port, timeout=_PATIENCE)
+    return http.client.HTTPConnection("127.0.0.1", port, timeout=_TIMEOUT)
 
 
 def _post(connection: http.client.HTTPConnection, photograph: bytes) -> None:

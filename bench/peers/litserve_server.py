@@ -1,4 +1,4 @@
-"""LitServe: one HTTP server, and a process for each copy of the ensemble."""
+"""LitServe: one HTTP server, and one process per copy of the ensemble."""
 
 from pathlib import Path
 from typing import Annotated
@@ -15,7 +15,7 @@ WAIT_SECONDS = 0.005
 
 
 class Photographs(litserve.LitAPI):
-    """Bytes in, p_severe out; both are kept before the answer."""
+    """Takes a photograph, answers its p_severe; both are stored before the answer."""
 
     def setup(self, device: str) -> None:  # noqa: ARG002
         """Load the ensemble, which chooses its device itself."""
@@ -23,7 +23,7 @@ class Photographs(litserve.LitAPI):
         self._scorer = RecordingScorer(self._settings)
 
     def decode_request(self, request: Annotated[bytes, Body(media_type="image/jpeg")]) -> Path:
-        """Keep the body."""
+        """Store the body."""
         return write_photograph(self._settings.archive, request)
 
     def batch(self, inputs: list[Path]) -> list[Path]:

@@ -1,7 +1,7 @@
 """Measure the peers one after the other, and print one JSON object.
 
-All do the same durable work: a photograph is on the disk before its answer, and its result is in
-PostgreSQL. Each runs in the layouts that may be its fastest, and its best counts. Its results are
+All store the same: a photograph is on the disk before its answer, and its result is in PostgreSQL.
+Each runs in the layouts that may be its fastest, and its best layout counts. Its results are
 compared with those of the ensemble in this process.
 """
 
@@ -74,7 +74,7 @@ def _run(
     expected: Sequence[float],
 ) -> float:
     """Return the seconds from the first photograph to the last result in PostgreSQL."""
-    # The path is short because sockets lie in it, whose names may not be long.
+    # The path is short because sockets are in it, whose paths have a length limit.
     with TemporaryDirectory(prefix="peer-", ignore_cleanup_errors=True) as temporary:
         scratch = Path(temporary)
         postgres = EmbeddedPostgres(scratch / "postgres")
@@ -93,7 +93,9 @@ def _run(
                 else:
                     seconds = _send_all(name, peer, settings, expected)
         except Exception as error:
-            error.add_note(f"{name} ({layout}) said:\n{log.read_text(errors='replace')[-4000:]}")
+            error.add_note(
+                f"End of the log of {name} ({layout}):\n{log.read_text(errors='replace')[-4000:]}"
+            )
             raise
         finally:
             postgres.stop()
@@ -119,7 +121,7 @@ def _send_all(
     data = [path.read_bytes() for path in settings.paths()]
     http_load.wait_until_ready(settings.port, data[0], lambda: peer.poll() is None)
     before = _wait_for_results(settings, 1)
-    # No answer says under which name a photograph is kept, so a batch is compared as a whole.
+    # No answer says under which name a photograph is stored, so a batch is compared as a whole.
     http_load.send(settings.port, data[: len(expected)])
     found = _wait_for_results(settings, len(before) + len(expected))
     _check(name, [found[photograph] for photograph in found.keys() - before.keys()], expected)
@@ -154,23 +156,23 @@ def _environment(settings: Settings) -> dict[str, str]:
     return {
         **settings.environment(),
         "OMP_NUM_THREADS": str(settings.layout.threads),
-        # What a peer leaves in a home folder, such as a key of its own, goes when it ends.
+        # Files that a peer writes to the home folder are removed with the scratch folder.
         "HOME": str(settings.scratch),
         "TMPDIR": str(settings.scratch),
         "BENTOML_DO_NOT_TRACK": "True",
         "RAY_USAGE_STATS_ENABLED": "0",
-        # Makes Ray's own servers listen on 127.0.0.1 alone.
+        # Makes Ray's own servers listen only on 127.0.0.1.
         "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0",
-        # By default Ray's workers yield to everything else on the machine.
+        # By default Ray's workers have a lower priority than other processes.
         "RAY_worker_niceness": "0",
-        # A machine that is busy elsewhere takes longer to start the proxy than Ray allows.
+        # A busy machine takes longer to start the proxy than Ray allows by default.
         "RAY_SERVE_PROXY_READY_CHECK_TIMEOUT_S": "120",
     }
 
 
 def _check(name: str, scores: Sequence[float], expected: Sequence[float]) -> None:
     for score, wanted in zip(sorted(scores), sorted(expected), strict=True):
-        # Written so that what is not a number is wrong as well.
+        # Written so that NaN fails as well.
         if not abs(score - wanted) <= TOLERANCE:
             raise ValueError(f"{name} recorded {score} where the ensemble gives {wanted}")
 
@@ -183,10 +185,10 @@ def main() -> None:
     parser.add_argument("--only", choices=PEERS, action="append", help="this peer; may be repeated")
     options = parser.parse_args()
     folder, release = options.folder.resolve(), options.release.resolve()
-    processes.take_charge()
+    processes.become_subreaper()
     results = {}
-    # The machine's speed drifts by the minute, so each peer stands between two measurements of
-    # what the ensemble alone would reach.
+    # The machine's speed drifts by the minute, so the forward limit is measured before and after
+    # each peer.
     before = forward.measure(release, ALONE)
     for name in options.only or PEERS:
         found = measure(name, folder, release, options.count)

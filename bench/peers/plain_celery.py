@@ -1,4 +1,4 @@
-"""Celery behind FastAPI: a route that keeps a photograph and sends a task, as both teach it.
+"""Celery behind FastAPI, used as in their tutorials: a route stores a photograph, sends a task.
 
 One task per photograph, one single-threaded process per core, Redis as the broker. The route
 answers once the photograph is on the disk and the task is in Redis; the result follows.
@@ -27,7 +27,7 @@ app.conf.update(
     # A task whose process dies is delivered again.
     task_acks_late=True,
     task_ignore_result=True,
-    # Loading the ensemble takes longer than a process is given by default.
+    # Loading the ensemble takes longer than a process may take by default.
     worker_proc_alive_timeout=180,
     worker_prefetch_multiplier=8,
     broker_connection_retry_on_startup=True,
@@ -49,7 +49,7 @@ def score(path: str) -> None:
 
 @api.post(PATH, status_code=202)
 def accept(photograph: bytes = Body(media_type="image/jpeg")) -> None:
-    """Keep a photograph, and have it scored."""
+    """Store a photograph, and send the task that scores it."""
     score.delay(str(write_photograph(_settings.archive, photograph)))
 
 

@@ -1,4 +1,4 @@
-"""The processes of a peer, and a sure end of every one of them. For Linux."""
+"""Start the processes of a peer, and end every one of them. Linux only."""
 
 import ctypes
 import os
@@ -16,7 +16,7 @@ _PR_SET_CHILD_SUBREAPER = 36
 _ROOT = Path(__file__).parents[2]
 
 
-def take_charge() -> None:
+def become_subreaper() -> None:
     """Become the parent of every orphan among the descendants, and exit cleanly on SIGTERM.
 
     Some peers start processes in sessions of their own, so killing a process group is not enough,
@@ -31,7 +31,7 @@ def take_charge() -> None:
 def started(
     command: Sequence[str], environment: dict[str, str], log: Path
 ) -> Iterator[subprocess.Popen[bytes]]:
-    """Run a Python command from the root of the sources; afterwards nothing of it is left."""
+    """Run a Python command from the root of the sources; afterwards end all its processes."""
     paths = os.pathsep.join(filter(None, (str(_ROOT), os.environ.get("PYTHONPATH"))))
     others = {child.pid for child in psutil.Process().children()}
     try:
@@ -50,7 +50,7 @@ def started(
 
 
 def _end_all_but(others: set[int]) -> None:
-    # A process that is killed may just have started another, so repeat until none is left.
+    # A killed process may have started another just before, so repeat until none is left.
     while left := _descendants(others):
         for process in left:
             try:
@@ -70,7 +70,7 @@ def _descendants(others: set[int]) -> list[psutil.Process]:
 
 
 def free_port() -> int:
-    """Return a port of 127.0.0.1 that nothing listens on."""
+    """Return a port of 127.0.0.1 on which nothing listens."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return probe.getsockname()[1]

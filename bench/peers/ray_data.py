@@ -1,4 +1,4 @@
-"""Ray Data: actors that hold the ensemble, over photographs that are on the disk already."""
+"""Ray Data: actors that hold the ensemble, over photographs that are already on the disk."""
 
 import time
 from pathlib import Path
@@ -20,7 +20,7 @@ class Bulk:
 
     def __call__(self, batch: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
         """Read, decode, score and record a batch of photographs."""
-        # This clock is the machine's, so it is the same in every process.
+        # On Linux this clock is the same in every process.
         begun = time.monotonic()
         scores = self._scorer.score([Path(path) for path in batch["path"]])
         return {"begun": np.full(len(scores), begun)}
@@ -35,13 +35,13 @@ def main() -> None:
         _temp_dir=str(chosen.scratch),
     )
     context = ray.data.DataContext.get_current()
-    # The clock starts once every actor has loaded the ensemble: loading is nothing in a night.
+    # Time counts once every actor has loaded the ensemble: over a night, loading is negligible.
     context.wait_for_min_actors_s = 600
     context.enable_progress_bars = False
     paths = chosen.paths()
     dataset = ray.data.from_items(
         [{"path": str(path)} for path in paths],
-        # With blocks as small as batches, no actor has many left when the other has none.
+        # With blocks as small as batches, all actors finish at about the same time.
         override_num_blocks=-(-len(paths) // chosen.layout.batch),
     ).map_batches(
         Bulk,

@@ -1,4 +1,4 @@
-"""Ray Serve: a replica for each copy of the ensemble, behind Ray's proxy."""
+"""Ray Serve: one replica per copy of the ensemble, behind Ray's proxy."""
 
 import asyncio
 import time
@@ -22,11 +22,11 @@ OBJECT_STORE_BYTES = 100 * 1024 * 1024
 
 @serve.deployment(max_ongoing_requests=CONNECTIONS)
 class Photographs:
-    """Bytes in, p_severe out; both are kept before the answer."""
+    """Takes a photograph, answers its p_severe; both are stored before the answer."""
 
     def __init__(self, chosen: settings.Settings) -> None:
         self._archive = chosen.archive
-        # The event loop goes on accepting requests while a batch is scored.
+        # The event loop continues to accept requests while a batch is scored.
         self._one_thread = ThreadPoolExecutor(1)
         self._scorer = self._one_thread.submit(RecordingScorer, chosen).result()
         self._score.set_max_batch_size(chosen.layout.batch)
@@ -38,7 +38,7 @@ class Photographs:
         return await loop.run_in_executor(self._one_thread, self._scorer.score, paths)
 
     async def __call__(self, request: Request) -> float:
-        """Keep the body of one request, and score it in a batch with others."""
+        """Store the body of one request, and score it in a batch with others."""
         path = await asyncio.to_thread(write_photograph, self._archive, await request.body())
         return await self._score(path)
 

@@ -21,8 +21,8 @@ class Scorer:
     Parameters
     ----------
     batch
-        The most photographs per call. A peer that scores one at a time gets passes of one: in the
-        passes of two that are served, each photograph would cost as much as two.
+        The maximum number of photographs per call. A peer that scores one at a time gets passes of
+        one: in passes of two, as served, each photograph would cost as much as two.
     """
 
     def __init__(self, release: Path, threads: int, batch: int) -> None:

@@ -1,4 +1,4 @@
-"""The settings of a peer: where things are, and how it is spread over the cores."""
+"""The settings of a peer: its files, its servers, and how it uses the cores."""
 
 import json
 import os
@@ -25,7 +25,7 @@ class Layout:
     processes, threads
         Processes that hold the ensemble, and threads of torch in each.
     batch
-        The most photographs per batch.
+        The maximum number of photographs per batch.
     """
 
     processes: int
@@ -65,7 +65,7 @@ class Settings:
     database: str
 
     def environment(self) -> dict[str, str]:
-        """Return the variable that carries them to every process of a peer."""
+        """Return the variable that passes the settings to every process of a peer."""
         return {_VARIABLE: json.dumps(asdict(self), default=str)}
 
     def paths(self) -> list[Path]:
@@ -74,7 +74,7 @@ class Settings:
 
     @property
     def archive(self) -> Path:
-        """The folder in which a peer keeps what it was sent."""
+        """The folder in which a peer stores the photographs that it receives."""
         return self.scratch / PHOTOGRAPHS
 
 
@@ -95,12 +95,12 @@ def photographs(folder: Path, count: int) -> list[Path]:
 
 
 def warm_up(items: Sequence[T]) -> list[T]:
-    """Return what is scored before the clock starts: enough for every process to have some."""
+    """Return the items that are scored before the clock starts: some for every process."""
     return list(islice(cycle(items), WARM_UP))
 
 
 def write_seconds(settings: Settings, seconds: float) -> None:
-    """Leave the seconds that a peer took where `read_seconds` finds them."""
+    """Write the seconds that a peer took, for `read_seconds`."""
     (settings.scratch / _SECONDS).write_text(json.dumps(seconds))
 
 
