@@ -9,14 +9,15 @@ from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
 from http import HTTPStatus
 
-from python_multipart.exceptions import FormParserError
-from python_multipart.multipart import MultipartParser, parse_options_header
+from python_multipart.multipart import parse_options_header
 
 from dermtriage.intake.referral import MAX_IMAGES
+from dermtriage_api.http.multipart_parser import MultipartError, MultipartParser
 from dermtriage_api.http.problems import HTTPProblem, invalid_field
 
 MAX_METADATA_BYTES = 64 * 1024
-MAX_PART_HEADER_BYTES = 4096
+MAX_BOUNDARY_BYTES = 70
+"""RFC 2046, section 5.1.1."""
 
 
 async def read_parts(
@@ -39,27 +40,17 @@ async def read_parts(
             accepted=["multipart/form-data"],
         )
     boundary = options.get(b"boundary")
-    if not boundary:
+    if not boundary or len(boundary) > MAX_BOUNDARY_BYTES:
         raise _malformed()
     parts = _Parts(max_image_bytes)
     try:
-        parser = MultipartParser(
-            boundary,
-            {
-                "on_part_begin": parts.begin_part,
-                "on_header_field": parts.add_header_name,
-                "on_header_value": parts.add_header_value,
-                "on_header_end": parts.end_header,
-                "on_headers_finished": parts.check_name,
-                "on_part_data": parts.add_data,
-                "on_part_end": parts.end_part,
-                "on_end": parts.end_body,
-            },
-        )
+        parser = MultipartParser(boundary, parts)
         async for chunk in stream:
-            parser.write(chunk)
-    except FormParserError as error:
+            parser.feed(chunk)
+    except MultipartError as error:
         raise _malformed() from error
+    if not parser.complete:
+        raise _malformed()
     return parts.result()
 
 
@@ -74,41 +65,19 @@ def _malformed() -> HTTPProblem:
 
 @dataclass
 class _Parts:
-    """Collects the parts through the parser's callbacks."""
+    """Collects the parts, and refuses one that is unexpected or too large."""
 
     max_image_bytes: int
     metadata: bytes | None = None
     files: list[bytes] = field(default_factory=list)
-    complete: bool = False
-    """Whether the closing boundary has arrived."""
-    # The part and the header that are being read.
-    _header_name: bytes = b""
-    _header_value: bytes = b""
-    _disposition: bytes = b""
+    # The part that is being read.
     _name: bytes = b""
     _limit: int = 0
     _size: int = 0
     _chunks: list[bytes] = field(default_factory=list)
 
-    def begin_part(self) -> None:
-        self._disposition, self._header_name, self._header_value = b"", b"", b""
-        self._chunks, self._size = [], 0
-
-    def add_header_name(self, data: bytes, start: int, end: int) -> None:
-        self._header_name += data[start:end]
-        self._check_header_size()
-
-    def add_header_value(self, data: bytes, start: int, end: int) -> None:
-        self._header_value += data[start:end]
-        self._check_header_size()
-
-    def end_header(self) -> None:
-        if self._header_name.lower() == b"content-disposition":
-            self._disposition = self._header_value
-        self._header_name, self._header_value = b"", b""
-
-    def check_name(self) -> None:
-        self._name = parse_options_header(self._disposition)[1].get(b"name", b"")
+    def begin_part(self, name: bytes) -> None:
+        self._name, self._chunks, self._size = name, [], 0
         if self._name == b"metadata" and self.metadata is None:
             self._limit = MAX_METADATA_BYTES
         elif self._name == b"images":
@@ -128,8 +97,8 @@ class _Parts:
                 remedy="Send one part `metadata` and a part `images` for each photograph.",
             )
 
-    def add_data(self, data: bytes, start: int, end: int) -> None:
-        self._size += end - start
+    def add_data(self, data: bytes) -> None:
+        self._size += len(data)
         if self._size > self._limit:
             image = self._name == b"images"
             raise invalid_field(
@@ -141,7 +110,7 @@ class _Parts:
                 else "Shorten `history`.",
                 status=HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
             )
-        self._chunks.append(data[start:end])
+        self._chunks.append(data)
 
     def end_part(self) -> None:
         content = b"".join(self._chunks)
@@ -150,13 +119,8 @@ class _Parts:
         else:
             self.files.append(content)
 
-    def end_body(self) -> None:
-        self.complete = True
-
     def result(self) -> tuple[bytes, list[bytes]]:
         """Return metadata and files of a body that was read to its end."""
-        if not self.complete:
-            raise _malformed()
         if self.metadata is None:
             raise invalid_field(
                 "metadata_missing",
@@ -172,7 +136,3 @@ class _Parts:
                 remedy="Send a part `images` for each photograph.",
             )
         return self.metadata, self.files
-
-    def _check_header_size(self) -> None:
-        if len(self._header_name) + len(self._header_value) > MAX_PART_HEADER_BYTES:
-            raise _malformed()

@@ -1,6 +1,7 @@
 """The multipart body of an upload is read the same however it is split into chunks."""
 
 import asyncio
+import time
 from collections.abc import AsyncIterator
 from itertools import pairwise
 
@@ -70,3 +71,32 @@ def test_a_file_is_refused_at_its_first_byte_too_many() -> None:
     with pytest.raises(HTTPProblem) as caught:
         read([body(largest + b"x")])
     assert (caught.value.status_code, caught.value.errors[0].field) == (413, "images[0]")
+
+
+@pytest.mark.parametrize(
+    "after_boundary",
+    [b" " * 8_000_000, b"\t" * 8_000_000 + b"\r\n", b"x" + b"\r\n--a-boundaryx" * 500_000],
+    ids=["blanks", "tabs", "boundaries that go on"],
+)
+def test_what_follows_a_boundary_costs_no_time(after_boundary: bytes) -> None:
+    whole = body().removesuffix(b"--\r\n") + after_boundary
+    began = time.process_time()
+    with pytest.raises(HTTPProblem) as caught:
+        read([whole[at : at + 65536] for at in range(0, len(whole), 65536)])
+    assert caught.value.code == "malformed_multipart"
+    assert time.process_time() - began < 0.3
+
+
+def test_headers_of_a_part_have_a_limit() -> None:
+    with pytest.raises(HTTPProblem) as caught:
+        read([b"--a-boundary\r\nX: " + b"x" * 5000])
+    assert caught.value.code == "malformed_multipart"
+
+
+def test_what_follows_the_last_boundary_is_ignored() -> None:
+    assert read([body(b"one"), b"an epilogue"]) == (METADATA, [b"one"])
+
+
+def test_a_boundary_within_a_part_s_line_is_data() -> None:
+    data = b"x--a-boundary--\r\n--a-bound"
+    assert read([body(data)]) == (METADATA, [data])
