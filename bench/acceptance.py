@@ -188,7 +188,10 @@ def _ours(stack: ExitStack, folder: Path) -> _Target:
 def _serve(stack: ExitStack, app: str, log: Path, env: dict[str, str]) -> tuple[str, int]:
     """Start one process of uvicorn, with the options that the stack starts the API with."""
     listener = stack.enter_context(socket.create_server((HOST, 0)))
-    options = ["--no-access-log", "--log-level", "warning", "--timeout-graceful-shutdown", "3"]
+    options = [
+        *("--no-access-log", "--log-level", "warning", "--timeout-graceful-shutdown", "3"),
+        *("--http", "dermtriage_api.server.protocol:BoundedHttpProtocol", "--ws", "none"),
+    ]
     child = ChildProcess(
         [
             *(sys.executable, "-m", "uvicorn", "--factory", app),

@@ -89,6 +89,7 @@ class System:
             "api",
             *("uvicorn", "--factory", "dermtriage_api.app:create_app"),
             *("--port", str(self.port), "--log-level", "warning"),
+            *("--http", "dermtriage_api.server.protocol:BoundedHttpProtocol", "--ws", "none"),
         )
         wait_for(self._ready, "the API")
 

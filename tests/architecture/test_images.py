@@ -53,6 +53,11 @@ def test_an_image_installs_pinned_versions_and_keeps_no_cache(name: str) -> None
         assert "--no-cache-dir" in line
 
 
+def test_the_api_image_bounds_heads_and_waiting_requests() -> None:
+    (command,) = (line for line in instructions("api") if line.startswith("CMD "))
+    assert '"--http", "dermtriage_api.server.protocol:BoundedHttpProtocol"' in command
+
+
 def test_the_api_image_holds_no_torch() -> None:
     (line,) = installs("api")
     assert line.endswith('"$1[api]"')

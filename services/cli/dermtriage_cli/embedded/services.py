@@ -50,6 +50,7 @@ def make_services(
         *("uvicorn", "--factory", "dermtriage_api.app:create_app"),
         *("--fd", str(descriptor), "--no-access-log"),
         *("--log-level", "warning", "--timeout-graceful-shutdown", "3"),
+        *("--http", "dermtriage_api.server.protocol:BoundedHttpProtocol", "--ws", "none"),
     )
     worker = "dermtriage_worker"
     return [

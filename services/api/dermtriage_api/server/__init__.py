@@ -1,0 +1,1 @@
+"""How the HTTP server reads connections; uvicorn loads it with `--http`. No routes."""
