@@ -2,20 +2,25 @@
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from http import HTTPStatus
 from importlib.metadata import version
 
 from anyio.to_thread import current_default_thread_limiter, run_sync
 from fastapi import FastAPI, Request
+from starlette.exceptions import HTTPException
 from starlette.responses import Response
 
 from dermtriage.core.logging_setup import setup_logging
 from dermtriage.core.settings import Settings, get_settings
 from dermtriage_api.api_docs.openapi import openapi_document
 from dermtriage_api.api_docs.reference import add_reference
+from dermtriage_api.databases import reading_connections
 from dermtriage_api.http.error_responses import EXPECTED_ERRORS, error_response
+from dermtriage_api.http.route_table import route_of
 from dermtriage_api.metrics import Metrics
 from dermtriage_api.middleware.error_boundary import ErrorBoundary
 from dermtriage_api.middleware.request_guard import RequestGuard
+from dermtriage_api.readiness import ReadinessChecks
 from dermtriage_api.routes import (
     cases,
     claims,
@@ -71,10 +76,13 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         services = Services.open(app_settings)
         app.state.services = services
         process_metrics.add_system_gauges(services)
-        # As many threads as database connections, so that no thread waits for a connection.
-        current_default_thread_limiter().total_tokens = app_settings.database_pool_size
+        # As many threads as database connections, so that no thread waits for a connection. What
+        # else takes long has threads of its own.
+        current_default_thread_limiter().total_tokens = reading_connections(app_settings)
+        app.state.readiness = ReadinessChecks(services)
         try:
-            yield
+            async with app.state.readiness.running():
+                yield
         finally:
             await run_sync(services.close)
 
@@ -102,5 +110,10 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     return app
 
 
-async def _handle_error(_request: Request, error: Exception) -> Response:
-    return error_response(error)
+async def _handle_error(request: Request, error: Exception) -> Response:
+    if isinstance(error, HTTPException) and error.status_code == HTTPStatus.METHOD_NOT_ALLOWED:
+        # The router names the methods of one route, and an address may have several.
+        found = route_of(request.app, request.url.path)
+        error.headers = {"Allow": ", ".join(found.methods)} if found else error.headers
+    # While the rest of a refused body is thrown away, what has arrived of it is let go.
+    return error_response(error.with_traceback(None))

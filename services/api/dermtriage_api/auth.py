@@ -51,7 +51,7 @@ def authenticate(services: Services, authorization: str | None) -> Principal:
             remedy="Send the header `Authorization: Bearer <API key or session token>`.",
         )
     secret_key = services.settings.secret_key.get_secret_value()
-    with autocommit_session(services.sessions) as session:
+    with autocommit_session(services.databases.access.sessions) as session:
         if token.startswith(CLINIC_KEY_PREFIX):
             clinic_id, name = authenticate_clinic(session, key=token, secret_key=secret_key)
             return Principal("clinic", clinic_id, name, token)

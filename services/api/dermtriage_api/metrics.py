@@ -137,7 +137,7 @@ class _SystemGauges(Collector):
 
     def collect(self) -> Iterable[Metric]:
         try:
-            with self._services.transaction() as session:
+            with self._services.databases.health.transaction() as session:
                 current = figures(session, now=utcnow(), settings=self._services.settings)
         except Unavailable as error:
             # The request counts are still reported: they matter most during an outage.

@@ -3,6 +3,7 @@
 from sqlalchemy import select, update
 from sqlalchemy.orm import Session
 
+from dermtriage.accounts import audit
 from dermtriage.accounts.credentials import password_hasher
 from dermtriage.core.clock import utcnow
 from dermtriage.core.enums import Role
@@ -50,6 +51,8 @@ def add_clinician(
         password_hash=password_hasher().hash(password),
     )
     session.add(clinician)
+    session.flush()  # so that it has its id
+    _record(session, "clinician.added", clinician)
     return clinician
 
 
@@ -77,4 +80,16 @@ def disable_clinician(session: Session, *, username: str) -> None:
         update(ClinicianSession)
         .where(ClinicianSession.clinician_id == clinician.id, ClinicianSession.ended_at.is_(None))
         .values(ended_at=now)
+    )
+    _record(session, "clinician.disabled", clinician)
+
+
+def _record(session: Session, action: str, clinician: Clinician) -> None:
+    audit.record(
+        session,
+        actor_kind="operator",
+        actor_id=None,
+        action=action,
+        clinician_id=clinician.id,
+        role=clinician.role,
     )

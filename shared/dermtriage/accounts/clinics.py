@@ -6,6 +6,7 @@ from uuid import UUID
 from sqlalchemy import select, update
 from sqlalchemy.orm import Session, selectinload
 
+from dermtriage.accounts import audit
 from dermtriage.accounts.credentials import CLINIC_KEY_PREFIX, keyed_hash
 from dermtriage.core.clock import utcnow
 from dermtriage.core.errors import NotAuthenticated, NotFound
@@ -28,6 +29,14 @@ def add_clinic(session: Session, *, name: str, secret_key: str) -> tuple[Clinic,
     key = f"{CLINIC_KEY_PREFIX}{prefix}_{secrets.token_urlsafe(32)}"
     session.add(ApiKey(clinic=clinic, prefix=prefix, key_hash=keyed_hash(key, secret_key)))
     session.flush()  # so that a name added at the same moment raises here
+    audit.record(
+        session,
+        actor_kind="operator",
+        actor_id=None,
+        action="clinic.key_added",
+        clinic_id=clinic.id,
+        prefix=prefix,
+    )
     return clinic, key
 
 
@@ -60,9 +69,19 @@ def revoke_clinic(session: Session, *, name: str) -> int:
         update(ApiKey)
         .where(ApiKey.clinic_id == clinic.id, ApiKey.revoked_at.is_(None))
         .values(revoked_at=utcnow())
-        .returning(ApiKey.id)
-    )
-    return len(revoked.all())
+        .returning(ApiKey.prefix)
+    ).scalars()
+    prefixes = sorted(revoked)
+    for prefix in prefixes:
+        audit.record(
+            session,
+            actor_kind="operator",
+            actor_id=None,
+            action="clinic.key_revoked",
+            clinic_id=clinic.id,
+            prefix=prefix,
+        )
+    return len(prefixes)
 
 
 def authenticate_clinic(session: Session, *, key: str, secret_key: str) -> tuple[UUID, str]:

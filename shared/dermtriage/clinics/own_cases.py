@@ -24,13 +24,30 @@ class OwnCase:
     """By image id, why the photograph should be taken again."""
 
 
+class OtherClinicsCase(NotFound):
+    """A clinic asked for another clinic's case; it is told that there is none.
+
+    Attributes
+    ----------
+    clinic_id, case_id
+        Who asked for what, for the audit log.
+    """
+
+    def __init__(self, error: NotFound, clinic_id: UUID, case_id: UUID) -> None:
+        super().__init__(error.detail, remedy=error.remedy, code=error.code)
+        self.clinic_id = clinic_id
+        self.case_id = case_id
+
+
 def own_case(session: Session, *, clinic_id: UUID, case_id: UUID) -> OwnCase:
     """Return a case of this clinic.
 
     Raises
     ------
     NotFound
-        If there is none, or it is another clinic's.
+        If there is none.
+    OtherClinicsCase
+        If it is another clinic's.
     """
     case = find_case(session, clinic_id=clinic_id, case_id=case_id)
     return OwnCase(case, current_decision(session, case.id), retake_reasons(session, case.images))
@@ -47,7 +64,9 @@ def find_case(session: Session, *, clinic_id: UUID, case_id: UUID, lock: bool = 
     Raises
     ------
     NotFound
-        If there is none, or it is another clinic's.
+        If there is none.
+    OtherClinicsCase
+        If it is another clinic's.
     """
     statement = (
         select(Case)
@@ -57,7 +76,10 @@ def find_case(session: Session, *, clinic_id: UUID, case_id: UUID, lock: bool = 
     )
     case = session.scalar(statement.with_for_update(of=Case) if lock else statement)
     if case is None:
-        raise NotFound("There is no such case.", remedy="Check its id.", code="case_not_found")
+        missing = NotFound("There is no such case.", remedy="Check its id.", code="case_not_found")
+        raise _refusal(
+            missing, clinic_id, session.scalar(select(Case.id).where(Case.id == case_id))
+        )
     return case
 
 
@@ -67,11 +89,21 @@ def own_image(session: Session, *, clinic_id: UUID, image_id: UUID) -> Image:
     Raises
     ------
     NotFound
-        If there is none, or it is another clinic's.
+        If there is none.
+    OtherClinicsCase
+        If it is another clinic's.
     """
     image = session.scalar(
         select(Image).join(Image.case).where(Image.id == image_id, Case.clinic_id == clinic_id)
     )
     if image is None:
-        raise NotFound("There is no such image.", remedy="Check its id.", code="image_not_found")
+        missing = NotFound(
+            "There is no such image.", remedy="Check its id.", code="image_not_found"
+        )
+        other = session.scalar(select(Image.case_id).where(Image.id == image_id))
+        raise _refusal(missing, clinic_id, other)
     return image
+
+
+def _refusal(missing: NotFound, clinic_id: UUID, case_id: UUID | None) -> NotFound:
+    return missing if case_id is None else OtherClinicsCase(missing, clinic_id, case_id)

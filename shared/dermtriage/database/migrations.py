@@ -1,12 +1,12 @@
 """Migrations of the schema with Alembic."""
 
+from functools import cache
 from pathlib import Path
 
 from alembic import command
 from alembic.config import Config
-from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
-from sqlalchemy import Engine
+from sqlalchemy import Engine, text
 
 from dermtriage.core.settings import ROOT, Settings
 
@@ -38,16 +38,25 @@ def downgrade(settings: Settings, revision: str = "base") -> None:
     command.downgrade(alembic_config(settings), revision)
 
 
-def is_usable(engine: Engine, settings: Settings) -> bool:
+def is_usable(engine: Engine) -> bool:
     """Whether this code can work with the schema of the database.
 
     It can if the database is at this code's newest migration, or at a later one, which this code
     does not have: a migration keeps what the running version uses.
     """
-    scripts = ScriptDirectory.from_config(alembic_config(settings))
+    # Alembic's own query writes two lines into the log each time.
     with engine.connect() as connection:
-        revision = MigrationContext.configure(connection).get_current_revision()
-    if revision is None:
-        return False
-    known = {script.revision for script in scripts.walk_revisions()}
-    return revision == scripts.get_current_head() or revision not in known
+        if connection.scalar(text("SELECT to_regclass('alembic_version')")) is None:
+            return False
+        revision = connection.scalar(text("SELECT version_num FROM alembic_version"))
+    head, known = _own_revisions()
+    return revision == head or (revision is not None and revision not in known)
+
+
+@cache
+def _own_revisions() -> tuple[str | None, frozenset[str]]:
+    """Return the newest migration and all of them; reading them takes longer than the query."""
+    scripts = ScriptDirectory(str(migrations_folder()))
+    return scripts.get_current_head(), frozenset(
+        script.revision for script in scripts.walk_revisions()
+    )

@@ -26,6 +26,7 @@ from dermtriage.core.settings import Settings
 from dermtriage.messaging.tasks import UPLOADS
 from dermtriage.models import AuditEntry, Case, Image, IntakeRequest, PendingImage, TriageEvent
 from dermtriage_api.app import create_app
+from dermtriage_api.server.protocol import BoundedHttpProtocol
 
 PASSWORD = "four random words here"
 
@@ -68,14 +69,18 @@ class Served:
         with self.sessions() as session:
             counts = {
                 model.__tablename__: session.scalar(select(func.count()).select_from(model)) or 0
-                for model in (Case, Image, IntakeRequest, PendingImage, TriageEvent, AuditEntry)
+                for model in (Case, Image, IntakeRequest, PendingImage, TriageEvent)
             }
+            about_cases = select(func.count()).where(AuditEntry.case_id.is_not(None))
+            counts["audit_log"] = session.scalar(about_cases) or 0
         return counts | {"files": len(self.stored())}
 
     def stored(self) -> set[str]:
         """Return the keys of everything in the store."""
         folder = Path(self.settings.store_url.removeprefix("file://"))
-        return {str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file()}
+        files = (path for path in folder.rglob("*") if path.is_file())
+        # The server checks now and then whether it can write into the store.
+        return {str(path.relative_to(folder)) for path in files if path.parent.name != "checks"}
 
 
 @dataclass(frozen=True)
@@ -99,7 +104,10 @@ class Queue:
 def serve(settings: Settings) -> Iterator[int]:
     """Run the API and yield its port."""
     with socket.create_server(("127.0.0.1", 0)) as listener:
-        server = uvicorn.Server(uvicorn.Config(create_app(settings), log_config=None))
+        config = uvicorn.Config(
+            create_app(settings), log_config=None, http=BoundedHttpProtocol, ws="none"
+        )
+        server = uvicorn.Server(config)
         thread = threading.Thread(target=server.run, args=([listener],), daemon=True)
         thread.start()
         while not server.started:
@@ -167,6 +175,18 @@ def clinician(api: Served) -> Iterator[httpx.Client]:
 def colleague(api: Served) -> Iterator[httpx.Client]:
     with api.client(log_in(api, "j.silva")) as client:
         yield client
+
+
+def unready(client: httpx.Client) -> httpx.Response:
+    """Return what `/readyz` answers as soon as it knows that the server is not ready.
+
+    It waits for its checks for a moment only, and a loaded machine takes longer.
+    """
+    deadline = time.monotonic() + 10
+    while (answer := client.get("/readyz")).status_code == 200:
+        assert time.monotonic() < deadline, "the server stays ready"
+        time.sleep(0.1)
+    return answer
 
 
 def log_in(api: Served, username: str) -> str:

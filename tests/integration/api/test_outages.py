@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 from pydantic import SecretStr
+from tests.integration.api.conftest import unready
 from tests.photographs import jpeg
 
 
@@ -40,7 +41,7 @@ def test_without_the_database(api, database) -> None:
         assert int(answer.headers["retry-after"]) > 0
         with api.client() as client:
             assert client.get("/healthz").status_code == 200
-            ready = client.get("/readyz")
+            ready = unready(client)
             assert (ready.status_code, ready.json()["ready"]) == (503, False)
             assert ready.json()["checks"]["database"] == "unavailable"
             metrics = client.get("/metrics").text
@@ -61,7 +62,7 @@ def test_without_the_store(api, clinic) -> None:
     assert (answer.status_code, answer.json()["code"]) == (503, "store_unavailable")
     assert int(answer.headers["retry-after"]) > 0
     with api.client() as client:
-        ready = client.get("/readyz")
+        ready = unready(client)
         assert (ready.status_code, ready.json()["checks"]["store"]) == (503, "unavailable")
     assert clinic.get("/v1/cases").json()["items"] == []
     store.unlink()

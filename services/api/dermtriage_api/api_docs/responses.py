@@ -41,6 +41,7 @@ _ERRORS: dict[int, tuple[str, str, str]] = {
     413: ("Request too large", "request_too_large", "The request is larger than 67108864 bytes."),
     415: ("Unsupported media type", "unsupported_media_type", "The file is not a JPEG or PNG."),
     422: ("Validation failed", "invalid_request", "limit: Input should be greater than 0."),
+    429: ("Too many requests", "too_many_logins", "Too many logins with this name have failed."),
     503: ("Temporarily unavailable", "database_unavailable", "The database cannot be reached."),
 }
 """Description, example code and example detail of each error status."""
@@ -66,7 +67,7 @@ def _error(status: int) -> dict[str, Any]:
             MEDIA_TYPE: {"schema": {"$ref": "#/components/schemas/Problem"}, "example": problem}
         },
     }
-    if status == 503:
+    if status in {429, 503}:
         response["headers"] = {
             "Retry-After": {
                 "description": "Seconds to wait before the request is sent again.",

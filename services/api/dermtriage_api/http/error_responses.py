@@ -146,7 +146,7 @@ def _from_problem(error: HTTPProblem) -> Response:
 
 
 def _from_domain(error: DermtriageError) -> Response:
-    status = _STATUS[type(error)]
+    status = next(_STATUS[kind] for kind in type(error).__mro__ if kind in _STATUS)
     headers = {}
     accepted = None
     if isinstance(error, ImageRejected) and error.code == "unsupported_media_type":

@@ -9,18 +9,11 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from dermtriage.core.ids import new_id
 from dermtriage.core.logging_setup import trace
 from dermtriage_api.http.error_responses import internal_error_response
+from dermtriage_api.http.route_table import route_of
+from dermtriage_api.http.safe_headers import SAFE_HEADERS
 from dermtriage_api.metrics import Metrics
 
 logger = logging.getLogger(__name__)
-
-_HEADERS = {
-    # Responses hold patient data. Those that a client may keep set a value of their own.
-    "Cache-Control": "no-store",
-    "Content-Security-Policy": "default-src 'none'; frame-ancestors 'none'",
-    "Cross-Origin-Resource-Policy": "same-origin",
-    "Referrer-Policy": "no-referrer",
-    "X-Content-Type-Options": "nosniff",
-}
 
 
 class ErrorBoundary:
@@ -49,7 +42,7 @@ class ErrorBoundary:
             if message["type"] == "http.response.start":
                 status = message["status"]
                 headers = MutableHeaders(scope=message)
-                for name, value in _HEADERS.items():
+                for name, value in SAFE_HEADERS.items():
                     headers.setdefault(name, value)
             await send(message)
 
@@ -64,5 +57,14 @@ class ErrorBoundary:
                 raise
             await internal_error_response(f"urn:uuid:{instance}")(scope, receive, send_with_headers)
         finally:
-            route = getattr(scope.get("route"), "path", "other")
-            self._metrics.count_request(scope["method"], route, status, time.perf_counter() - began)
+            self._metrics.count_request(
+                scope["method"], _route_path(scope), status, time.perf_counter() - began
+            )
+
+
+def _route_path(scope: Scope) -> str:
+    """Return the template of the request's path, also if it was refused before it was routed."""
+    if "route" not in scope and "app" in scope:
+        found = route_of(scope["app"], scope["path"])
+        return found.path if found else "other"
+    return getattr(scope.get("route"), "path", "other")

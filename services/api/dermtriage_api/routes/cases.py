@@ -21,6 +21,7 @@ from dermtriage_api.http.etag import conditional_response
 from dermtriage_api.schemas.case_detail import CaseDetail
 from dermtriage_api.schemas.cases import CaseChangesView, CaseView, ReceiptView, Withdrawal
 from dermtriage_api.services import ServicesDep
+from dermtriage_api.threads import uses_threads
 
 router = APIRouter(prefix="/v1/cases", tags=["cases"])
 
@@ -33,6 +34,7 @@ router = APIRouter(prefix="/v1/cases", tags=["cases"])
     responses=errors(400, 401, 403, 408, 413, 415, 422, 503),
     openapi_extra=CASE_UPLOAD_REQUEST,
 )
+@uses_threads("uploads")
 def create_case(clinic: ClinicDep, upload: CaseUploadDep, services: ServicesDep) -> Response:
     """Store a case with its photographs durably and queue them for scoring.
 
@@ -44,7 +46,7 @@ def create_case(clinic: ClinicDep, upload: CaseUploadDep, services: ServicesDep)
     `Idempotency-Replayed: true`.
     """
     receipt = submit_case(
-        services.sessions,
+        services.databases.uploads.sessions,
         services.store,
         clinic_id=clinic.id,
         idempotency_key=upload.idempotency_key,
@@ -114,16 +116,16 @@ def show_case(
             view = CaseView.of(own.case, own.outcome, own.retake)
         else:
             review = read_case(session, case_id=case_id, now=utcnow())
-            audit.record(
-                session,
-                actor_kind="clinician",
-                actor_id=principal.id,
-                action="case.viewed",
-                case_id=case_id,
-            )
             outcome = current_decision(session, case_id)
             retake = {scored.image.id: scored.retake for scored in review.images}
             view = CaseView.of(review.item.case, outcome, retake, CaseDetail.of(review))
+        audit.record(
+            session,
+            actor_kind=principal.kind,
+            actor_id=principal.id,
+            action="case.viewed",
+            case_id=case_id,
+        )
     return conditional_response(request, view)
 
 

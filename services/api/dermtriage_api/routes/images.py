@@ -13,6 +13,7 @@ from dermtriage.storage.renditions import rendition_of
 from dermtriage_api.api_docs.responses import Responses, errors
 from dermtriage_api.auth import ClinicianDep, PrincipalDep
 from dermtriage_api.services import ServicesDep
+from dermtriage_api.threads import uses_threads
 
 router = APIRouter(prefix="/v1/images", tags=["cases"])
 
@@ -30,6 +31,7 @@ _JPEG: Responses = {
     response_class=Response,
     responses=_JPEG | errors(401, 404, 422, 503),
 )
+@uses_threads("pictures")
 def show_rendition(image_id: UUID, principal: PrincipalDep, services: ServicesDep) -> Response:
     """View a photograph: a clinic those of its own cases, a clinician any.
 
@@ -59,6 +61,7 @@ def show_rendition(image_id: UUID, principal: PrincipalDep, services: ServicesDe
     response_class=Response,
     responses=_JPEG | errors(401, 403, 404, 422, 503),
 )
+@uses_threads("pictures")
 def show_heat_map(image_id: UUID, clinician: ClinicianDep, services: ServicesDep) -> Response:
     """View a severe photograph overlaid with the regions that raised its score.
 

@@ -87,7 +87,7 @@ def _database(settings: Settings) -> str:
     engine = make_engine(settings)
     try:
         with outage_as_unavailable():
-            if not is_usable(engine, settings):
+            if not is_usable(engine):
                 raise ConfigurationError(
                     "The database has an older schema than this version needs.",
                     remedy="Run `dermtriage db upgrade`.",

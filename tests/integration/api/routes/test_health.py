@@ -1,6 +1,7 @@
 """Liveness and readiness."""
 
 from sqlalchemy import text
+from tests.integration.api.conftest import unready
 
 
 def test_a_server_with_all_its_services_is_ready(api) -> None:
@@ -18,7 +19,27 @@ def test_a_database_behind_its_migrations_is_not_ready(api, sessions) -> None:
     with sessions.begin() as session:
         newest = session.scalar(set_version, {"new": "0001"})
     with api.client() as client:
-        ready = client.get("/readyz")
+        ready = unready(client)
     with sessions.begin() as session:
         session.execute(set_version, {"new": newest})
     assert (ready.status_code, ready.json()["checks"]["database"]) == (503, "outdated")
+
+
+def test_readiness_is_logged_when_it_changes(api, sessions, caplog) -> None:
+    caplog.set_level("INFO")
+
+    def logged() -> list[str]:
+        ours = [one for one in caplog.records if one.name.startswith(("dermtriage", "alembic"))]
+        return [f"{one.message}: database {one.database}" for one in ours]
+
+    with api.client() as client:
+        client.get("/readyz")
+        caplog.clear()
+        for _ in range(3):
+            assert client.get("/readyz").status_code == 200
+        assert logged() == []
+        with sessions.begin() as session:
+            session.execute(text("UPDATE alembic_version SET version_num = '0001'"))
+        for _ in range(3):
+            unready(client)
+    assert logged() == ["readiness changed: database outdated"]

@@ -11,7 +11,7 @@ from tests.conftest import TEMPLATE, Servers
 from typer.testing import CliRunner
 
 from dermtriage.accounts.clinics import authenticate_clinic
-from dermtriage.accounts.sessions import login
+from dermtriage.accounts.sessions import log_in
 from dermtriage.core.enums import Role
 from dermtriage.core.settings import Settings, get_settings
 from dermtriage.database.engine import make_engine, make_sessions
@@ -82,14 +82,14 @@ def test_a_clinician_logs_in_with_the_password_that_was_shown(
     added = run(app, ["clinician", "add", "m.okafor", "--name", "Dr M.", "--role", "lead"])
     assert added.exit_code == 0
     password = added.stdout.splitlines()[-1]
-    with sessions() as session:
-        login(
-            session,
-            username="m.okafor",
-            password=password,
-            secret_key=settings.secret_key.get_secret_value(),
-            lifetime=60,
-        )
+    log_in(
+        sessions.begin,
+        username="m.okafor",
+        password=password,
+        address="",
+        secret_key=settings.secret_key.get_secret_value(),
+        lifetime=60,
+    )
     again = run(app, ["clinician", "add", "m.okafor"])
     assert again.exit_code == 1
     assert "is taken" in again.stderr

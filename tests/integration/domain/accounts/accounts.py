@@ -1,16 +1,20 @@
 """Accounts that the tests of this folder share."""
 
+from contextlib import nullcontext
+
 from sqlalchemy import text
 from sqlalchemy.orm import Session
 
 from dermtriage.accounts import clinicians as clinician_accounts
 from dermtriage.accounts import clinics as clinic_accounts
-from dermtriage.accounts.sessions import authenticate_clinician, login
+from dermtriage.accounts.sessions import authenticate_clinician
+from dermtriage.accounts.sessions import log_in as open_session
 from dermtriage.core.errors import NotAuthenticated
 from dermtriage.models import Clinic, Clinician, ClinicianSession
 
 SECRET = "a secret of the tests, long enough"
 OTHER_SECRET = "another secret of the tests, as long"
+ADDRESS = "192.0.2.7"
 PASSWORD = "four random words here"
 
 
@@ -27,8 +31,13 @@ def add_clinician(session: Session, username: str = "m.okafor") -> Clinician:
 def log_in(
     session: Session, username: str = "m.okafor", password: str = PASSWORD, lifetime: float = 60
 ) -> tuple[ClinicianSession, str]:
-    return login(
-        session, username=username, password=password, secret_key=SECRET, lifetime=lifetime
+    return open_session(
+        lambda: nullcontext(session),
+        username=username,
+        password=password,
+        address=ADDRESS,
+        secret_key=SECRET,
+        lifetime=lifetime,
     )
 
 

@@ -18,7 +18,7 @@ from tests.integration.domain.accounts.accounts import (
 )
 
 from dermtriage.accounts import clinicians as clinician_accounts
-from dermtriage.accounts.sessions import logout
+from dermtriage.accounts.sessions import log_out
 from dermtriage.core.clock import utcnow
 from dermtriage.core.enums import Role
 from dermtriage.core.errors import NotAuthenticated
@@ -59,7 +59,7 @@ def test_a_session_ends_by_expiry_logout_or_disabling(session: Session) -> None:
     _, expired = log_in(session, lifetime=-1)
     _, left = log_in(session)
     _, running = log_in(session)
-    logout(session, token=left, secret_key=SECRET)
+    log_out(session, token=left, secret_key=SECRET)
     assert authenticated(session, running)
     for token in (expired, left, running + "x", "", "dts_"):
         with pytest.raises(NotAuthenticated) as rejected:

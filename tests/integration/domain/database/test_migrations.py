@@ -44,16 +44,16 @@ def test_downgrade_to_nothing_and_upgrade_again(settings: Settings) -> None:
     assert {"cases", "lease_tokens", "ix_cases_worklist"} <= before
     downgrade(settings)
     assert {name for name in _schema_names(engine) if "alembic_version" not in name} == set()
-    assert not is_usable(engine, settings)
+    assert not is_usable(engine)
     upgrade(settings)
     assert _schema_names(engine) == before
-    assert is_usable(engine, settings)
+    assert is_usable(engine)
     upgrade(settings)  # does nothing
     downgrade(settings, "-1")
-    assert not is_usable(engine, settings)
+    assert not is_usable(engine)
     with engine.begin() as connection:
         connection.execute(text("UPDATE alembic_version SET version_num = 'a later one'"))
-    assert is_usable(engine, settings)
+    assert is_usable(engine)
     engine.dispose()
 
 

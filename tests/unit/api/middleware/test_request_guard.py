@@ -14,11 +14,9 @@ from dermtriage.core.errors import NotAuthenticated, Unavailable
 from dermtriage.core.settings import Settings
 from dermtriage_api.auth import Principal
 from dermtriage_api.http.error_responses import EXPECTED_ERRORS, error_response
-from dermtriage_api.middleware.request_guard import (
-    FULL_UPLOADS_AT_ONCE,
-    MAX_JSON_BYTES,
-    RequestGuard,
-)
+from dermtriage_api.middleware.request_guard import MAX_JSON_BYTES, RequestGuard
+from dermtriage_api.middleware.upload_room import CLINIC_SHARE
+from dermtriage_api.threads import Threads
 
 LIMIT = 1000
 CLINIC = Principal("clinic", UUID(int=1), "Aldea Norte", "x")
@@ -29,7 +27,7 @@ def as_clinic(_services: object, _authorization: str | None) -> Principal:
     return CLINIC
 
 
-guard = partial(RequestGuard, authenticate=as_clinic, linger=0.05)
+guard = partial(RequestGuard, authenticate=as_clinic, linger=0.05, sender_linger=0.05)
 
 
 class Reader:
@@ -69,6 +67,7 @@ class Exchange:
         method: str = "POST",
         path: str = "/v1/cases",
         length: int | None = None,
+        token: str = "x",
     ) -> None:
         chunks = list(chunks)
         self._app = app
@@ -76,7 +75,7 @@ class Exchange:
             {"type": "http.request", "body": c, "more_body": not whole or i < len(chunks) - 1}
             for i, c in enumerate(chunks)
         ]
-        headers = [(b"authorization", b"Bearer x")]
+        headers = [(b"authorization", f"Bearer {token}".encode())]
         if length is not None:
             headers.append((b"content-length", str(length).encode()))
         elif chunks:
@@ -87,7 +86,12 @@ class Exchange:
             "path": path,
             "headers": headers,
             "app": SimpleNamespace(
-                state=SimpleNamespace(services=SimpleNamespace(settings=settings))
+                routes=[],
+                state=SimpleNamespace(
+                    services=SimpleNamespace(
+                        settings=settings, threads=Threads.new(uploads=1, logins=1)
+                    )
+                ),
             ),
         }
         self.sent: list[Any] = []
@@ -204,36 +208,90 @@ def test_login_health_and_reference_need_no_authentication(method: str, path: st
     assert exchange(Reader(), [b"{}"], method=method, path=path, make=make).status == 200
 
 
-def test_uploads_beyond_the_memory_limit_are_answered_busy() -> None:
+def by_token(_services: object, authorization: str | None) -> Principal:
+    """Return a clinic for each token."""
+    number = int((authorization or "").removeprefix("Bearer "))
+    return Principal("clinic", UUID(int=number), "A clinic", "x")
+
+
+class LargeBodiesHeld(Reader):
+    """Never answers a body of nearly the largest size."""
+
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        reader = Reader()
+
+        async def send_unless_large(message: Any) -> None:
+            if len(reader.read) >= LIMIT - 100:
+                await asyncio.Event().wait()
+            await send(message)
+
+        await reader(scope, receive, send_unless_large)
+
+
+async def begin(exchange: Exchange) -> asyncio.Task[Exchange]:
+    """Begin an exchange and let it go as far as it does by itself."""
+    task = asyncio.create_task(exchange.run())
+    for _ in range(20):
+        await asyncio.sleep(0.001)
+    return task
+
+
+def test_bodies_that_are_declared_and_do_not_arrive_keep_nobody_out() -> None:
     async def many() -> None:
-        entered, leave = asyncio.Event(), asyncio.Event()
-        inside = 0
-
-        async def hold(_scope: Any, _receive: Any, send: Any) -> None:
-            nonlocal inside
-            inside += 1
-            if inside == FULL_UPLOADS_AT_ONCE:
-                entered.set()
-            await leave.wait()
-            await send({"type": "http.response.start", "status": 200, "headers": []})
-            await send({"type": "http.response.body", "body": b"ok"})
-
-        app = guard(hold)
-        holding = [
-            asyncio.create_task(Exchange(app, [b"a"]).run()) for _ in range(FULL_UPLOADS_AT_ONCE)
+        app = guard(Reader(), authenticate=by_token)
+        waiting = [
+            await begin(Exchange(app, [b"a"], whole=False, token="1", length=LIMIT))
+            for _ in range(40)
         ]
-        await entered.wait()
-        # Even a small body finds no room: chunked bodies reserve the largest size.
-        refused = await Exchange(app, [b"a"], length=1).run()
-        assert (refused.status, refused.problem["code"]) == (503, "busy")
-        assert int(refused.headers[b"retry-after"]) > 0
-        # Requests without photographs go on.
-        claim = asyncio.create_task(
-            Exchange(app, [b"{}"], path="/v1/worklist/claims", length=2).run()
-        )
-        leave.set()
-        assert (await claim).status == 200
-        assert [one.status for one in await asyncio.gather(*holding)] == [200] * len(holding)
-        assert (await Exchange(app, [b"a"]).run()).status == 200
+        for token in ("1", "2"):
+            done = await Exchange(app, [b"a" * LIMIT], token=token, length=LIMIT).run()
+            assert done.status == 200
+        for task in waiting:
+            task.cancel()
 
     asyncio.run(many())
+
+
+def test_a_clinic_that_fills_its_share_is_busy_and_others_are_not() -> None:
+    async def many() -> None:
+        app = guard(LargeBodiesHeld(), authenticate=by_token)
+        holding = [
+            await begin(Exchange(app, [b"a" * LIMIT], token="1", length=LIMIT))
+            for _ in range(CLINIC_SHARE)
+        ]
+        # A declared length is refused before it is sent, an unknown one where the room ends.
+        for length in (2, None):
+            refused = await Exchange(app, [b"a"], token="1", length=length).run()
+            assert (refused.status, refused.problem["code"]) == (503, "busy")
+            assert int(refused.headers[b"retry-after"]) > 0
+        assert (await Exchange(app, [b"a" * 500], token="2", length=500).run()).status == 200
+        # Requests without photographs go on.
+        small = Exchange(app, [b"{}"], path="/v1/worklist/claims", token="1", length=2)
+        assert (await small.run()).status == 200
+        for task in holding:
+            assert not task.done()
+            task.cancel()
+
+    asyncio.run(many())
+
+
+def test_a_body_that_finds_no_room_midway_is_answered_and_drained() -> None:
+    async def many() -> None:
+        app = guard(LargeBodiesHeld(), authenticate=by_token)
+        holding = [
+            await begin(Exchange(app, [b"a" * size], token="1", length=size))
+            for size in [*[LIMIT] * (CLINIC_SHARE - 1), LIMIT - 100]
+        ]
+        refused = await Exchange(app, [b"a" * 60] * 5, token="1").run()
+        assert (refused.status, refused.problem["code"]) == (503, "busy")
+        assert refused.taken == 5
+        for task in holding:
+            task.cancel()
+
+    asyncio.run(many())
+
+
+def test_trace_is_refused_without_a_key_and_reflects_nothing() -> None:
+    done = exchange(Reader(), method="TRACE", path="/v1/cases")
+    assert done.status == 405
+    assert b"Bearer" not in str(done.sent).encode()
