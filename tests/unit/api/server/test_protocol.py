@@ -43,18 +43,25 @@ def port(request: pytest.FixtureRequest) -> Iterator[int]:
 
 @contextmanager
 def serve(protocol: type[BoundedHttpProtocol], loop: Any = "asyncio") -> Iterator[int]:
+    with socket.create_server(("127.0.0.1", 0)) as listener, serving(listener, protocol, loop):
+        yield listener.getsockname()[1]
+
+
+@contextmanager
+def serving(
+    listener: socket.socket, protocol: type[BoundedHttpProtocol], loop: Any = "asyncio"
+) -> Iterator[None]:
     config = uvicorn.Config(
         answer, http=protocol, ws="none", lifespan="off", log_config=None, loop=loop
     )
     server = uvicorn.Server(config)
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        thread = threading.Thread(target=server.run, args=([listener],), daemon=True)
-        thread.start()
-        while not server.started:
-            time.sleep(0.01)
-        yield listener.getsockname()[1]
-        server.should_exit = True
-        thread.join(10)
+    thread = threading.Thread(target=server.run, args=([listener],), daemon=True)
+    thread.start()
+    while not server.started:
+        time.sleep(0.01)
+    yield
+    server.should_exit = True
+    thread.join(10)
 
 
 @contextmanager
@@ -165,3 +172,18 @@ def test_a_head_that_does_not_end_is_given_up(caplog: pytest.LogCaptureFixture) 
             began = time.monotonic()
             read_all(connection)
             assert time.monotonic() - began < 2
+
+
+def test_an_answer_in_two_parts_does_not_wait_for_an_acknowledgement() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        # As uvicorn takes over a socket by its number.
+        inherited = socket.fromfd(listener.fileno(), socket.AF_UNIX, socket.SOCK_STREAM)
+        with inherited, serving(inherited, BoundedHttpProtocol), socket.socket() as connection:
+            connection.connect(listener.getsockname())
+            began = time.monotonic()
+            for _ in range(50):
+                connection.sendall(GET % 7)
+                received = b""
+                while not received.endswith(b"/7"):
+                    received += connection.recv(1000)
+            assert time.monotonic() - began < 1
