@@ -82,6 +82,13 @@ class CaseMetadata(BaseModel):
         default=None, description="The case that awaits this retake."
     )
 
+    @field_validator("clin_size_long_diam_mm", mode="before")
+    @classmethod
+    def _refuse_boolean(cls, sent: Any) -> Any:
+        if isinstance(sent, bool):
+            raise ValueError("a number of millimetres is needed, not true or false")
+        return sent
+
     @field_validator("age_approx", mode="before")
     @classmethod
     def _round_age(cls, sent: Any) -> int | None:
