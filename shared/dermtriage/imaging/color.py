@@ -1,7 +1,7 @@
 """Conversion of a decoded picture to sRGB with 8 bits per channel, without transparency."""
 
 import io
-from functools import cache
+from functools import cache, lru_cache
 
 from PIL import Image, ImageCms
 
@@ -12,8 +12,11 @@ def opaque(image: Image.Image) -> Image.Image:
         # `convert("L")` would clip 16-bit values at 255 and leave a white picture.
         return image.convert("I").point(_sixteen_to_eight_bits(), "L")
     if image.has_transparency_data:
-        white = Image.new("RGBA", image.size, "white")
-        return Image.alpha_composite(white, image.convert("RGBA")).convert("RGB")
+        # Pasting takes half of the memory of `alpha_composite`: 9 bytes per pixel.
+        seen = image if image.mode == "RGBA" else image.convert("RGBA")
+        white = Image.new("RGB", image.size, "white")
+        white.paste(seen, mask=seen.getchannel("A"))
+        return white
     return image if image.mode in {"L", "RGB", "CMYK"} else image.convert("RGB")
 
 
@@ -22,24 +25,30 @@ def _sixteen_to_eight_bits() -> tuple[int, ...]:
     return tuple((value * 255 + 32767) // 65535 for value in range(65536))
 
 
-def to_srgb(picture: Image.Image, profile: bytes | None) -> Image.Image:
-    """Return the picture as sRGB, converted from its embedded ICC profile if it has one."""
+def to_srgb(picture: Image.Image, profile: bytes) -> Image.Image:
+    """Return the picture as sRGB, converted from this ICC profile if there is one."""
     if profile:
         try:
-            transform = ImageCms.ImageCmsTransform(
-                ImageCms.ImageCmsProfile(io.BytesIO(profile)),
-                ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")),
-                picture.mode,
-                "RGB",
-                ImageCms.Intent.RELATIVE_COLORIMETRIC,
-                flags=ImageCms.Flags.BLACKPOINTCOMPENSATION,
-            )
-            return transform.apply(picture)
+            return _transform(profile, picture.mode).apply(picture)
         except (OSError, TypeError, ValueError):
             # A profile that is broken or made for another mode is ignored: viewers treat a
             # picture without a profile as sRGB too.
             pass
     return to_rgb(picture)
+
+
+@lru_cache(maxsize=8)
+def _transform(profile: bytes, mode: str) -> ImageCms.ImageCmsTransform:
+    """Return the conversion; making it takes 2 ms, and a clinic's cameras have few profiles."""
+    return ImageCms.ImageCmsTransform(
+        ImageCms.ImageCmsProfile(io.BytesIO(profile)),
+        ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")),
+        mode,
+        "RGB",
+        ImageCms.Intent.RELATIVE_COLORIMETRIC,
+        # Without its cache of the last pixel, threads can use it at the same time.
+        flags=ImageCms.Flags.BLACKPOINTCOMPENSATION | ImageCms.Flags.NOCACHE,
+    )
 
 
 def to_rgb(picture: Image.Image) -> Image.Image:

@@ -2,10 +2,12 @@
 
 from dataclasses import dataclass
 
-from PIL.JpegImagePlugin import JpegImageFile
+from dermtriage.imaging import exif
+from dermtriage.imaging.decoding import decode, read_photograph
 
-from dermtriage.imaging.decode_limit import decode_slot
-from dermtriage.imaging.decoding import damage_rejected, open_photograph, orientation
+_PROOF_SIDE = 64
+"""The longest side, in pixels, of the picture that proves that a rendition can be made. The
+decoder reads all of a file for the smallest picture too, and most cheaply."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,10 +28,10 @@ class ImageFacts:
 
 
 def inspect(data: bytes) -> ImageFacts:
-    """Check that the bytes are an acceptable photograph and complete.
+    """Check that the bytes are an acceptable photograph: complete, undamaged, within the limits.
 
-    Bytes after the end of the picture are accepted, since phones append clips and second frames
-    there; they are never decoded and never served.
+    The picture is decoded as for its rendition, but smaller. Bytes after its end are accepted,
+    since phones append clips and second frames there; they are never decoded and never served.
 
     Raises
     ------
@@ -37,14 +39,9 @@ def inspect(data: bytes) -> ImageFacts:
         With the code ``empty_image``, ``unsupported_media_type``, ``truncated_image``,
         ``corrupt_image``, ``animated_image``, ``image_too_small`` or ``image_too_large``.
     """
-    with decode_slot(), damage_rejected(data):
-        image = open_photograph(data)
-        width, height = image.size
-        # The smallest scale in grayscale is cheapest, and the decoder still reads the whole file,
-        # so that a missing end is noticed.
-        image.draft("L", (1, 1))
-        image.load()
-        if orientation(image) >= 5:  # the picture lies on its side
-            width, height = height, width
-    media_type = "image/jpeg" if isinstance(image, JpegImageFile) else "image/png"
-    return ImageFacts(media_type, width, height)
+    encoded = read_photograph(data)
+    decode(encoded, _PROOF_SIDE)
+    width, height = encoded.width, encoded.height
+    if exif.orientation(encoded.exif) >= 5:  # the picture lies on its side
+        width, height = height, width
+    return ImageFacts(encoded.media_type, width, height)

@@ -48,6 +48,43 @@ def png_chunk(kind: bytes, content: bytes) -> bytes:
     )
 
 
+def jpeg_segment(marker: int, content: bytes) -> bytes:
+    return struct.pack(">BBH", 0xFF, marker, 2 + len(content)) + content
+
+
+def with_segments(data: bytes, *segments: bytes) -> bytes:
+    """Put segments behind the start of a JPEG."""
+    return data[:2] + b"".join(segments) + data[2:]
+
+
+def with_chunks(data: bytes, *chunks: bytes) -> bytes:
+    """Put chunks behind the header of a PNG."""
+    return data[:33] + b"".join(chunks) + data[33:]
+
+
+def exif_of(color_space: int = 1, index: str = "R98", turned: int = 1) -> bytes:
+    """EXIF as a camera writes it, with the directory of interoperability that Pillow omits."""
+
+    def directory(*entries: tuple[int, int, bytes]) -> bytes:
+        packed = (struct.pack("<HHI4s", tag, kind, 4, value) for tag, kind, value in entries)
+        return struct.pack("<H", len(entries)) + b"".join(packed) + bytes(4)
+
+    def number(value: int) -> bytes:
+        return struct.pack("<I", value)
+
+    first = 8
+    own = first + 2 + 2 * 12 + 4
+    interoperability = own + 2 + 2 * 12 + 4
+    return b"II*\0" + b"".join(
+        [
+            number(first),
+            directory((0x0112, 3, number(turned)), (0x8769, 4, number(own))),
+            directory((0xA001, 3, number(color_space)), (0xA005, 4, number(interoperability))),
+            directory((0x0001, 2, index.encode() + b"\0")),
+        ]
+    )
+
+
 def png_of_size(width: int, height: int) -> bytes:
     """A PNG whose header promises a size; its pixels are missing, which costs no memory."""
     header = struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)

@@ -7,17 +7,23 @@ from PIL import Image, ImageCms
 from tests.unit.domain.imaging.pictures import (
     BLUE,
     GREEN,
+    QUARTERS,
     RED,
     WHITE,
     assert_quarters,
     encode,
+    exif_of,
     gray_ramp,
     is_close,
+    jpeg_segment,
     mean_difference,
     photograph,
+    png_chunk,
     quarters,
     red_and_blue_swapped,
     rendered,
+    with_chunks,
+    with_segments,
 )
 
 from dermtriage.imaging.rendition import make_rendition
@@ -96,3 +102,72 @@ def test_gray_with_eight_bits() -> None:
     result = rendered(encode(gray_ramp(256, 255, "L"), "JPEG", quality=95))
     assert result.mode == "RGB"
     assert is_close(result, (200, 50), (200, 200, 200))
+
+
+def in_space(name: str) -> Image.Image:
+    """The quarters, coded in a colour space: by the primaries that its standard gives."""
+    to_space = {
+        # The inverse of the matrices from linear RGB of the space to linear sRGB.
+        "P3": ((0.8225, 0.1774, 0.0), (0.0332, 0.9669, 0.0), (0.0171, 0.0724, 0.9108)),
+        "Adobe": ((0.7151, 0.2849, 0.0), (0.0, 1.0, 0.0), (0.0, 0.0412, 0.9588)),
+    }[name]
+    image = quarters()
+    for x, y in QUARTERS:
+        seen = image.getpixel((x, y))
+        assert isinstance(seen, tuple)
+        linear = [_decoded(value / 255) for value in seen]
+        mixed = [sum(m * v for m, v in zip(row, linear, strict=True)) for row in to_space]
+        curve = _encoded if name == "P3" else (lambda value: value ** (256 / 563))
+        color = tuple(round(255 * curve(value)) for value in mixed)
+        image.paste(color, (x - 40, y - 30, x + 40, y + 30))
+    return image
+
+
+def _decoded(value: float) -> float:
+    return value / 12.92 if value <= 0.04045 else ((value + 0.055) / 1.055) ** 2.4
+
+
+def _encoded(value: float) -> float:
+    return 12.92 * value if value <= 0.0031308 else 1.055 * value ** (1 / 2.4) - 0.055
+
+
+@pytest.mark.parametrize("kind", ["JPEG", "PNG"])
+def test_adobe_rgb_that_only_exif_names_is_converted(kind: str) -> None:
+    options: dict[str, Any] = {"quality": 95, "subsampling": 0} if kind == "JPEG" else {}
+    data = encode(in_space("Adobe"), kind, exif=b"Exif\0\0" + exif_of(65535, "R03"), **options)
+    for place, color in zip(QUARTERS, (RED, GREEN, BLUE, WHITE), strict=True):
+        # This green is at the edge of sRGB: what a JPEG rounds is seen in its red.
+        assert color == GREEN or is_close(rendered(data), place, color)
+    unmarked = encode(in_space("Adobe"), kind, exif=b"Exif\0\0" + exif_of(65535, "R98"), **options)
+    assert not is_close(rendered(unmarked), (40, 30), RED)
+
+
+def test_an_embedded_profile_stands_above_exif() -> None:
+    data = encode(
+        quarters(),
+        "PNG",
+        exif=b"Exif\0\0" + exif_of(65535, "R03"),
+        icc_profile=red_and_blue_swapped(),
+    )
+    assert_quarters(rendered(data), BLUE, GREEN, RED, WHITE)
+
+
+def test_display_p3_that_a_png_names_is_converted() -> None:
+    data = encode(in_space("P3"), "PNG")
+    named = with_chunks(data, png_chunk(b"cICP", bytes([12, 13, 0, 1])))
+    assert_quarters(rendered(named), RED, GREEN, BLUE, WHITE)
+    assert not is_close(rendered(data), (120, 30), GREEN)
+
+
+@pytest.mark.parametrize("content", [b"", b"\1\x0d\0\1", b"\x0c\x10\0\1", b"\xff" * 4, b"\x0c" * 9])
+def test_other_names_of_colours_change_nothing(content: bytes) -> None:
+    data = encode(quarters(), "PNG")
+    named = with_chunks(data, png_chunk(b"cICP", content))
+    assert make_rendition(named) == make_rendition(data)
+
+
+def test_a_malformed_profile_in_a_jpeg_costs_no_picture() -> None:
+    data = encode(quarters(), quality=95)
+    for content in (b"ICC_PROFILE\0", b"ICC_PROFILE\0\1", b"ICC_PROFILE\0\3\1abc"):
+        broken = with_segments(data, jpeg_segment(0xE2, content))
+        assert make_rendition(broken) == make_rendition(data)
