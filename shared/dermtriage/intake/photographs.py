@@ -6,7 +6,7 @@ from contextlib import suppress
 from dermtriage.core.enums import ImageType, Scoring
 from dermtriage.core.errors import ImageRejected, RequestRejected, Unavailable
 from dermtriage.core.ids import new_id
-from dermtriage.imaging.validation import inspect
+from dermtriage.imaging.decoding_pool import inspect_in_child
 from dermtriage.intake.referral import ImageMetadata
 from dermtriage.models import Image
 from dermtriage.storage.image_store import ImageStore
@@ -23,6 +23,8 @@ def new_images(
         If not every file is described, or not every description has a file.
     ImageRejected
         If a file is not an acceptable photograph; its ``field`` names the file.
+    Unavailable
+        If photographs cannot be decoded at the moment.
     """
     if len(files) != len(described):
         raise RequestRejected(
@@ -50,7 +52,7 @@ def _new_image(position: int, metadata: ImageMetadata, data: bytes, digest: byte
             remedy="Send the photograph again; the file changed on its way.",
             code="checksum_mismatch",
         )
-    facts = inspect(data)
+    facts = inspect_in_child(data)
     is_overview = metadata.image_type is ImageType.OVERVIEW
     return Image(
         id=new_id(),
