@@ -137,7 +137,7 @@ def invalid_images() -> Iterator[tuple[str, bytes, int, str]]:
     yield "truncated JPEG", jpeg(size=(400, 400))[:-700], 422, "truncated_image"
     yield "truncated PNG", encoded("PNG")[:-30], 422, "truncated_image"
     yield "63 pixels", encoded("PNG", (63, 400)), 422, "image_too_small"
-    yield "51 megapixels", encoded("PNG", (10_000, 5_100), "1"), 422, "image_too_large"
+    yield "52 megapixels", encoded("PNG", (10_000, 5_200), "1"), 422, "image_too_large"
     still = Image.new("RGB", (100, 100), 2)
     moving = encoded("PNG", (100, 100), save_all=True, append_images=[still])
     yield "animated", moving, 422, "animated_image"
