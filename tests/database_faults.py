@@ -8,7 +8,7 @@ from sqlalchemy.orm import Session, sessionmaker
 
 from dermtriage_worker.scoring.runtime import Runtime
 
-READ_PENDING = "SELECT pending_images.image_id"
+READ_PENDING = "SELECT EXISTS"
 """How a worker looks for uploads: once before every batch of a run, if there are none."""
 
 RECORD = "INSERT INTO assessments"

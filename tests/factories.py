@@ -23,11 +23,20 @@ from dermtriage.intake.receipts import Receipt
 from dermtriage.intake.referral import CaseMetadata
 from dermtriage.intake.service import insert_case
 from dermtriage.intake.submission import submit_case
-from dermtriage.models import Case, Clinic, Clinician, Decision, Image, TriageEvent
+from dermtriage.models import (
+    Case,
+    Clinic,
+    Clinician,
+    Decision,
+    Image,
+    PendingImage,
+    TriageEvent,
+)
 from dermtriage.releases.queries import active_release
 from dermtriage.review import claims, decisions
 from dermtriage.scoring import recording
-from dermtriage.scoring.leases import Lease, acquire_leases
+from dermtriage.scoring.lease_acquisition import acquire_leases, acquire_suspect
+from dermtriage.scoring.leases import Lease
 from dermtriage.scoring.recording import ScoredImage
 from dermtriage.storage.image_store import ImageStore
 
@@ -186,10 +195,31 @@ def lease_images(session: Session, **changes: Any) -> list[Lease]:
     return acquire_leases(session, **arguments | changes)
 
 
+def lease_suspect(session: Session, **changes: Any) -> Lease | None:
+    """Lease the most urgent suspect, as the only worker would."""
+    arguments: dict[str, Any] = {"worker_id": uuid4(), "lease_seconds": 60, "max_attempts": 3}
+    return acquire_suspect(session, **arguments | changes)
+
+
 def lease_image(session: Session, image_id: UUID, **changes: Any) -> Lease:
-    """Lease one image."""
-    (lease,) = lease_images(session, first=image_id, batch=1, **changes)
-    assert lease.image_id == image_id
+    """Lease one image; a suspect has to be the most urgent one."""
+    row = session.get_one(PendingImage, image_id, populate_existing=True)
+    if row.suspect or row.lease_token is not None:
+        suspect = lease_suspect(session, **changes)
+        assert suspect is not None
+        leases = [suspect]
+    else:
+        leases = lease_images(session, first=image_id, batch=1, **changes)
+    assert [lease.image_id for lease in leases] == [image_id]
+    return leases[0]
+
+
+def exhaust(session: Session, image_id: UUID) -> Lease:
+    """Have an image kill its worker until no attempts are left; return its last lease."""
+    lease_image(session, image_id, lease_seconds=-1)
+    # The first death does not count: nobody knows whether it was alone.
+    for _ in range(3):
+        lease = lease_image(session, image_id, lease_seconds=-1)
     return lease
 
 

@@ -51,7 +51,7 @@ def withdraw_case(
         return
     _require_undecided(session, case)
     _require_unclaimed(session, case, now)
-    session.execute(delete(PendingImage).where(PendingImage.case_id == case.id))
+    _remove_from_queue(session, case)
     before = case_status(case)
     case.state, case.changed_at = CaseState.WITHDRAWN, now
     policy_id, _ = active_policy(session)
@@ -66,6 +66,18 @@ def withdraw_case(
         case_id=case.id,
     )
     logger.info("case withdrawn", extra={"case_id": case.id})
+
+
+def _remove_from_queue(session: Session, case: Case) -> None:
+    # In the order in which workers lock them: else the two may wait for each other.
+    queued = (
+        select(PendingImage.image_id)
+        .where(PendingImage.case_id == case.id)
+        .order_by(PendingImage.image_id)
+        .with_for_update()
+    )
+    image_ids = session.scalars(queued).all()
+    session.execute(delete(PendingImage).where(PendingImage.image_id.in_(image_ids)))
 
 
 def _require_undecided(session: Session, case: Case) -> None:

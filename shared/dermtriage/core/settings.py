@@ -110,7 +110,8 @@ class Settings(BaseSettings):
     heartbeat_seconds: Seconds = Field(default=5, description="Interval of a worker's heartbeats")
     stall_seconds: Seconds = Field(
         default=300,
-        description="A worker that has a backlog ends itself after this time without a result",
+        description="A worker ends itself if a batch takes longer than this, or if it has a backlog"
+        " and completes nothing for this time",
     )
     recovery_seconds: Seconds = Field(
         default=30, description="Interval of the search for lost or stuck work"

@@ -11,6 +11,7 @@ from dermtriage.models.rescoring import RescoreChunk, RescoreFailure, RescoreRun
 from dermtriage.models.review import Decision, ReviewClaim, claim_tokens
 from dermtriage.models.scoring import (
     Assessment,
+    PendingHeatMap,
     PendingImage,
     PolicyVersion,
     Release,
@@ -35,6 +36,7 @@ __all__ = [
     "Decision",
     "Image",
     "IntakeRequest",
+    "PendingHeatMap",
     "PendingImage",
     "PolicyVersion",
     "Release",

@@ -11,6 +11,7 @@ from sqlalchemy import (
     Index,
     SmallInteger,
     String,
+    false,
     text,
 )
 from sqlalchemy.dialects.postgresql import JSONB
@@ -83,7 +84,9 @@ class RescoreChunk(Base):
     upgrades: Mapped[int] = mapped_column(server_default="0")
     recalls: Mapped[int] = mapped_column(server_default="0")
     attempts: Mapped[int] = mapped_column(SmallInteger, server_default="0")
-    """How often it was leased; a lease returned because of an outage does not count."""
+    """How often it failed; neither an outage nor the death of its worker counts."""
+    suspect: Mapped[bool] = mapped_column(server_default=false())
+    """Whether a worker died while it held it, so that its images are tried alone."""
     not_before: Mapped[datetime | None]
     lease_token: Mapped[int | None] = mapped_column(BigInteger)
     lease_expires_at: Mapped[datetime | None]

@@ -14,6 +14,7 @@ from sqlalchemy import (
     Sequence,
     SmallInteger,
     String,
+    false,
     text,
 )
 from sqlalchemy.dialects.postgresql import ARRAY, JSONB, REAL
@@ -99,6 +100,15 @@ class PendingImage(Base):
         CheckConstraint("(lease_token IS NULL) = (lease_expires_at IS NULL)", name="whole_lease"),
         Index("ix_pending_images_order", "priority_rank", "due_at", "image_id"),
         Index("ix_pending_images_worker_id", "worker_id"),
+        # Nearly empty: the images that are leased, and those that killed their worker or were
+        # beside the one that did.
+        Index(
+            "ix_pending_images_suspects",
+            "priority_rank",
+            "due_at",
+            "image_id",
+            postgresql_where=text("suspect OR lease_token IS NOT NULL"),
+        ),
         # Every row is updated at each lease and soon deleted, so vacuum must not wait until a fifth
         # of the rows are dead (the default).
         {
@@ -117,6 +127,9 @@ class PendingImage(Base):
     due_at: Mapped[datetime]
     queued_at: Mapped[CreatedAt]
     attempts: Mapped[int] = mapped_column(SmallInteger, default=0)
+    """How often it failed by itself, or was tried alone."""
+    suspect: Mapped[bool] = mapped_column(server_default=false())
+    """Whether it may have killed a worker, so that it is tried alone in its process."""
     not_before: Mapped[datetime | None]
     lease_token: Mapped[int | None] = mapped_column(BigInteger)
     lease_expires_at: Mapped[datetime | None]
@@ -150,6 +163,21 @@ class Assessment(Base):
     """The metadata fields that the ensemble got."""
     device: Mapped[str] = mapped_column(String(100))
     created_at: Mapped[CreatedAt]
+
+
+class PendingHeatMap(Base):
+    """A severe image that awaits its heat map; the row is deleted once the map is stored."""
+
+    __tablename__ = "pending_heat_maps"
+    __table_args__ = (Index("ix_pending_heat_maps_order", "attempts", "queued_at"),)
+
+    image_id: Mapped[UUID] = mapped_column(ForeignKey("images.id"), primary_key=True)
+    release_id: Mapped[int] = mapped_column(ForeignKey("releases.id"))
+    """The release that found it severe."""
+    queued_at: Mapped[CreatedAt]
+    attempts: Mapped[int] = mapped_column(SmallInteger, default=0)
+    not_before: Mapped[datetime | None]
+    """No worker draws it before: another one is drawing it, or it failed."""
 
 
 class Worker(Base):

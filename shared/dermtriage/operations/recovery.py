@@ -12,7 +12,8 @@ from sqlalchemy.orm import Session
 from dermtriage.core.settings import Settings
 from dermtriage.rescoring import chunk_leases
 from dermtriage.scoring import recording, workers
-from dermtriage.scoring.leases import take_over_exhausted
+from dermtriage.scoring.heat_maps import waiting_heat_maps
+from dermtriage.scoring.lease_acquisition import take_over_exhausted
 from dermtriage.scoring.pending import most_urgent_images
 
 logger = logging.getLogger(__name__)
@@ -28,8 +29,8 @@ class RecoveryResult:
     Attributes
     ----------
     image_ids
-        Pending images, one for each thread to wake; to be sent once the transaction has been
-        committed.
+        Images that await a score or a heat map, one for each thread to wake; to be sent once the
+        transaction has been committed.
     rescore_threads
         Number of further threads to wake for chunks of rescore runs.
     failed
@@ -59,9 +60,11 @@ def recover(session: Session, settings: Settings, *, now: datetime) -> RecoveryR
     workers.remove_silent_workers(session, silent_for=REMOVE_SILENT_AFTER)
     idle = workers.free_slots(session, slow_after=settings.slow_after)
     image_ids = (
-        most_urgent_images(session, idle, max_attempts=settings.max_attempts) if idle else []
+        [*most_urgent_images(session, idle, max_attempts=settings.max_attempts)] if idle else []
     )
     rescore_threads = chunk_leases.count_available(session, max(0, idle - len(image_ids)))
+    still_idle = max(0, idle - len(image_ids) - rescore_threads)
+    image_ids += [waiting.image_id for waiting in waiting_heat_maps(session, still_idle)]
     if image_ids or rescore_threads or failed:
         woken = len(image_ids) + rescore_threads
         logger.info("recovery", extra={"woken": woken, "failed": failed})

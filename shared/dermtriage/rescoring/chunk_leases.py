@@ -25,7 +25,10 @@ class Chunk:
     token
         Fencing token of the lease: a worker that lost its lease can write nothing more.
     attempts
-        Number of leases so far, this one included; those that an outage ended are not counted.
+        Number of attempts so far, this one included; those that an outage or the worker's death
+        ended are not counted.
+    suspect
+        Whether a worker died while it held the chunk: one of its images may be the reason.
     """
 
     run_id: UUID
@@ -36,6 +39,7 @@ class Chunk:
     last_image_id: UUID
     token: int
     attempts: int
+    suspect: bool
 
 
 def count_available(session: Session, limit: int) -> int:
@@ -80,6 +84,8 @@ def acquire(
         # The run may have been paused or have ended since it was read.
         if chunk is None or (run := _lock_run(session, run_id)).state not in ACTIVE:
             continue
+        # A lease that ran out, since a chunk that is free has none.
+        suspect = chunk.suspect or chunk.lease_token is not None
         token = session.scalar(
             update(RescoreChunk)
             .where(RescoreChunk.run_id == run.id, RescoreChunk.number == chunk.number)
@@ -87,7 +93,7 @@ def acquire(
                 lease_token=lease_tokens.next_value(),
                 lease_expires_at=func.now() + timedelta(seconds=lease_seconds),
                 worker_id=worker_id,
-                attempts=RescoreChunk.attempts + 1,
+                suspect=suspect,
             )
             .returning(RescoreChunk.lease_token)
         )
@@ -104,7 +110,8 @@ def acquire(
             chunk.first_image_id,
             chunk.last_image_id,
             token or 0,
-            chunk.attempts,
+            chunk.attempts + 1,
+            suspect,
         )
     return None
 
@@ -150,7 +157,12 @@ def renew(session: Session, *, tokens: Collection[int], lease_seconds: float) ->
 
 
 def release(
-    session: Session, chunk: Chunk, *, delay: float = 0.0, costs_attempt: bool = False
+    session: Session,
+    chunk: Chunk,
+    *,
+    delay: float = 0.0,
+    costs_attempt: bool = False,
+    suspect: bool = False,
 ) -> None:
     """Give back a chunk that is not completed.
 
@@ -159,8 +171,10 @@ def release(
     delay
         Seconds during which no worker may lease it.
     costs_attempt
-        Whether the attempt counts, because one of the images may have caused the failure: the
-        next worker then scores them one at a time.
+        Whether the attempt counts, because the chunk itself failed.
+    suspect
+        Whether one of the images may have broken the device: the next worker then scores them one
+        at a time.
     """
     session.execute(
         update(RescoreChunk)
@@ -169,9 +183,39 @@ def release(
             lease_token=None,
             lease_expires_at=None,
             worker_id=None,
-            attempts=RescoreChunk.attempts - (0 if costs_attempt else 1),
+            attempts=RescoreChunk.attempts + int(costs_attempt),
+            suspect=or_(RescoreChunk.suspect, suspect),
             not_before=func.now() + timedelta(seconds=delay),
         )
+    )
+
+
+def release_all_of_worker(session: Session, *, worker_id: UUID, suspects: Collection[int]) -> None:
+    """Give back all chunks of a worker that is about to end itself, to be leased at once.
+
+    Chunks that are being written at this moment are skipped: their leases expire.
+
+    Parameters
+    ----------
+    suspects
+        Tokens of the leases on chunks of which an image may be why it ends.
+    """
+    held = (
+        select(RescoreChunk.run_id, RescoreChunk.number)
+        .where(RescoreChunk.worker_id == worker_id, RescoreChunk.lease_token.is_not(None))
+        .with_for_update(skip_locked=True)
+        .subquery()
+    )
+    session.execute(
+        update(RescoreChunk)
+        .where(RescoreChunk.run_id == held.c.run_id, RescoreChunk.number == held.c.number)
+        .values(
+            lease_token=None,
+            lease_expires_at=None,
+            worker_id=None,
+            suspect=or_(RescoreChunk.suspect, RescoreChunk.lease_token.in_(suspects)),
+        )
+        .execution_options(synchronize_session=False)
     )
 
 

@@ -15,6 +15,7 @@ from dermtriage.releases.queries import active_release
 from dermtriage.rescoring import chunk_leases, confirmation, failures
 from dermtriage.rescoring.chunk_leases import Chunk
 from dermtriage.rescoring.remaining_images import RemainingImage
+from dermtriage.scoring.heat_maps import queue_heat_maps
 from dermtriage.scoring.recording import (
     CaseChange,
     ScoredImage,
@@ -113,4 +114,7 @@ def record(
     )
     if recalled:
         confirmation.count_recalls(session, chunk.run_id, len(recalled), share=recall_share)
-    return RecordedBatch(len(image_ids), upgraded, recalled)
+    recorded = RecordedBatch(len(image_ids), upgraded, recalled)
+    # The other severe images have maps already, of an earlier release.
+    queue_heat_maps(session, cases, recorded.raised_image_ids, release_id=chunk.release_id)
+    return recorded

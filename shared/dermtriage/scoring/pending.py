@@ -4,10 +4,11 @@ All times are the database's, so that no worker's clock counts.
 """
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, and_, func, or_, select
+from sqlalchemy import ColumnElement, and_, exists, func, or_, select
 from sqlalchemy.orm import InstrumentedAttribute, Session
 
 from dermtriage.models import PendingImage
@@ -18,6 +19,25 @@ URGENCY: tuple[InstrumentedAttribute[Any], ...] = (
     PendingImage.image_id,
 )
 """The columns by which pending images are ordered, the most urgent first."""
+
+
+@dataclass(frozen=True, slots=True)
+class Backlog:
+    """What may be leased now."""
+
+    images: bool
+    """Whether there are images that may be scored in batches."""
+    suspects: bool
+    """Whether there are suspects, which are scored alone."""
+
+
+def is_suspect() -> ColumnElement[bool]:
+    """Return the condition that an image that no running lease holds is a suspect.
+
+    It was being scored when its worker died, and may be the reason: it has the mark, or its lease
+    ran out. The partial index of the table has the same condition.
+    """
+    return or_(PendingImage.suspect, PendingImage.lease_token.is_not(None))
 
 
 def unleased() -> ColumnElement[bool]:
@@ -34,9 +54,21 @@ def leasable(max_attempts: int) -> ColumnElement[bool]:
     )
 
 
+def find_backlog(session: Session, *, max_attempts: int) -> Backlog:
+    """Return what may be leased now; one short query."""
+    waiting = exists().where(leasable(max_attempts), ~is_suspect())
+    suspected = exists().where(leasable(max_attempts), is_suspect())
+    return Backlog(*session.execute(select(waiting, suspected)).one())
+
+
 def count_leasable(session: Session, limit: int, *, max_attempts: int) -> int:
-    """Return the number of images that may be leased now, counted up to `limit`."""
-    found = select(PendingImage.image_id).where(leasable(max_attempts)).limit(limit).subquery()
+    """Return the number of images that may be leased in batches now, counted up to `limit`."""
+    found = (
+        select(PendingImage.image_id)
+        .where(leasable(max_attempts), ~is_suspect())
+        .limit(limit)
+        .subquery()
+    )
     return session.scalar(select(func.count()).select_from(found)) or 0
 
 

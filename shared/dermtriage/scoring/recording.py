@@ -17,6 +17,7 @@ from dermtriage.core.enums import CLASSES, Scoring
 from dermtriage.models import Assessment, Case, PendingImage
 from dermtriage.releases.queries import active_policy, policy_of_release
 from dermtriage.scoring.assessments import finding
+from dermtriage.scoring.heat_maps import queue_heat_maps
 from dermtriage.scoring.leases import MAX_ERROR, Lease, lock_held
 from dermtriage.triage.image_severity import triage_image
 
@@ -66,6 +67,7 @@ def record_scores(
         return 0
     insert_assessments(session, kept, release_id=release_id, device=device)
     triage_from_assessments(session, cases, held, release_id=release_id, now=now)
+    queue_heat_maps(session, cases, held, release_id=release_id)
     _delete_pending(session, held)
     return len(kept)
 

@@ -1,7 +1,8 @@
 """What a release predicts for one photograph, from its members' logits."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from math import isfinite
 
 from torch import Tensor
 
@@ -41,6 +42,31 @@ class Prediction:
     out_of_scope: float | None
     quality: dict[str, float]
     inputs: dict[str, str | int | float]
+
+    def invalid_figure(self) -> str | None:
+        """Return the name of a figure that is not finite or not in its range; None if all are.
+
+        Triage cannot compare such a figure with a threshold, and the database cannot store it.
+        """
+        for name, value, is_share in self._figures():
+            if not isfinite(value) or (is_share and not 0 <= value <= 1):
+                return name
+        return None
+
+    def _figures(self) -> Iterator[tuple[str, float, bool]]:
+        """Yield each figure's name and value, and whether it ranges from 0 to 1."""
+        yield "p_severe", self.p_severe, True
+        yield "disagreement", self.disagreement, True
+        if self.out_of_scope is not None:
+            yield "out_of_scope", self.out_of_scope, True
+        # Rounding may leave a probability just above 1.
+        for name, share in self.probabilities.items():
+            yield f"probabilities.{name}", share, False
+        for name, logits in self.members.items():
+            for logit in logits:
+                yield f"members.{name}", logit, False
+        for name, value in self.quality.items():
+            yield f"quality.{name}", value, False
 
 
 def make_predictions(

@@ -3,7 +3,6 @@
 from collections.abc import Callable, Sequence
 from contextlib import closing
 from dataclasses import dataclass
-from math import isfinite
 
 import torch
 
@@ -128,7 +127,6 @@ def _require_device(
 
 
 def _require_numbers(predictions: Sequence[Prediction]) -> None:
-    # NaN is above no threshold: it would count as low.
     for prediction in predictions:
-        if not (isfinite(prediction.p_severe) and isfinite(prediction.disagreement)):
-            raise NoScore("The ensemble's figures are not numbers.")
+        if name := prediction.invalid_figure():
+            raise NoScore(f"The ensemble's figure {name} is not a number in its range.")

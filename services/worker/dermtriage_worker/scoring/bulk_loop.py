@@ -7,7 +7,6 @@ from dermtriage.models import Release
 from dermtriage.rescoring import chunk_leases, lifecycle
 from dermtriage_worker.scoring.chunk_work import ChunkWork
 from dermtriage_worker.scoring.failures import write_with_retries
-from dermtriage_worker.scoring.heat_maps import HeatMapQueue
 from dermtriage_worker.scoring.runtime import Runtime
 from dermtriage_worker.scoring.upload_loop import make_heat_maps, score_uploads
 
@@ -27,10 +26,9 @@ def rescore(runtime: Runtime) -> int:
     """
     done = 0
     unavailable: set[int] = set()
-    heat_maps = HeatMapQueue(runtime)
     with runtime.busy():
         while not runtime.stopping.is_set():
-            score_uploads(runtime, heat_maps)
+            score_uploads(runtime)
             with outage_as_unavailable(), runtime.sessions.begin() as session:
                 chunk = chunk_leases.acquire(
                     session,
@@ -43,11 +41,10 @@ def rescore(runtime: Runtime) -> int:
                 break
             with runtime.holding_chunk(chunk):
                 try:
-                    done += ChunkWork(runtime, chunk, release, heat_maps).run()
+                    done += ChunkWork(runtime, chunk, release).run()
                 except ReleaseInvalid:
                     # Another worker may have this release, and another run may use another one.
                     unavailable.add(release.id)
-        # Also the maps of uploads, which this thread has queued.
-        make_heat_maps(runtime, heat_maps)
+        make_heat_maps(runtime)
     write_with_retries(runtime, lambda session: lifecycle.finish_completed(session, now=utcnow()))
     return done

@@ -5,9 +5,8 @@ is loaded before the first message.
 """
 
 import logging
-import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from uuid import UUID
 
@@ -21,10 +20,11 @@ from dermtriage.messaging.celery_app import make_celery
 from dermtriage.messaging.sender import send_end_runs
 from dermtriage.messaging.tasks import RESCORE, SCORE
 from dermtriage_worker.ensemble.device import DeviceLost
-from dermtriage_worker.process import QUIET, STALLED
+from dermtriage_worker.process import QUIET
 from dermtriage_worker.scoring.bulk_loop import rescore
 from dermtriage_worker.scoring.heartbeat import Heartbeat
 from dermtriage_worker.scoring.runtime import Runtime
+from dermtriage_worker.scoring.termination import end_process
 from dermtriage_worker.scoring.upload_loop import score_pending
 
 logger = logging.getLogger(__name__)
@@ -36,12 +36,12 @@ def make_app(settings: Settings, runtime: Runtime) -> Celery:
 
     @app.task(name=SCORE, shared=False)
     def score(image_id: str) -> None:
-        with _failures_handled():
+        with _failures_handled(runtime):
             score_pending(runtime, UUID(image_id))
 
     @app.task(name=RESCORE, shared=False)
     def rescore_chunks() -> None:
-        with _failures_handled():
+        with _failures_handled(runtime):
             rescore(runtime)
             # Upkeep writes the reports, which would keep this thread from uploads.
             send_end_runs(app)
@@ -50,23 +50,24 @@ def make_app(settings: Settings, runtime: Runtime) -> Celery:
 
 
 @contextmanager
-def _failures_handled() -> Iterator[None]:
+def _failures_handled(runtime: Runtime) -> Iterator[None]:
     try:
         yield
     except Unavailable as error:
         # The message may be lost: the work is in the database, and recovery finds it there.
         logger.warning("task postponed", extra={"reason": str(error)})
-    except DeviceLost:
-        logger.critical("device lost, ending the process", exc_info=True)
-        os._exit(STALLED)
+    except DeviceLost as error:
+        logger.critical("device lost", exc_info=True)
+        # The other threads have lost it too, and perhaps one of their images is why.
+        end_process(runtime, runtime.running.all(), reason=str(error))
 
 
-def main() -> int:
+def main(make_runtime: Callable[[Settings], Runtime] = Runtime) -> int:
     """Run the worker until it is told to stop."""
     try:
         settings = get_settings()
         setup_logging(settings.log_level)
-        runtime = Runtime(settings)
+        runtime = make_runtime(settings)
     except DermtriageError as error:
         print(f"dermtriage worker: {error}", file=sys.stderr)  # noqa: T201 - nothing runs yet
         return 1

@@ -25,7 +25,6 @@ from dermtriage_worker.ensemble.image.photograph import Photograph, decode_rendi
 from dermtriage_worker.ensemble.inference import Ensemble
 from dermtriage_worker.scoring.batch import load_images, predict, scored_image
 from dermtriage_worker.scoring.failures import OUTAGES, failure_reason, write_with_retries
-from dermtriage_worker.scoring.heat_maps import HeatMapQueue
 from dermtriage_worker.scoring.runtime import Runtime
 from dermtriage_worker.scoring.suspects import Suspects
 from dermtriage_worker.scoring.upload_loop import make_heat_maps, score_uploads
@@ -40,13 +39,10 @@ for one, and in a rescore run a score may be stored some seconds later."""
 class ChunkWork:
     """One chunk, held by one thread."""
 
-    def __init__(
-        self, runtime: Runtime, chunk: Chunk, release: Release, heat_maps: HeatMapQueue
-    ) -> None:
+    def __init__(self, runtime: Runtime, chunk: Chunk, release: Release) -> None:
         self._runtime = runtime
         self._chunk = chunk
         self._release = release
-        self._heat_maps = heat_maps
         self._suspects = Suspects(runtime, chunk)
         self._limit = BATCHES_PER_WRITE * runtime.settings.scoring_batch
         if self._suspects.one_at_a_time:
@@ -75,7 +71,8 @@ class ChunkWork:
                     return done
                 changes = self._process(work)
                 done += changes.images
-                self._make_heat_maps(changes)
+                if changes.raised_image_ids:
+                    make_heat_maps(self._runtime)
         except ReleaseInvalid as error:
             self._report_release(str(error))
             raise
@@ -84,7 +81,7 @@ class ChunkWork:
             self._give_back(delay=self._runtime.settings.outage_delay)
             return done
         except DeviceLost:
-            self._give_back(costs_attempt=True)
+            self._give_back(suspect=True)
             raise
         except Exception as error:
             logger.exception("chunk failed", extra={"run_id": self._chunk.run_id})
@@ -103,21 +100,42 @@ class ChunkWork:
         unscored = [item.lease for item in work if not item.assessed]
         assessed = [item for item in work if item.assessed]
         ensemble = self._ensemble()
+        if unscored and self._suspects.one_at_a_time:
+            return self._process_alone(ensemble, unscored[0])
         results, batches = [], 0
-        try:
-            for leases in self._batches(ensemble, unscored):
-                with self._runtime.running_batch():
-                    results += self._score(ensemble, leases)
-                    batches += 1
-            changes = self._record(results, assessed, str(ensemble.device))
-        except DeviceLost:
-            raise
-        except Exception:
-            # Whatever the error, the process is alive: no image is suspect.
-            self._suspects.clear(unscored)
-            raise
+        for leases in self._batches(ensemble, unscored):
+            with self._runtime.isolation.beside_others():
+                results += self._score(ensemble, leases)
+            batches += 1
+        changes = self._record(results, assessed, str(ensemble.device))
         self._runtime.count_completed(changes.images, batches)
         return changes
+
+    def _process_alone(self, ensemble: Ensemble, lease: Lease) -> RecordedBatch:
+        """Score and record an image while the process does nothing else.
+
+        So the mark of this image outlasts the process only if the image ended it.
+        """
+        while not self._runtime.stopping.is_set():
+            tried = self._runtime.isolation.tried
+            score_uploads(self._runtime)
+            with self._runtime.isolation.alone(tried) as granted:
+                if not granted:
+                    continue
+                if self._runtime.stopping.is_set() or not self._suspects.mark(lease):
+                    break
+                try:
+                    results = self._score(ensemble, [lease])
+                    changes = self._record(results, [], str(ensemble.device))
+                except DeviceLost:
+                    raise
+                except Exception:
+                    # Whatever the error, the process is alive: the image is no suspect.
+                    self._suspects.clear(lease)
+                    raise
+                self._runtime.count_completed(changes.images)
+                return changes
+        return RecordedBatch()
 
     def _ensemble(self) -> Ensemble:
         # A shadow release must not replace the loaded release that uploads need.
@@ -129,19 +147,19 @@ class ChunkWork:
         """Yield device batches; before each, score pending uploads."""
         size = self._runtime.bulk_batch_size(ensemble)
         for start in range(0, len(leases), size):
-            score_uploads(self._runtime, self._heat_maps)
-            batch = leases[start : start + size]
-            if self._runtime.stopping.is_set() or not self._suspects.mark(batch):
+            score_uploads(self._runtime)
+            if self._runtime.stopping.is_set():
                 return
-            yield batch
+            yield leases[start : start + size]
 
     def _score(self, ensemble: Ensemble, leases: Sequence[Lease]) -> list[ScoredImage]:
         def load(lease: Lease) -> Photograph:
             rendition = rendition_of(self._runtime.store, lease.image_id)
             return self._runtime.photographs.decode(decode_rendition, rendition, ensemble)
 
-        images = load_images(self._runtime, load, leases, self._fail)
-        scored = predict(self._runtime, ensemble, images, self._fail)
+        with self._runtime.running.run(chunk=self._chunk):
+            images = load_images(self._runtime, load, leases, self._fail)
+            scored = predict(self._runtime, ensemble, images, self._fail)
         return [scored_image(image, prediction) for image, prediction in scored]
 
     def _record(
@@ -181,12 +199,6 @@ class ChunkWork:
             lambda s: failures.exclude_image(s, self._chunk, lease.image_id, reason=reason),
         )
 
-    def _make_heat_maps(self, changes: RecordedBatch) -> None:
-        """Make maps of what has become severe; the other maps are of an earlier release."""
-        if changes.raised_image_ids:
-            self._heat_maps.add(changes.raised_image_ids, self._release)
-        make_heat_maps(self._runtime, self._heat_maps)
-
     def _report_release(self, reason: str) -> None:
         """Leave the run to other workers, and note why: none of them may have its release."""
         run_id = self._chunk.run_id
@@ -213,10 +225,12 @@ class ChunkWork:
             )
         self._give_back(delay=self._runtime.settings.outage_delay, costs_attempt=True)
 
-    def _give_back(self, *, delay: float = 0.0, costs_attempt: bool = False) -> None:
+    def _give_back(
+        self, *, delay: float = 0.0, costs_attempt: bool = False, suspect: bool = False
+    ) -> None:
         write_with_retries(
             self._runtime,
             lambda s: chunk_leases.release(
-                s, self._chunk, delay=delay, costs_attempt=costs_attempt
+                s, self._chunk, delay=delay, costs_attempt=costs_attempt, suspect=suspect
             ),
         )

@@ -17,7 +17,7 @@ OUTAGES = (Unavailable, DeviceOutOfMemory, ReleaseInvalid, ConfigurationError, M
 
 
 class NoScore(DermtriageError):
-    """The ensemble's figures for an image are not numbers."""
+    """A figure of the ensemble for an image is not a number, or not in its range."""
 
     code = "no_score"
 
@@ -45,5 +45,6 @@ def write_with_retries(runtime: Runtime, write: Callable[[Session], T]) -> T:
             with outage_as_unavailable(), runtime.sessions.begin() as session:
                 return write(session)
         except Unavailable:
+            runtime.running.restart_clock()
             if runtime.stopping.wait(runtime.settings.outage_delay):
                 raise

@@ -1,13 +1,12 @@
 """The heartbeat of a scoring process, and the watchdog that ends it when it hangs."""
 
 import logging
-import os
 import threading
 import time
 
 from dermtriage.core.errors import Unavailable
-from dermtriage_worker.process import STALLED
 from dermtriage_worker.scoring.runtime import Runtime
+from dermtriage_worker.scoring.termination import end_process
 
 logger = logging.getLogger(__name__)
 
@@ -22,7 +21,7 @@ class Heartbeat:
     def __init__(self, runtime: Runtime) -> None:
         self._runtime = runtime
         self._stop = threading.Event()
-        self._progress = runtime.batches_ended
+        self._progress = runtime.running.ended
         self._since = time.monotonic()
         self._thread = threading.Thread(target=self._run, name="heartbeat", daemon=True)
 
@@ -43,16 +42,20 @@ class Heartbeat:
             except Unavailable:
                 # Without the database nothing can progress, and a new process would not help.
                 self._since = time.monotonic()
+                self._runtime.running.restart_all_clocks()
             except Exception:  # the thread must survive any error
                 logger.exception("heartbeat failed")
             else:
+                # Other threads may go on beside a batch that hangs.
+                hung = self._runtime.running.hung(self._runtime.settings.stall_seconds)
+                if hung:
+                    end_process(self._runtime, hung, reason="The worker hung while scoring it.")
                 if stalled:
-                    logger.critical("no progress despite a backlog, ending the process")
-                    os._exit(STALLED)
+                    end_process(self._runtime, [], reason="The worker completed nothing.")
 
     def _stalled(self) -> bool:
         # A batch that is given back in an outage ends too: only one that hangs does not.
-        ended = self._runtime.batches_ended
+        ended = self._runtime.running.ended
         working = self._runtime.counts().busy > 0 or self._runtime.has_backlog()
         if ended != self._progress or not working:
             self._progress, self._since = ended, time.monotonic()

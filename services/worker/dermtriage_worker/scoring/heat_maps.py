@@ -1,64 +1,104 @@
 """Heat maps of severe photographs, made once no image is pending."""
 
 import logging
-from collections import deque
-from collections.abc import Collection
-from uuid import UUID
 
-from sqlalchemy import select
+import torch
 
-from dermtriage.core.enums import Severity
-from dermtriage.core.errors import DermtriageError
 from dermtriage.database.engine import outage_as_unavailable
-from dermtriage.models import Image, Release
+from dermtriage.models import Release
+from dermtriage.scoring import heat_maps as queue
+from dermtriage.scoring.heat_maps import HeatMapLease
+from dermtriage_worker.ensemble.device import DeviceLost
 from dermtriage_worker.ensemble.image.photograph import decode_rendition
-from dermtriage_worker.ensemble.inference import Ensemble
+from dermtriage_worker.scoring.failures import OUTAGES, write_with_retries
 from dermtriage_worker.scoring.overlay import overlay
 from dermtriage_worker.scoring.runtime import Runtime
 
 logger = logging.getLogger(__name__)
 
 
-class HeatMapQueue:
-    """The severe images that one thread has scored and that await their heat maps.
+def make_next_heat_map(runtime: Runtime, tried: int) -> bool:
+    """Make and store the next map; return False if none waits or an outage keeps it from it.
 
-    The queue is only in memory: when a process ends, its queued images stay without a map, and the
-    API says so.
+    A map that was tried before may have killed its worker: it is made while the process does
+    nothing else. Only an attempt in company may be another image's fault, so that a map has one
+    attempt more than an image.
+
+    Parameters
+    ----------
+    tried
+        Of the isolation lock, as it was before the thread last looked for pending images.
+
+    Raises
+    ------
+    DeviceLost
+        If the device failed for good.
     """
+    with outage_as_unavailable(), runtime.sessions() as session:
+        waiting = queue.waiting_heat_maps(session, 1)
+    if not waiting:
+        return False
+    if waiting[0].attempts == 0:
+        with runtime.isolation.beside_others():
+            return _lease_and_make(runtime, tried_before=False)
+    with runtime.isolation.alone(tried) as granted:
+        return not granted or _lease_and_make(runtime, tried_before=True)
 
-    def __init__(self, runtime: Runtime) -> None:
-        self._runtime = runtime
-        self._waiting: deque[tuple[UUID, str, Ensemble]] = deque()
 
-    def add(self, image_ids: Collection[UUID], release: Release) -> None:
-        """Queue those of these images that are severe under the active policy."""
-        severe = select(Image.id).where(Image.id.in_(image_ids), Image.severity == Severity.SEVERE)
-        try:
-            with outage_as_unavailable(), self._runtime.sessions() as session:
-                found = session.scalars(severe).all()
-            # The ensemble is kept: by the time of the map another release may be loaded.
-            ensemble = self._runtime.active.ensemble_of(release)
-        except DermtriageError as error:
-            logger.warning("no heat maps made", extra={"reason": error.code})
-            return
-        self._waiting.extend((image_id, release.name, ensemble) for image_id in found)
-
-    def make_one(self) -> bool:
-        """Make and store the next map; return False if none is queued."""
-        if not self._waiting:
-            return False
-        # It imports a plotting library, which many processes never need.
-        from dermtriage_worker.ensemble.attribution import heat_maps  # noqa: PLC0415
-
-        image_id, release, ensemble = self._waiting.popleft()
-        try:
-            rendition = self._runtime.store.get_rendition(image_id)
-            square = decode_rendition(rendition, ensemble).square
-            with self._runtime.device(ensemble):
-                (heat,) = heat_maps(ensemble, square[None])
-            self._runtime.store.put_heat_map(image_id, release, overlay(rendition, heat))
-        except Exception as error:  # noqa: BLE001 - a map must never stop the scoring
-            logger.warning(
-                "heat map failed", extra={"image_id": image_id, "reason": type(error).__name__}
+def _lease_and_make(runtime: Runtime, *, tried_before: bool) -> bool:
+    if runtime.stopping.is_set():
+        return False
+    with outage_as_unavailable(), runtime.sessions.begin() as session:
+        lease = queue.lease_heat_map(
+            session, tried_before=tried_before, lease_seconds=runtime.settings.lease_seconds
+        )
+        release = session.get_one(Release, lease.release_id) if lease else None
+    if lease is None or release is None:
+        return False
+    delay = runtime.settings.outage_delay
+    try:
+        with runtime.running.run():
+            _make(runtime, lease, release)
+    except torch.AcceleratorError as error:
+        raise DeviceLost("The device failed while it drew a heat map.") from error
+    except OUTAGES as error:
+        logger.warning(
+            "heat map postponed",
+            extra={"image_id": lease.image_id, "reason": type(error).__name__},
+        )
+        write_with_retries(
+            runtime,
+            lambda s: queue.release_heat_map(s, lease, delay=delay, costs_attempt=False),
+        )
+        return False
+    except Exception as error:  # noqa: BLE001 - a map must never stop the scoring
+        logger.warning(
+            "heat map failed",
+            extra={
+                "image_id": lease.image_id,
+                "attempts": lease.attempts,
+                "reason": type(error).__name__,
+            },
+        )
+        if lease.attempts <= runtime.settings.max_attempts:
+            write_with_retries(
+                runtime,
+                lambda s: queue.release_heat_map(s, lease, delay=delay, costs_attempt=True),
             )
-        return True
+            return True
+    write_with_retries(runtime, lambda s: queue.remove_heat_map(s, lease))
+    return True
+
+
+def _make(runtime: Runtime, lease: HeatMapLease, release: Release) -> None:
+    # It imports a plotting library, which many processes never need.
+    from dermtriage_worker.ensemble.attribution import heat_maps  # noqa: PLC0415
+
+    # A release that was replaced must not replace the one that uploads need.
+    is_active = release.mode == "active"
+    ensemble = (runtime.active if is_active else runtime.shadow).ensemble_of(release)
+    rendition = runtime.store.get_rendition(lease.image_id)
+    square = decode_rendition(rendition, ensemble).square
+    with runtime.device(ensemble):
+        (heat,) = heat_maps(ensemble, square[None])
+    runtime.store.put_heat_map(lease.image_id, release.name, overlay(rendition, heat))

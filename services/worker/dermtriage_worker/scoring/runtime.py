@@ -3,8 +3,8 @@
 import os
 import socket
 import threading
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from functools import partial
 
 from sqlalchemy.orm import Session, sessionmaker
@@ -15,14 +15,16 @@ from dermtriage.releases.queries import active_release
 from dermtriage.rescoring import chunk_leases
 from dermtriage.rescoring.chunk_leases import Chunk
 from dermtriage.scoring import workers
-from dermtriage.scoring.leases import Lease, renew_leases
-from dermtriage.scoring.pending import most_urgent_images
+from dermtriage.scoring.leases import renew_leases
+from dermtriage.scoring.pending import Backlog, find_backlog
 from dermtriage.storage.image_store import ImageStore
 from dermtriage_worker.ensemble.inference import Ensemble
 from dermtriage_worker.scoring.core_sharing import sharing_cores
+from dermtriage_worker.scoring.isolation_lock import IsolationLock
 from dermtriage_worker.scoring.loaded_releases import LoadedRelease, LoadEnsemble, black_square
 from dermtriage_worker.scoring.photograph_loader import PhotographLoader
 from dermtriage_worker.scoring.priority_lock import PriorityLock
+from dermtriage_worker.scoring.running_batches import RunningBatches, lease_tokens
 
 
 class Runtime:
@@ -43,8 +45,10 @@ class Runtime:
         Loads photographs.
     stopping
         Set when the process is to end after the running batches.
-    batches_ended
-        Batches that ended, with assessments or in an outage.
+    running
+        The batches that it is scoring.
+    isolation
+        By which suspects are scored alone.
     """
 
     def __init__(
@@ -61,10 +65,10 @@ class Runtime:
         # Apart, so that no upload waits while a shadow is loaded.
         self.shadow = LoadedRelease(settings, load)
         self.stopping = threading.Event()
-        self.batches_ended = 0
+        self.running = RunningBatches()
+        self.isolation = IsolationLock()
         self._lock = threading.Lock()
         self._device = PriorityLock()
-        self._image_leases: dict[object, Sequence[Lease]] = {}
         self._chunk_tokens: set[int] = set()
         self._busy = 0
         self._batches = 0
@@ -112,24 +116,13 @@ class Runtime:
             Whether the batch is of uploads, which pass the waiting batches of a run.
         """
         if ensemble.device.type != "cpu":
-            with self._device.hold(urgent=urgent):
+            with ExitStack() as held:
+                with self.running.waiting():
+                    held.enter_context(self._device.hold(urgent=urgent))
                 yield
             return
         with sharing_cores(max(1, self._busy)):
             yield
-
-    @contextmanager
-    def running_batch(self, leases: Sequence[Lease] = ()) -> Iterator[None]:
-        """Run a batch; meanwhile the heartbeat renews these leases."""
-        key = object()
-        with self._lock:
-            self._image_leases[key] = leases
-        try:
-            yield
-        finally:
-            with self._lock:
-                del self._image_leases[key]
-                self.batches_ended += 1
 
     @contextmanager
     def holding_chunk(self, chunk: Chunk) -> Iterator[None]:
@@ -167,8 +160,8 @@ class Runtime:
     def send_heartbeat(self) -> None:
         """Report to the worker registry, and renew the leases of what is running."""
         with self._lock:
-            tokens = [lease.token for leases in self._image_leases.values() for lease in leases]
-            chunk_tokens = set(self._chunk_tokens)
+            held_chunks = set(self._chunk_tokens)
+        tokens = lease_tokens(self.running.all())
         seconds = self.settings.lease_seconds
         with outage_as_unavailable(), self.sessions.begin() as session:
             if not workers.record_heartbeat(
@@ -178,13 +171,18 @@ class Runtime:
                 self.worker_id = self._register(session)
             if tokens:
                 renew_leases(session, tokens=tokens, lease_seconds=seconds)
-            if chunk_tokens:
-                chunk_leases.renew(session, tokens=chunk_tokens, lease_seconds=seconds)
+            if held_chunks:
+                chunk_leases.renew(session, tokens=held_chunks, lease_seconds=seconds)
+
+    def find_backlog(self) -> Backlog:
+        """Return which images can be leased now."""
+        with outage_as_unavailable(), self.sessions() as session:
+            return find_backlog(session, max_attempts=self.settings.max_attempts)
 
     def has_backlog(self) -> bool:
         """Return whether any image can be leased now."""
-        with outage_as_unavailable(), self.sessions() as session:
-            return bool(most_urgent_images(session, 1, max_attempts=self.settings.max_attempts))
+        backlog = self.find_backlog()
+        return backlog.images or backlog.suspects
 
     def unregister(self) -> None:
         """Remove this process from the worker registry."""

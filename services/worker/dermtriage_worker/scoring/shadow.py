@@ -95,7 +95,13 @@ def _score(
     results = [
         scored_image(image, prediction)
         for image, prediction in zip(images, predictions, strict=True)
+        if prediction.invalid_figure() is None
     ]
+    if len(results) < len(images):
+        logger.error(
+            "shadow gave no score",
+            extra={"release": release.name, "images": len(images) - len(results)},
+        )
     with outage_as_unavailable(), runtime.sessions.begin() as session:
         recording.insert_assessments(
             session, results, release_id=release.id, device=str(ensemble.device)

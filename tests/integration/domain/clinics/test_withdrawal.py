@@ -22,7 +22,7 @@ from dermtriage.models import AuditEntry, PendingImage
 from dermtriage.operations.invariants import check_invariants
 from dermtriage.operations.recovery import recover
 from dermtriage.review import claims, worklist
-from dermtriage.scoring.leases import release_leases, retry_later
+from dermtriage.scoring.lease_release import release_leases, retry_later
 from dermtriage.scoring.recording import record_failure
 
 NOON = MONDAY + timedelta(hours=3)

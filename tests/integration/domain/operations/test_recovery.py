@@ -4,10 +4,10 @@ from datetime import timedelta
 from uuid import UUID
 
 import pytest
-from sqlalchemy import func, select, text, update
+from sqlalchemy import delete, func, select, text, update
 from sqlalchemy.orm import Session
 from tests import factories
-from tests.factories import LOW, MONDAY
+from tests.factories import LOW, MONDAY, SEVERE
 
 from dermtriage.core.enums import Scoring, Severity
 from dermtriage.core.settings import Settings
@@ -15,7 +15,8 @@ from dermtriage.models import PendingImage, Worker
 from dermtriage.operations import invariants, recovery
 from dermtriage.operations.recovery import RecoveryResult
 from dermtriage.scoring import workers
-from dermtriage.scoring.leases import release_leases, retry_later
+from dermtriage.scoring.heat_maps import lease_heat_map
+from dermtriage.scoring.lease_release import release_leases, retry_later
 from dermtriage.scoring.workers import Heartbeat
 
 
@@ -34,11 +35,6 @@ def worker(session: Session, slots: int, busy: int = 0, silent_for: float = 0) -
         .values(heartbeat_at=func.now() - timedelta(seconds=silent_for))
     )
     return worker_id
-
-
-def exhaust(session: Session, image_id: UUID) -> None:
-    for _ in range(3):
-        factories.lease_image(session, image_id, lease_seconds=-1)
 
 
 def pending(session: Session, clinic_id: UUID, count: int) -> list[UUID]:
@@ -112,6 +108,20 @@ def test_threads_are_woken_only_for_images_that_they_could_lease(
     assert recover(session, settings) == RecoveryResult([lost, fresh], rescore_threads=0, failed=0)
 
 
+def test_idle_threads_are_woken_for_heat_maps_that_wait(
+    session: Session, settings: Settings, clinic_id: UUID
+) -> None:
+    severe, fresh = pending(session, clinic_id, 2)
+    factories.score(session, severe, SEVERE)
+    for slots, woken in ((1, [fresh]), (8, [fresh, severe])):
+        worker(session, slots)
+        assert recover(session, settings).image_ids == woken
+        session.execute(delete(Worker))
+    worker(session, 8)
+    assert lease_heat_map(session, tried_before=False, lease_seconds=60) is not None
+    assert recover(session, settings).image_ids == [fresh]
+
+
 # Giving up
 
 
@@ -121,7 +131,7 @@ def test_images_whose_attempts_are_used_up_have_failed(
     receipts = [factories.receive(session, clinic_id, images=2) for _ in range(2)]
     for receipt in receipts:
         for image_id in receipt.pending_image_ids:
-            exhaust(session, image_id)
+            factories.exhaust(session, image_id)
     fresh = pending(session, clinic_id, 1)
     worker(session, 4)
     # Two images of one case fail together, and neither is forgotten over the other.
@@ -154,8 +164,8 @@ def test_a_case_that_cannot_be_written_does_not_stop_the_others(
     session: Session, settings: Settings, clinic_id: UUID
 ) -> None:
     broken, other = pending(session, clinic_id, 2)
-    exhaust(session, broken)
-    exhaust(session, other)
+    factories.exhaust(session, broken)
+    factories.exhaust(session, other)
     refuse_updates(session, broken)
     assert recover(session, settings).failed == 1
     assert factories.image(session, broken).scoring is Scoring.PENDING
@@ -166,7 +176,7 @@ def test_a_last_attempt_that_still_runs_is_left_alone(
     session: Session, settings: Settings, clinic_id: UUID
 ) -> None:
     (image_id,) = pending(session, clinic_id, 1)
-    for _ in range(2):
+    for _ in range(3):
         factories.lease_image(session, image_id, lease_seconds=-1)
     running = factories.lease_image(session, image_id)
     assert recover(session, settings) == RecoveryResult([], rescore_threads=0, failed=0)

@@ -52,7 +52,8 @@ def test_a_dead_worker_s_chunk_is_continued_by_another(session: Session, clinic_
     )
     session.execute(text("UPDATE rescore_chunks SET lease_expires_at = now()"))
     successor = lease_chunk(session)
-    assert (successor.number, successor.attempts) == (dead.number, 2)
+    assert (successor.number, successor.attempts) == (dead.number, 1)
+    assert (dead.suspect, successor.suspect) == (False, True)
     assert [one.lease.image_id for one in list_remaining_images(session, successor)] == [
         one.lease.image_id for one in rest
     ]

@@ -12,9 +12,7 @@ from tests.pending_images import backlog, images_of
 
 from dermtriage.core.enums import ImageType
 from dermtriage.models import Worker
-from dermtriage.scoring.leases import (
-    release_leases,
-)
+from dermtriage.scoring.lease_release import release_leases
 from dermtriage.scoring.pending import most_urgent_images
 
 

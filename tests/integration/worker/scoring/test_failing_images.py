@@ -23,7 +23,7 @@ from tests.uploads import (
 )
 from torch import Tensor
 
-from dermtriage.core.enums import Scoring, Severity
+from dermtriage.core.enums import CLASSES, Scoring, Severity
 from dermtriage.core.settings import Settings
 from dermtriage.releases.queries import active_release
 from dermtriage.storage.image_store import ImageStore
@@ -114,14 +114,28 @@ def test_a_photograph_that_breaks_the_ensemble_is_found_by_halving(
     assert invariants_hold(sessions)
 
 
-@pytest.mark.parametrize("field", ["p_severe", "disagreement"])
-def test_a_score_that_is_no_number_is_no_score(
+@pytest.mark.parametrize(
+    ("field", "value", "named"),
+    [
+        ("p_severe", math.nan, "p_severe"),
+        ("disagreement", math.nan, "disagreement"),
+        ("out_of_scope", math.nan, "out_of_scope"),
+        ("out_of_scope", -math.inf, "out_of_scope"),
+        ("out_of_scope", 1.5, "out_of_scope"),
+        ("probabilities", dict.fromkeys(CLASSES, math.nan), "probabilities.akiec"),
+        ("members", {"tiny_a": [0.0, math.inf]}, "members.tiny_a"),
+        ("quality", {"sharpness": math.inf}, "quality.sharpness"),
+    ],
+)
+def test_a_figure_that_is_no_number_costs_its_own_image_an_attempt_and_no_other(
     sessions: sessionmaker[Session],
     store: ImageStore,
     clinic_id: UUID,
     start: Callable[..., Runtime],
     ensembles: EnsembleLoader,
     field: str,
+    value: Any,
+    named: str,
 ) -> None:
     images = send(sessions, store, clinic_id, 3)
     runtime = start(max_attempts=1)
@@ -129,13 +143,16 @@ def test_a_score_that_is_no_number_is_no_score(
 
     def predict(real: Callable[..., Any], batch: Sequence[Tensor]) -> Any:
         return [
-            replace(prediction, **{field: math.nan}) if torch.equal(tensor, strange) else prediction
+            replace(prediction, **{field: value}) if torch.equal(tensor, strange) else prediction
             for prediction, tensor in zip(real(batch), batch, strict=True)
         ]
 
     ensembles.predict = predict
     assert score_pending(runtime, None) == 2
     assert scoring_states(sessions, images) == [Scoring.SCORED, Scoring.FAILED, Scoring.SCORED]
+    with sessions() as session:
+        failure = factories.image(session, images[1]).failure
+    assert failure == f"The ensemble's figure {named} is not a number in its range."
     assert invariants_hold(sessions)
 
 
@@ -152,7 +169,8 @@ def test_a_row_that_the_database_refuses_fails_alone(
     def predict(real: Callable[..., Any], batch: Sequence[Tensor]) -> Any:
         predictions = real(batch)
         if len(batch) == 4:
-            predictions[2] = replace(predictions[2], quality={"sharpness": math.inf})
+            # PostgreSQL stores no zero byte.
+            predictions[2] = replace(predictions[2], inputs={"sex": "\0"})
         return predictions
 
     ensembles.predict = predict

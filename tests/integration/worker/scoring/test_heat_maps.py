@@ -6,15 +6,15 @@ from uuid import UUID
 
 import pytest
 from PIL import Image
-from sqlalchemy import update
+from sqlalchemy import select, update
 from sqlalchemy.orm import Session, sessionmaker
 from tests import factories
 from tests.doubles import WatchedStore
-from tests.uploads import scoring_states, send
+from tests.uploads import NO_DELAY, scoring_states, send
 
 from dermtriage.core.enums import Scoring, Severity
 from dermtriage.core.errors import NotFound, Unavailable
-from dermtriage.models import PolicyVersion
+from dermtriage.models import PendingHeatMap, PolicyVersion
 from dermtriage.releases.queries import active_release
 from dermtriage.storage.image_store import ImageStore
 from dermtriage_worker.scoring.runtime import Runtime
@@ -108,6 +108,116 @@ def test_a_map_that_fails_costs_no_score(
     assert scoring_states(sessions, images) == [Scoring.SCORED] * 3
     with pytest.raises(NotFound):
         store.get_heat_map(images[0], _release(sessions))
+
+
+def test_maps_that_a_worker_left_are_drawn_by_the_next(
+    start: Callable[..., Runtime],
+    sessions: sessionmaker[Session],
+    store: ImageStore,
+    clinic_id: UUID,
+    watched: WatchedStore,
+) -> None:
+    set_thresholds(sessions, lower=0.0, upper=0.0)
+    images = send(sessions, store, clinic_id, 3)
+    stopped = start()
+
+    def stop(method: str, _: UUID) -> None:
+        if method == "put_heat_map":
+            stopped.stopping.set()
+
+    watched.before = stop
+    assert score_pending(stopped, None) == 3
+    assert len(waiting(sessions)) == 2
+    assert score_pending(start(), None) == 0
+    assert waiting(sessions) == {}
+    for image_id in images:
+        assert store.get_heat_map(image_id, _release(sessions))
+
+
+def test_each_map_is_progress(
+    runtime: Runtime, sessions: sessionmaker[Session], store: ImageStore, clinic_id: UUID
+) -> None:
+    set_thresholds(sessions, lower=0.0, upper=0.0)
+    send(sessions, store, clinic_id, 4)
+    score_pending(runtime, None)
+    assert runtime.running.ended == 2 + 4, "the watchdog takes maps for a stall"
+
+
+def test_a_map_that_cannot_be_drawn_is_given_up_and_the_others_are_drawn(
+    runtime: Runtime,
+    sessions: sessionmaker[Session],
+    store: ImageStore,
+    clinic_id: UUID,
+    watched: WatchedStore,
+) -> None:
+    set_thresholds(sessions, lower=0.0, upper=0.0)
+    images = send(sessions, store, clinic_id, 3)
+    attempts = []
+
+    def fail(method: str, image_id: UUID) -> None:
+        if method == "put_heat_map" and image_id == images[1]:
+            attempts.append(image_id)
+            raise ValueError("a broken picture")
+
+    watched.before = fail
+    assert score_pending(runtime, None) == 3
+    assert waiting(sessions) == {}
+    assert len(attempts) == 4
+    for image_id in (images[0], images[2]):
+        assert store.get_heat_map(image_id, _release(sessions))
+
+
+def test_an_outage_costs_a_map_no_attempt(
+    start: Callable[..., Runtime],
+    sessions: sessionmaker[Session],
+    store: ImageStore,
+    clinic_id: UUID,
+    watched: WatchedStore,
+) -> None:
+    def fail(method: str, _: UUID) -> None:
+        if method == "put_heat_map":
+            raise Unavailable("The image store cannot be reached.")
+
+    set_thresholds(sessions, lower=0.0, upper=0.0)
+    images = send(sessions, store, clinic_id, 2)
+    watched.before = fail
+    runtime = start()
+    for _ in range(5):
+        score_pending(runtime, None)
+    assert waiting(sessions) == dict.fromkeys(images, 0)
+
+
+def test_a_map_whose_worker_died_is_drawn_while_the_process_does_nothing_else(
+    start: Callable[..., Runtime],
+    sessions: sessionmaker[Session],
+    store: ImageStore,
+    clinic_id: UUID,
+    watched: WatchedStore,
+) -> None:
+    class Crash(BaseException):
+        """Ends the process: no worker catches it."""
+
+    def crash(method: str, _: UUID) -> None:
+        if method == "put_heat_map":
+            raise Crash
+
+    set_thresholds(sessions, lower=0.0, upper=0.0)
+    (image_id,) = send(sessions, store, clinic_id, 1)
+    watched.before = crash
+    with pytest.raises(Crash):
+        score_pending(start(lease_seconds=NO_DELAY), None)
+    watched.before = lambda method, image_id: None
+    runtime = start()
+    assert score_pending(runtime, None) == 0
+    assert runtime.isolation.tried == 1
+    assert waiting(sessions) == {}
+    assert store.get_heat_map(image_id, _release(sessions))
+
+
+def waiting(sessions: sessionmaker[Session]) -> dict[UUID, int]:
+    """Return the attempts of each map that waits."""
+    with sessions() as session:
+        return {row.image_id: row.attempts for row in session.scalars(select(PendingHeatMap))}
 
 
 def _release(sessions: sessionmaker[Session]) -> str:

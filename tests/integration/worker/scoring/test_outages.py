@@ -85,9 +85,9 @@ def test_a_batch_that_is_given_back_is_no_stall(
     send(sessions, store, clinic_id, 2)
     (store_folder(settings) / "renditions").write_text("no folder")
     runtime = start(outage_delay=0.01)
-    before = runtime.batches_ended
+    before = runtime.running.ended
     assert score_pending(runtime, None) == 0
-    assert runtime.batches_ended > before, "the watchdog takes it for a batch that hangs"
+    assert runtime.running.ended > before, "the watchdog takes it for a batch that hangs"
 
 
 def test_a_device_out_of_memory_costs_no_attempt(
@@ -133,7 +133,8 @@ def test_a_lost_device_ends_the_loop_and_each_image_is_tried_alone(
     with pytest.raises(DeviceLost):
         score_pending(runtime, None)
     # One of them may have broken the device: none is leased beside another from now on.
-    assert [(row.attempts, row.lease_token) for row in pending(sessions)] == [(1, None)] * 3
+    rows = pending(sessions)
+    assert [(row.suspect, row.attempts, row.lease_token) for row in rows] == [(True, 0, None)] * 3
     assert scoring_states(sessions, images) == [Scoring.PENDING] * 3
     assert runtime.counts().busy == 0
     # A device that is broken by itself stops the next process before it leases anything.

@@ -3,7 +3,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dermtriage.scoring.leases import fair_share
+from dermtriage.scoring.lease_acquisition import fair_share
 
 counts = st.integers(0, 10_000)
 few = st.integers(1, 200)

@@ -100,15 +100,14 @@ def test_a_report_whose_connection_is_lost_is_tried_again(
 
 
 def test_recovery_waits_for_no_report(
-    sessions: Sessions, settings: Settings, clinic_id: UUID, upkeep: UpkeepTasks
+    sessions: Sessions, clinic_id: UUID, upkeep: UpkeepTasks
 ) -> None:
     add_scored_case(sessions, clinic_id, LOW)
     run_id = plan_run(sessions, SECOND)
     score_all_chunks(sessions, LOW)
     with sessions.begin() as session:
         (lost,) = factories.receive(session, clinic_id).pending_image_ids
-        for _ in range(settings.max_attempts):
-            factories.lease_image(session, lost, lease_seconds=-1)
+        factories.exhaust(session, lost)
     upkeep.recover()
     with sessions() as session:
         assert factories.image(session, lost).scoring is Scoring.FAILED

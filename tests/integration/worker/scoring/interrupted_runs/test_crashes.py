@@ -1,5 +1,6 @@
 """After a crash of a worker its run goes on, and no image is left out that did not cause it."""
 
+import threading
 from collections.abc import Callable, Sequence
 from typing import Any
 from uuid import UUID
@@ -7,6 +8,7 @@ from uuid import UUID
 import pytest
 from sqlalchemy import Connection, text
 from sqlalchemy.orm import Session, sessionmaker
+from tests import factories
 from tests.database_faults import READ_PENDING, before_statement, kill
 from tests.doubles import EnsembleLoader, WatchedStore
 from tests.integration.worker.scoring.interrupted_runs.started_run import (
@@ -26,12 +28,13 @@ from torch import Tensor
 from dermtriage.core.enums import RunState
 from dermtriage.core.errors import ConfigurationError, Unavailable
 from dermtriage.releases.queries import find_release
-from dermtriage.rescoring import failures
+from dermtriage.rescoring import chunk_leases, failures
 from dermtriage.rescoring.chunk_leases import Chunk
 from dermtriage.storage.image_store import ImageStore
 from dermtriage_worker.ensemble.device import DeviceOutOfMemory
 from dermtriage_worker.scoring.bulk_loop import rescore
 from dermtriage_worker.scoring.runtime import Runtime
+from dermtriage_worker.scoring.termination import release_everything
 
 Start = Callable[..., Runtime]
 
@@ -163,4 +166,70 @@ def test_a_second_crash_leaves_no_image_out(started: StartedRun, watched: Watche
     assert reason == failures.SUSPECTED
     expire_chunk_leases(started.sessions)
     rescore(started.runtime)
+    started.assert_complete()
+
+
+def test_after_a_crash_each_image_is_scored_while_its_process_does_nothing_else(
+    start_run: Callable[..., StartedRun], ensembles: EnsembleLoader
+) -> None:
+    started = start_run(scoring_threads=2, rescore_chunk=3)
+    started.load_release()
+    with started.sessions.begin() as session:
+        # A worker with two threads died, each of which held a chunk.
+        session.execute(
+            text(
+                "INSERT INTO rescore_chunks (run_id, number, first_image_id, last_image_id, images)"
+                " SELECT run_id, 1, last_image_id, last_image_id, 1 FROM rescore_chunks"
+            )
+        )
+        session.execute(
+            text("UPDATE rescore_chunks SET last_image_id = :last WHERE number = 0"),
+            {"last": sorted(started.images)[1]},
+        )
+        for _ in range(2):
+            lease_chunk(session)
+    expire_chunk_leases(started.sessions)
+    running, most = 0, 0
+    lock = threading.Lock()
+
+    def predict(real: Callable[..., Any], batch: Sequence[Tensor]) -> Any:
+        nonlocal running, most
+        with lock:
+            running += 1
+            most = max(most, running)
+        marked = failure_reasons(started.sessions)
+        assert (len(batch), list(marked.values())) == (1, [failures.SUSPECTED])
+        predictions = real(batch)
+        with lock:
+            running -= 1
+        return predictions
+
+    ensembles.predict = predict
+    assert sum(factories.run_concurrently([lambda: rescore(started.runtime)] * 2)) == 3
+    assert most == 1
+    started.assert_complete()
+    with started.sessions() as session:
+        # The death of a worker is no failure of its chunks: it brings no run to its end.
+        attempts = session.execute(text("SELECT attempts FROM rescore_chunks")).scalars().all()
+        assert attempts == [0, 0]
+
+
+def test_a_chunk_of_a_process_that_hung_over_it_is_suspect(
+    started: StartedRun, ensembles: EnsembleLoader
+) -> None:
+    started.load_release()
+
+    def predict(real: Callable[..., Any], batch: Sequence[Tensor]) -> Any:
+        release_everything(started.runtime, started.runtime.running.hung(0), reason="It hung.")
+        return real(batch)
+
+    ensembles.predict = predict
+    assert rescore(started.runtime) == 0
+    with started.sessions.begin() as session:
+        chunk = lease_chunk(session)
+        assert (chunk.suspect, chunk.attempts) == (True, 1)
+        chunk_leases.release(session, chunk)
+    started.runtime.stopping.clear()
+    ensembles.predict = None
+    assert rescore(started.runtime) == 3
     started.assert_complete()

@@ -100,7 +100,8 @@ def test_uploads_are_scored_although_the_database_refuses_a_row_of_the_shadow(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     def predict(real: Callable[..., Any], batch: Sequence[Tensor]) -> Any:
-        return [replace(prediction, p_severe=math.nan) for prediction in real(batch)]
+        # PostgreSQL stores no zero byte.
+        return [replace(prediction, inputs={"sex": "\0"}) for prediction in real(batch)]
 
     set_shadow(sessions, releases / SHADOW)
     shadow.predict = predict
@@ -109,6 +110,27 @@ def test_uploads_are_scored_although_the_database_refuses_a_row_of_the_shadow(
     assert_scored(sessions, images)
     assert assessments_by(sessions, SHADOW) == {}
     assert len(shadow_logs(caplog)) == 1
+
+
+def test_a_photograph_for_which_the_shadow_gives_no_number_goes_without_its_score_alone(
+    sessions: sessionmaker[Session],
+    releases: Path,
+    runtime: Runtime,
+    send: Callable[..., list[UUID]],
+    shadow: EnsembleLoader,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    def predict(real: Callable[..., Any], batch: Sequence[Tensor]) -> Any:
+        first, *others = real(batch)
+        return [replace(first, out_of_scope=math.nan), *others]
+
+    set_shadow(sessions, releases / SHADOW)
+    shadow.predict = predict
+    images = send(3)
+    assert score_pending(runtime, None) == 3
+    assert_scored(sessions, images)
+    assert set(assessments_by(sessions, SHADOW)) == set(images[1:])
+    assert [vars(record)["images"] for record in shadow_logs(caplog)] == [1]
 
 
 def test_a_shadow_under_which_the_device_fails_is_unset_and_the_upload_is_scored(
