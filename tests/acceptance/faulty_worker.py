@@ -2,7 +2,7 @@
 
 ``kill``: a blue photograph kills the process, and every other one takes a second longer.
 ``hang``: the device call for a blue photograph never returns.
-``slow_maps``: each heat map takes half a second.
+``slow_maps``: each heat map takes a second.
 """
 
 import io
@@ -56,7 +56,7 @@ def _faulty_runtime(fault: str, settings: Settings) -> Runtime:
 
     def before(method: str, _: UUID) -> None:
         if method == "put_heat_map" and fault == "slow_maps":
-            time.sleep(0.5)
+            time.sleep(1)
 
     ensembles.predict = predict
     store.before = before

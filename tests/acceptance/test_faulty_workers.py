@@ -6,12 +6,13 @@ from uuid import UUID
 from sqlalchemy import select, update
 from tests.acceptance.conftest import System, wait_for
 from tests.acceptance.faulty_worker import blue_photograph
+from tests.acceptance.rescore_run import count_scored_by, has_report, plan_run
 from tests.acceptance.upload import upload, upload_many
 from tests.photographs import jpeg
 
 from dermtriage.core.enums import Scoring
 from dermtriage.core.errors import NotFound
-from dermtriage.models import Image, PendingImage, PolicyVersion
+from dermtriage.models import Image, PendingImage, PolicyVersion, RescoreChunk
 from dermtriage.operations import invariants
 from dermtriage.releases.queries import active_release
 from dermtriage.storage.image_store import ImageStore
@@ -45,7 +46,7 @@ def upload_until_ended(system: System, worker: ChildProcess) -> set[UUID]:
 
 
 def test_a_photograph_that_kills_its_worker_takes_no_other_with_it(system: System) -> None:
-    changes = {"max_attempts": 2, "lease_seconds": 2, "scoring_batch": 1}
+    changes = {"max_attempts": 1, "lease_seconds": 2, "scoring_batch": 1}
     system.settings = system.settings.model_copy(update=changes)
     system.start_api()
     blue = upload_blue(system)
@@ -66,7 +67,7 @@ def test_a_photograph_that_kills_its_worker_takes_no_other_with_it(system: Syste
     with system.sessions.begin() as session:
         assert session.get_one(Image, innocent).scoring is Scoring.SCORED
         failure = session.get_one(Image, blue).failure
-        assert failure == "Gave up after 2 attempts: the worker did not come back."
+        assert failure == "Gave up after 1 attempts: the worker did not come back."
         assert invariants.check_invariants(session) == {}
 
 
@@ -93,10 +94,34 @@ def test_a_batch_that_hangs_ends_its_process_while_other_uploads_are_scored(
     system.assert_all_scored_once(images)
 
 
+def test_a_batch_of_a_rescore_run_that_hangs_ends_its_process(system: System) -> None:
+    changes = {"stall_seconds": 4, "lease_seconds": 600}
+    system.settings = system.settings.model_copy(update=changes)
+    system.start_api()
+    with system.client() as client:
+        images = upload_many(client, 5)
+    images.add(upload_blue(system))
+    healthy = system.start_worker()
+    system.start_upkeep()
+    system.assert_all_scored_once(images)
+    healthy.terminate()
+    wait_for(lambda: healthy.poll() is not None, "the end of the worker")
+    run_id = plan_run(system)
+    hung = start_faulty(system, "hang")
+    upload_until_ended(system, hung)
+    assert hung.poll() == STALLED
+    with system.sessions() as session:
+        (chunk,) = session.scalars(select(RescoreChunk))
+        assert (chunk.lease_token, chunk.suspect, chunk.attempts) == (None, True, 0)
+    system.start_worker("second")
+    wait_for(lambda: has_report(system, run_id), "the end of the run, and its report")
+    assert count_scored_by(system, run_id) == len(images)
+
+
 def test_heat_maps_are_progress_and_those_of_a_dead_worker_are_drawn_by_another(
     system: System,
 ) -> None:
-    changes = {"stall_seconds": 2, "lease_seconds": 2}
+    changes = {"stall_seconds": 8, "lease_seconds": 2, "scoring_threads": 1}
     system.settings = system.settings.model_copy(update=changes)
     with system.sessions.begin() as session:
         all_severe = PolicyVersion.body.op("||")({"lower": 0.0, "upper": 0.0})
@@ -104,7 +129,7 @@ def test_heat_maps_are_progress_and_those_of_a_dead_worker_are_drawn_by_another(
         release = active_release(session).name
     system.start_api()
     with system.client() as client:
-        images = upload_many(client, 24)
+        images = upload_many(client, 18)
     store = ImageStore.from_settings(system.settings)
 
     def count_maps() -> int:
@@ -120,11 +145,11 @@ def test_heat_maps_are_progress_and_those_of_a_dead_worker_are_drawn_by_another(
 
     def well_after_a_stall() -> bool:
         assert worker.poll() is None, "it took its heat maps for a stall"
-        return count_maps() >= 16
+        return count_maps() >= 12
 
     wait_for(well_after_a_stall, "most heat maps")
     worker.kill()
-    assert count_maps() < 24, "the worker was killed too late to leave any"
+    assert count_maps() < 18, "the worker was killed too late to leave any"
     system.start_worker("second")
     system.start_upkeep()
-    wait_for(lambda: count_maps() == 24, "all heat maps")
+    wait_for(lambda: count_maps() == 18, "all heat maps")

@@ -1,9 +1,8 @@
 """Rescore runs when processes are killed: each image is scored once, and uploads go on."""
 
-from uuid import UUID
-
 from sqlalchemy import func, select, text
 from tests.acceptance.conftest import System, wait_for
+from tests.acceptance.rescore_run import SECOND, count_scored_by, has_report, plan_run
 from tests.acceptance.upload import upload_many
 
 from dermtriage.core.enums import RunState
@@ -11,42 +10,9 @@ from dermtriage.models import Assessment, RescoreChunk, TriageEvent
 from dermtriage.operations import invariants
 from dermtriage.releases.activation import activate_release
 from dermtriage.releases.queries import active_release
-from dermtriage.rescoring import planning, runs
-from dermtriage.rescoring.scope import OPEN
+from dermtriage.rescoring import runs
 from dermtriage_cli.releases.folders import register_release
 from dermtriage_worker.ensemble.tiny import build_tiny_release
-
-SECOND = "acceptance-second"
-
-
-def _plan_run(system: System) -> UUID:
-    """Activate a second release, and plan a run in small chunks."""
-    folder = system.settings.releases_dir / SECOND
-    if not folder.exists():
-        build_tiny_release(folder, seed=5)
-    with system.sessions.begin() as session:
-        register_release(session, folder)
-        activate_release(
-            session, name=SECOND, minimum_sensitivity=0.0, actor="tests", override_reason="a test"
-        )
-        run = planning.plan_run(
-            session,
-            release=active_release(session),
-            scope=OPEN,
-            actor="tests",
-            chunk_images=8,
-        )
-        return run.id
-
-
-def _count_scored_by(system: System, run_id: UUID) -> int:
-    with system.sessions() as session:
-        return runs.progress(session, runs.find_run(session, run_id)).scored
-
-
-def _has_report(system: System, run_id: UUID) -> bool:
-    with system.sessions() as session:
-        return runs.find_run(session, run_id).report is not None
 
 
 def test_a_rescore_run_finishes_although_its_worker_and_redis_are_killed(system: System) -> None:
@@ -57,17 +23,17 @@ def test_a_rescore_run_finishes_although_its_worker_and_redis_are_killed(system:
     worker = system.start_worker()
     system.start_upkeep()
     system.assert_all_scored_once(images)
-    run_id = _plan_run(system)
-    wait_for(lambda: _count_scored_by(system, run_id) > 0, "a run under way")
+    run_id = plan_run(system)
+    wait_for(lambda: count_scored_by(system, run_id) > 0, "a run under way")
     worker.kill()
-    before = _count_scored_by(system, run_id)
+    before = count_scored_by(system, run_id)
     assert before < len(images), "the worker was killed too late to leave anything"
     system.redis.kill()
     system.redis.start()
     with system.client() as client:
         later = upload_many(client, 3)
     system.start_worker("second")
-    wait_for(lambda: _has_report(system, run_id), "the end of the run, and its report")
+    wait_for(lambda: has_report(system, run_id), "the end of the run, and its report")
     wait_for(lambda: system.count_scored() == len(images) + len(later), "the uploads")
     with system.sessions.begin() as session:
         release = active_release(session)

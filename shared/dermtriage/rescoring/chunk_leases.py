@@ -184,7 +184,7 @@ def release(
             lease_expires_at=None,
             worker_id=None,
             attempts=RescoreChunk.attempts + int(costs_attempt),
-            suspect=or_(RescoreChunk.suspect, suspect),
+            suspect=True if suspect else RescoreChunk.suspect,
             not_before=func.now() + timedelta(seconds=delay),
         )
     )

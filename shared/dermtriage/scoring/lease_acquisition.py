@@ -91,7 +91,7 @@ def acquire_suspect(
     )
     if image_id is None:
         return None
-    counted = {"attempts": PendingImage.attempts + 1, "suspect": True}
+    counted: dict[str, Any] = {"attempts": PendingImage.attempts + 1, "suspect": True}
     (lease,) = _lease(session, [image_id], worker_id, lease_seconds, **counted)
     return lease
 
