@@ -96,8 +96,8 @@ class System:
     def start_worker(self, name: str = "worker") -> ChildProcess:
         return self.start(name, "dermtriage_worker.scoring")
 
-    def start_upkeep(self) -> None:
-        self.start("upkeep", "dermtriage_worker.upkeep")
+    def start_upkeep(self) -> ChildProcess:
+        return self.start("upkeep", "dermtriage_worker.upkeep")
 
     def count_live_workers(self) -> int:
         with self.sessions() as session:

@@ -57,7 +57,7 @@ def test_images_are_scored_after_redis_lost_all_messages(system: System) -> None
     system.assert_all_scored_once(images)
 
 
-def test_uploads_are_accepted_while_redis_is_down_and_scored_afterwards(system: System) -> None:
+def test_uploads_are_accepted_and_scored_while_redis_is_down(system: System) -> None:
     system.start_api()
     system.start_upkeep()
     system.start_worker()
@@ -65,8 +65,6 @@ def test_uploads_are_accepted_while_redis_is_down_and_scored_afterwards(system: 
     system.redis.kill()
     with system.client() as client:
         images = upload_many(client, 6)
-    assert system.count_scored() == 0
-    system.redis.start()
     system.assert_all_scored_once(images)
 
 
@@ -141,14 +139,16 @@ def test_uploads_are_scored_while_a_worker_hangs(system: System) -> None:
 
 def test_a_worker_that_completes_nothing_of_a_backlog_exits(system: System) -> None:
     system.start_api()
-    system.redis.kill()
     with system.client() as client:
         images = upload_many(client, 2)
     system.settings = system.settings.model_copy(update={"stall_seconds": 2})
-    worker = system.start_worker()
-    wait_for(lambda: worker.poll() is not None, "the end of the worker")
+    with system.sessions() as session:
+        # Another transaction holds the images, so no slot gets a lease on them.
+        session.execute(select(PendingImage).with_for_update())
+        worker = system.start_worker()
+        wait_for(lambda: worker.poll() is not None, "the end of the worker")
+        session.rollback()
     assert worker.poll() == STALLED
-    system.redis.start()
     system.start_worker("second")
     system.start_upkeep()
     system.assert_all_scored_once(images)

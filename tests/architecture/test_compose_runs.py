@@ -17,11 +17,11 @@ import redis
 import yaml
 from redis.exceptions import AuthenticationError
 from sqlalchemy.orm import Session, sessionmaker
-from tests.conftest import Servers
 
 from dermtriage.core.settings import Settings
 from dermtriage.scoring import workers
 from dermtriage_cli.embedded.server_binaries import redis_binary
+from dermtriage_worker.upkeep.watchdog import ALIVE
 
 COMPOSE = Path(__file__).parents[2] / "docker-compose.yml"
 SERVICES: dict[str, dict[str, Any]] = yaml.safe_load(COMPOSE.read_text())["services"]
@@ -102,17 +102,15 @@ def test_a_worker_is_not_healthy_without_its_database() -> None:
     assert not passes(probe("worker"), DERMTRIAGE_DATABASE_URL=url)
 
 
-def test_upkeep_is_healthy_while_its_queue_is_short(servers: Servers) -> None:
-    environment = {"DERMTRIAGE_REDIS_URL": servers.redis_url}
-    client = redis.Redis.from_url(servers.redis_url)
-    client.delete("upkeep")
-    try:
-        client.lpush("upkeep", *range(3))
-        assert passes(probe("upkeep"), **environment)
-        client.lpush("upkeep", *range(30))
-        assert not passes(probe("upkeep"), **environment)
-    finally:
-        client.delete("upkeep")
+def test_upkeep_is_healthy_while_its_watchdog_finds_it_alive(tmp_path: Path) -> None:
+    environment = {"TMPDIR": str(tmp_path)}
+    assert not passes(probe("upkeep"), **environment)
+    alive = tmp_path / ALIVE.name
+    alive.touch()
+    assert passes(probe("upkeep"), **environment)
+    long_ago = time.time() - 60
+    os.utime(alive, (long_ago, long_ago))
+    assert not passes(probe("upkeep"), **environment)
 
 
 @pytest.mark.parametrize(("status", "healthy"), [(200, True), (503, False)])

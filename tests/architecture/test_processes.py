@@ -120,8 +120,9 @@ create_app(settings).openapi()
 
 def test_upkeep_runs_without_torch() -> None:
     code = f"""{SETTINGS}{TRANSPORT}
-from dermtriage_worker.upkeep.celery_app import make_app
-make_app(settings)
+from dermtriage_worker.upkeep.duties import Duties
+from dermtriage_worker.upkeep.process import schedule
+schedule(Duties(settings), settings)
 """
     assert not asked_for(code, IN_NO_API_IMAGE) & HEAVY
 

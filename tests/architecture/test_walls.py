@@ -63,13 +63,13 @@ def test_all_contracts_hold(contracts: list[Contract], graph: ImportGraph) -> No
         ("dermtriage.imaging.decoding", "torch"),
         ("dermtriage.imaging.decoding", "torchvision"),
         # 2: the API imports the domain only, and no torch.
-        ("dermtriage_api.app", "dermtriage_worker.upkeep.celery_app"),
+        ("dermtriage_api.app", "dermtriage_worker.upkeep.process"),
         ("dermtriage_api.app", "dermtriage_worker.ensemble.manifest"),
         ("dermtriage_api.services", "dermtriage_cli.embedded.stack"),
         ("dermtriage_api.routes.images", "torch"),
         # 3: the worker imports neither the API nor the command.
         ("dermtriage_worker.scoring.upload_loop", "dermtriage_api.app"),
-        ("dermtriage_worker.upkeep.celery_app", "dermtriage_cli.embedded.stack"),
+        ("dermtriage_worker.upkeep.process", "dermtriage_cli.embedded.stack"),
         # 4: the ensemble imports no database and no queue, directly or through other modules.
         ("dermtriage_worker.ensemble.inference", "sqlalchemy"),
         ("dermtriage_worker.ensemble.networks.registry", "celery"),

@@ -1,7 +1,14 @@
-"""What the two Celery workers share as processes."""
+"""The exit statuses of worker and upkeep, for the log of their supervisor.
 
-QUIET = ("--without-gossip", "--without-mingle", "--without-heartbeat")
-"""Workers report to the database; Celery's own events leak keys in Redis."""
+Only a process that was told to stop ends with 0, so that whatever restarts failed processes starts
+another.
+"""
+
+STOPPED = 0
+"""It was told to stop (SIGTERM or SIGINT)."""
+
+FAILED = 1
+"""It did not start, or ended without having been told to."""
 
 STALLED = 70
-"""Exit status of a process that ended itself, for its supervisor's log."""
+"""It ended itself, because it could do no more work."""

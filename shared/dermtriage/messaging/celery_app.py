@@ -1,4 +1,4 @@
-"""The Celery application of API, workers and upkeep."""
+"""The Celery application of API, workers and upkeep; only workers consume messages."""
 
 from urllib.parse import parse_qs, quote, urlsplit
 
@@ -10,12 +10,6 @@ from dermtriage.messaging import tasks
 TASK_ROUTES = {
     tasks.SCORE: {"queue": tasks.UPLOADS},
     tasks.RESCORE: {"queue": tasks.BULK},
-    tasks.RECOVER: {"queue": tasks.UPKEEP},
-    tasks.AGE: {"queue": tasks.UPKEEP},
-    tasks.CHECK_INVARIANTS: {"queue": tasks.UPKEEP},
-    tasks.SWEEP: {"queue": tasks.UPKEEP},
-    tasks.PLAN_NIGHT: {"queue": tasks.UPKEEP},
-    tasks.END_RUNS: {"queue": tasks.UPKEEP},
 }
 
 
@@ -42,6 +36,8 @@ def make_celery(settings: Settings) -> Celery:
         # sends again what was lost.
         broker_connection_retry_on_startup=True,
         broker_connection_max_retries=None,
+        # A Redis server that has become a replica answers each command with an error.
+        broker_channel_error_retry=True,
         task_publish_retry=False,
         # JSON only: a message can never run code (pickle can).
         task_serializer="json",
@@ -51,7 +47,11 @@ def make_celery(settings: Settings) -> Celery:
         task_ignore_result=True,
         task_create_missing_queues=True,
         task_routes=TASK_ROUTES,
-        worker_prefetch_multiplier=1,
+        # A worker takes no more messages than it has threads for. Celery's other way, a limit on
+        # the messages without acknowledgement, counts for good those whose acknowledgement failed:
+        # after an outage of Redis the worker would take no more.
+        worker_disable_prefetch=True,
+        worker_prefetch_multiplier=0,
         worker_enable_remote_control=False,
         worker_send_task_events=False,
         # Our own logging stays in place.

@@ -1,7 +1,7 @@
 """Sending messages to workers.
 
-A message is a hint that there is work; the work itself is in PostgreSQL. So a lost message does no
-harm, and no request waits for Redis.
+A message is a hint that there is work; the work itself is in PostgreSQL, where an idle worker looks
+by itself. So a lost message does no harm, and no request waits for Redis.
 """
 
 import logging
@@ -18,7 +18,7 @@ from dermtriage.core.errors import Unavailable
 from dermtriage.core.settings import Settings
 from dermtriage.messaging.celery_app import make_celery
 from dermtriage.messaging.redis_client import connect_redis
-from dermtriage.messaging.tasks import END_RUNS, RESCORE, SCORE, UPLOADS
+from dermtriage.messaging.tasks import RESCORE, SCORE, UPLOADS
 
 logger = logging.getLogger(__name__)
 
@@ -52,18 +52,6 @@ def send_rescores(app: Celery, count: int) -> None:
     with _outage_as_unavailable():
         for _ in range(count):
             app.send_task(RESCORE, retry=False)
-
-
-def send_end_runs(app: Celery) -> None:
-    """Send upkeep the message that a rescore run may have ended.
-
-    Raises
-    ------
-    Unavailable
-        If Redis cannot be reached; upkeep checks the runs later anyway.
-    """
-    with _outage_as_unavailable():
-        app.send_task(END_RUNS, retry=False)
 
 
 @contextmanager

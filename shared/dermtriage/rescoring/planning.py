@@ -20,8 +20,8 @@ from dermtriage.rescoring.scope import OPEN, Scope, in_scope, needs_rescoring
 
 logger = logging.getLogger(__name__)
 
-BEAT = "beat"
-"""The actor of nightly runs, which Celery beat plans."""
+UPKEEP = "upkeep"
+"""The actor of nightly runs."""
 
 
 def count_images(session: Session, *, release_id: int, scope: Scope) -> int:
@@ -124,13 +124,13 @@ def plan_night(session: Session, settings: Settings, *, now: datetime) -> Rescor
             session,
             release=active_release(session),
             scope=OPEN,
-            actor=BEAT,
+            actor=UPKEEP,
             chunk_images=settings.rescore_chunk,
             night=night,
         )
     except Conflict:
-        # Another beat planned it at the same moment; or recalls await confirmation, and the
-        # night is planned after it.
+        # Another upkeep process planned it at the same moment; or recalls await confirmation, and
+        # the night is planned after it.
         return None
 
 

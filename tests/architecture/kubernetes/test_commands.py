@@ -4,6 +4,7 @@ import os
 import socket
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from importlib.util import find_spec
@@ -13,7 +14,6 @@ from uuid import uuid4
 
 import psycopg
 import pytest
-import redis
 from sqlalchemy.orm import Session, sessionmaker
 from tests import factories
 from tests.architecture.kubernetes import kustomize
@@ -26,6 +26,7 @@ from dermtriage.core.settings import ROOT, Settings
 from dermtriage.models import RescoreChunk, RescoreRun
 from dermtriage.releases.queries import active_release
 from dermtriage.scoring import workers
+from dermtriage_worker.upkeep.watchdog import ALIVE
 
 BASE = ROOT / "deploy" / "kubernetes" / "base"
 BUILT = {(m["kind"], m["metadata"]["name"]): m for m in kustomize.build(BASE)}
@@ -163,18 +164,16 @@ def test_a_worker_is_ready_while_it_has_a_recent_heartbeat(
     assert status(probe, **environment) == 0
 
 
-def test_upkeep_is_ready_while_its_queue_is_short(servers: Servers) -> None:
-    probe = container("upkeep", "upkeep")["readinessProbe"]["exec"]["command"]
-    environment = {"DERMTRIAGE_REDIS_URL": servers.redis_url}
-    client = redis.Redis.from_url(servers.redis_url)
-    client.delete("upkeep")
-    try:
-        client.lpush("upkeep", *range(3))
-        assert status(probe, **environment) == 0
-        client.lpush("upkeep", *range(30))
-        assert status(probe, **environment) != 0
-    finally:
-        client.delete("upkeep")
+def test_upkeep_is_alive_while_its_watchdog_says_so(tmp_path: Path) -> None:
+    probe = container("upkeep", "upkeep")["livenessProbe"]["exec"]["command"]
+    environment = {"TMPDIR": str(tmp_path)}
+    assert status(probe, **environment) != 0
+    alive = tmp_path / ALIVE.name
+    alive.touch()
+    assert status(probe, **environment) == 0
+    long_ago = time.time() - 60
+    os.utime(alive, (long_ago, long_ago))
+    assert status(probe, **environment) != 0
 
 
 def test_upkeep_starts_a_module_that_exists() -> None:

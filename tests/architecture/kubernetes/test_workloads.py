@@ -84,7 +84,7 @@ def test_only_keda_sets_the_number_of_workers(name: str) -> None:
 
 
 @each_overlay
-def test_there_is_one_upkeep_with_beat_and_more_than_one_api(name: str) -> None:
+def test_there_is_one_upkeep_and_more_than_one_api(name: str) -> None:
     upkeep = workload(name, "upkeep")["spec"]
     assert (upkeep["replicas"], upkeep["strategy"]) == (1, {"type": "Recreate"})
     assert workload(name, "api")["spec"]["replicas"] > 1

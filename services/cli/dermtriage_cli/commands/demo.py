@@ -58,7 +58,7 @@ def demo(
         if once:
             raise typer.Exit(1 if result.faults else 0)
         out.print(access_text(stack.url, stack.logs, accounts), soft_wrap=True)
-        wait_for_shutdown()
+        wait_for_shutdown(stack.check_servers)
         err.print("Stopping …")
 
 

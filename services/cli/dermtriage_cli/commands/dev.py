@@ -48,5 +48,5 @@ def dev(
         accounts = development_accounts(stack.settings, data_dir)
         send_samples(stack.url, accounts, samples)
         out.print(access_text(stack.url, stack.logs, accounts), soft_wrap=True)
-        wait_for_shutdown()
+        wait_for_shutdown(stack.check_servers)
         err.print("Stopping …")

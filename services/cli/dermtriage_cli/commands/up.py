@@ -13,7 +13,8 @@ def up(data_dir: DataDir = DATA_DIR, port: Port = None) -> None:
     """Run the whole system on this machine, and keep its data in a folder.
 
     PostgreSQL and Redis are started too, unless DERMTRIAGE_DATABASE_URL and
-    DERMTRIAGE_REDIS_URL name your own servers. Ctrl-C or TERM stops everything.
+    DERMTRIAGE_REDIS_URL name your own servers. What dies is started again. Ctrl-C or TERM stops
+    everything.
 
     Example: dermtriage up --data-dir /srv/dermtriage --port 8080
     """
@@ -32,5 +33,5 @@ def up(data_dir: DataDir = DATA_DIR, port: Port = None) -> None:
             "Ctrl-C stops everything.",
             soft_wrap=True,
         )
-        wait_for_shutdown()
+        wait_for_shutdown(stack.check_servers)
         err.print("Stopping …")

@@ -10,7 +10,7 @@ from dermtriage.core.errors import ConfigurationError, DermtriageError
 from dermtriage.core.settings import Settings
 from dermtriage.database.engine import make_engine, make_sessions, outage_as_unavailable
 from dermtriage.database.migrations import is_usable
-from dermtriage.messaging.redis_client import check_redis
+from dermtriage.messaging.redis_client import describe_redis
 from dermtriage.scoring import workers
 from dermtriage.storage.image_store import ImageStore
 from dermtriage_cli.embedded.data_dir import resolve_settings
@@ -98,8 +98,7 @@ def _database(settings: Settings) -> str:
 
 
 def _redis(settings: Settings) -> str:
-    check_redis(settings)
-    return "reachable"
+    return f"{describe_redis(settings)}, reachable"
 
 
 def _store(settings: Settings) -> str:

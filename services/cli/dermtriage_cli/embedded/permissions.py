@@ -44,6 +44,8 @@ def socket_folder(data_dir: Path, kind: str, account: pwd.struct_passwd | None) 
 def postgres_account(cluster: Path) -> pwd.struct_passwd | None:
     """Return the account to run the server as, None for the current one.
 
+    A cluster that exists is served by its owner.
+
     PostgreSQL refuses to run as root.
 
     Raises
@@ -53,8 +55,7 @@ def postgres_account(cluster: Path) -> pwd.struct_passwd | None:
     """
     if os.geteuid() != 0:
         return None
-    owner = cluster.stat().st_uid
-    if owner != 0:
+    if cluster.exists() and (owner := cluster.stat().st_uid) != 0:
         return pwd.getpwuid(owner)
     for name in ("postgres", "nobody"):
         try:

@@ -6,6 +6,7 @@ import shutil
 import signal
 import time
 from pathlib import Path
+from tempfile import mkdtemp
 
 import psycopg
 
@@ -23,6 +24,8 @@ from dermtriage_cli.embedded.server_binaries import postgres_binaries
 DATABASE = "dermtriage"
 SUPERUSER = "postgres"
 START_TIMEOUT = 30.0
+DRAFT = "cluster-"
+"""Prefix of the folders in which clusters are created."""
 
 
 class EmbeddedPostgres:
@@ -57,20 +60,23 @@ class EmbeddedPostgres:
             If the server's wheel is not installed, or the server does not start.
         """
         binaries = postgres_binaries()
-        self._cluster.mkdir(parents=True, exist_ok=True)
+        self.data_dir.mkdir(parents=True, exist_ok=True)
         account = postgres_account(self._cluster)
         self._sockets = sockets = socket_folder(self.data_dir, "pg", account)
         if account:
-            os.chown(self._cluster, account.pw_uid, account.pw_gid)
             allow_traversal(self._cluster)
             allow_running(binaries.parents[1])
-        if not (self._cluster / "PG_VERSION").exists():
+        if not self._cluster.exists():
             self._create_cluster(binaries, account)
         deadline = time.monotonic() + self._start_timeout
         while not self._try_to_start(binaries, sockets, account, deadline):
             # The server of a killed stack still holds the folder; its orphan reaper ends it.
             time.sleep(0.2)
         return f"postgresql+psycopg://{SUPERUSER}@/{DATABASE}?host={sockets}"
+
+    def exit_status(self) -> int | None:
+        """Return the status with which the server ended by itself; None if it did not."""
+        return self._child.poll() if self._child else None
 
     def stop(self) -> None:
         """End all connections and stop the server, if it was started; the data stays."""
@@ -86,24 +92,29 @@ class EmbeddedPostgres:
             self._child = None
 
     def _create_cluster(self, binaries: Path, account: pwd.struct_passwd | None) -> None:
+        # Aside, and renamed once it is whole: a start that is killed meanwhile must not leave half
+        # a cluster to the next one.
+        for left_behind in self.data_dir.glob(f"{DRAFT}*"):
+            shutil.rmtree(left_behind, ignore_errors=True)
+        draft = Path(mkdtemp(prefix=DRAFT, dir=self.data_dir))
+        if account:
+            os.chown(draft, account.pw_uid, account.pw_gid)
         # How text sorts must not depend on the machine's locale.
         options = ["--no-locale", "--encoding=UTF8", f"--username={SUPERUSER}", "--auth=trust"]
         initdb = ChildProcess(
-            [binaries / "initdb", *options, "--pgdata", self._cluster],
-            log=self.log,
-            account=account,
+            [binaries / "initdb", *options, "--pgdata", draft], log=self.log, account=account
         )
         deadline = time.monotonic() + 2 * self._start_timeout
         while (status := initdb.poll()) is None and time.monotonic() < deadline:
             time.sleep(0.02)
         if status != 0:
             initdb.kill()
-            # The next start would take an incomplete cluster for a whole one.
-            shutil.rmtree(self._cluster, ignore_errors=True)
+            shutil.rmtree(draft, ignore_errors=True)
             raise ConfigurationError(
                 f"PostgreSQL could not create its cluster: {tail(self.log)}",
                 remedy=f"See {self.log}.",
             )
+        draft.rename(self._cluster)
 
     def _try_to_start(
         self, binaries: Path, sockets: Path, account: pwd.struct_passwd | None, deadline: float

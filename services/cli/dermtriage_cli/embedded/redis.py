@@ -86,6 +86,10 @@ class EmbeddedRedis:
                 )
             time.sleep(0.2)
 
+    def exit_status(self) -> int | None:
+        """Return the status with which the server ended by itself; None if it did not."""
+        return self._child.poll() if self._child else None
+
     def stop(self) -> None:
         """Stop the server, if it was started; queued messages stay in the folder."""
         if self._child:

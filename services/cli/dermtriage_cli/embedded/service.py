@@ -10,9 +10,12 @@ from dermtriage_cli.embedded.source_watcher import SourceWatcher
 
 logger = logging.getLogger(__name__)
 
+FATAL_DEATHS = 3
+"""What dies this often soon after its start, in a row, will die again."""
+
 LONGEST_PAUSE = 30.0
 SETTLED_AFTER = 60.0
-"""Seconds that a service must live for its past deaths to be forgotten."""
+"""Seconds that a service or server must live for its past deaths to be forgotten."""
 
 
 class Service:

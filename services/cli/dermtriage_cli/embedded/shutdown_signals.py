@@ -1,8 +1,8 @@
 """TERM and a closed terminal end a command in the same order as Ctrl-C."""
 
 import signal
-import threading
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from types import FrameType
 
@@ -32,7 +32,15 @@ def orderly_shutdown() -> Iterator[None]:
             signal.signal(number, handler)
 
 
-def wait_for_shutdown() -> None:
-    """Wait until the first stop signal; needs `orderly_shutdown` around it."""
+def wait_for_shutdown(check: Callable[[], None]) -> None:
+    """Wait until the first stop signal; needs `orderly_shutdown` around it.
+
+    Parameters
+    ----------
+    check
+        Called twice a second meanwhile. An error that it raises ends the wait.
+    """
     with suppress(KeyboardInterrupt):
-        threading.Event().wait()
+        while True:
+            check()
+            time.sleep(0.5)

@@ -17,6 +17,7 @@ from dermtriage.database.engine import make_engine, make_sessions
 from dermtriage.scoring import workers
 from dermtriage_cli.database.upgrade import upgrade_database
 from dermtriage_cli.embedded.data_dir import DataDirectory, RunningStack
+from dermtriage_cli.embedded.kept_server import KeptServer
 from dermtriage_cli.embedded.postgres import EmbeddedPostgres
 from dermtriage_cli.embedded.redis import EmbeddedRedis
 from dermtriage_cli.embedded.services import make_services
@@ -75,15 +76,26 @@ class Stack:
         return self._directory.logs
 
     def check(self) -> None:
-        """Check that no service keeps dying.
+        """Check that every server runs, and that no service keeps dying.
 
         Raises
         ------
         ConfigurationError
-            If one does, with the last lines of its log.
+            If one does not, with the reason.
         """
         if self._supervisor:
             self._supervisor.check()
+
+    def check_servers(self) -> None:
+        """Check that every embedded server runs or is being started again.
+
+        Raises
+        ------
+        ConfigurationError
+            If one could not be started again.
+        """
+        if self._supervisor:
+            self._supervisor.check_servers()
 
     def __enter__(self) -> Self:
         """Start everything and wait until API and worker are ready.
@@ -108,12 +120,12 @@ class Stack:
         self._exit.enter_context(self._directory)
         listener = self._exit.enter_context(_listen(self._port))
         self.url = f"http://{HOST}:{listener.getsockname()[1]}"
-        self._start_servers()
+        servers = self._start_servers()
         self._on_step("Migrating the database")
         upgrade_database(self.settings)
         self._on_step("Starting API, worker and upkeep")
         self._supervisor = Supervisor(
-            make_services(self.settings, listener, self.logs, reload=self._reload)
+            make_services(self.settings, listener, self.logs, reload=self._reload), servers
         )
         self._exit.callback(self._supervisor.stop)
         self._supervisor.start()
@@ -128,19 +140,22 @@ class Stack:
             )
         )
 
-    def _start_servers(self) -> None:
+    def _start_servers(self) -> list[KeptServer]:
         settings, folder = self.settings, self._directory.data_dir
         update: dict[str, object] = {}
+        started = []
         if not settings.database_url:
             self._on_step("Starting PostgreSQL")
             postgres = EmbeddedPostgres(folder / "postgres", log=self.logs / "postgres.log")
             self._exit.callback(postgres.stop)
             update["database_url"] = postgres.start()
+            started.append(KeptServer("PostgreSQL", postgres))
         if not settings.redis_url.get_secret_value():
             self._on_step("Starting Redis")
             queue = EmbeddedRedis(folder / "redis", log=self.logs / "redis.log")
             self._exit.callback(queue.stop)
             update["redis_url"] = SecretStr(queue.start())
+            started.append(KeptServer("Redis", queue))
         if not settings.store_url:
             store = folder / "store"
             store.mkdir(mode=0o700, exist_ok=True)
@@ -148,6 +163,7 @@ class Stack:
         if not settings.secret_key.get_secret_value():
             update["secret_key"] = self._directory.secret_key()
         self.settings = settings.model_copy(update=update)
+        return started
 
     def _wait_until_ready(self) -> None:
         engine = make_engine(self.settings)

@@ -43,6 +43,9 @@ class Runtime:
         The active release and the shadow release, loaded.
     photographs
         Loads photographs.
+    slots
+        Held by each thread while it works: no more threads work than the settings allow, whether a
+        message or a look into the database has begun their work.
     stopping
         Set when the process is to end after the running batches.
     running
@@ -64,6 +67,7 @@ class Runtime:
         self.active = LoadedRelease(settings, load)
         # Apart, so that no upload waits while a shadow is loaded.
         self.shadow = LoadedRelease(settings, load)
+        self.slots = threading.BoundedSemaphore(settings.scoring_threads)
         self.stopping = threading.Event()
         self.running = RunningBatches()
         self.isolation = IsolationLock()

@@ -2,11 +2,14 @@
 
 import logging
 import os
-from collections.abc import Collection
+from collections.abc import Collection, Iterator
+from contextlib import contextmanager
 from typing import NoReturn
 
+from dermtriage.core.errors import Unavailable
 from dermtriage.rescoring import chunk_leases
 from dermtriage.scoring import lease_release, workers
+from dermtriage_worker.ensemble.device import DeviceLost
 from dermtriage_worker.process import STALLED
 from dermtriage_worker.scoring.running_batches import RunningBatch, chunk_tokens, lease_tokens
 from dermtriage_worker.scoring.runtime import Runtime
@@ -57,3 +60,17 @@ def release_everything(
             session, worker_id=runtime.worker_id, suspects=chunk_tokens(suspects)
         )
         workers.remove_worker(session, worker_id=runtime.worker_id)
+
+
+@contextmanager
+def failures_handled(runtime: Runtime) -> Iterator[None]:
+    """Log an outage, and end the process if its device is lost; other errors pass."""
+    try:
+        yield
+    except Unavailable as error:
+        # The work is in the database, where an idle slot finds it again.
+        logger.warning("work postponed", extra={"reason": str(error)})
+    except DeviceLost as error:
+        logger.critical("device lost", exc_info=True)
+        # The other threads have lost it too, and perhaps one of their images is why.
+        end_process(runtime, runtime.running.all(), reason=str(error))

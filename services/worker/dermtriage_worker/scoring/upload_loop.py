@@ -34,7 +34,7 @@ from dermtriage_worker.scoring.upload_failures import (
 logger = logging.getLogger(__name__)
 
 
-def score_pending(runtime: Runtime, first: UUID | None) -> int:
+def score_pending(runtime: Runtime, first: UUID | None = None) -> int:
     """Score `first`, if it is still pending, and then all pending images, the most urgent first.
 
     Returns

@@ -1,4 +1,4 @@
-"""Upkeep: Celery beat and the periodic tasks (recovery, ageing, planning, invariant checks).
+"""Upkeep: a timer and its duties (recovery, ageing, planning, invariant checks).
 
-It runs in a process of its own and does not import torch.
+It runs in a process of its own, imports no torch and waits for no message.
 """

@@ -2,7 +2,7 @@
 
 import sys
 
-from dermtriage_worker.upkeep.celery_app import main
+from dermtriage_worker.upkeep.process import main
 
 if __name__ == "__main__":
     sys.exit(main())

@@ -4,48 +4,20 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
+import time
 from pathlib import Path
-from tempfile import TemporaryDirectory
 
 import psycopg
 import pytest
 import redis
 from redis.backoff import NoBackoff
 from redis.retry import Retry
+from tests.integration.cli.embedded.conftest import add_server, connect
 
 from dermtriage.core.errors import ConfigurationError
 from dermtriage_cli.embedded.postgres import EmbeddedPostgres
 from dermtriage_cli.embedded.redis import EmbeddedRedis
-
-
-def connect(url: str) -> "psycopg.Connection[tuple[object, ...]]":
-    return psycopg.connect(url.replace("+psycopg", ""), autocommit=True)
-
-
-@pytest.fixture
-def folder() -> Iterator[Path]:
-    """A folder of the test's own, outside of pytest's.
-
-    As root, PostgreSQL runs under another account, from which pytest locks its folder whenever
-    another run begins.
-    """
-    with TemporaryDirectory(prefix="dermtriage-servers-") as name:
-        yield Path(name)
-
-
-@pytest.fixture
-def postgres(folder: Path) -> Iterator[EmbeddedPostgres]:
-    server = EmbeddedPostgres(folder / "postgres")
-    yield server
-    server.stop()
-
-
-@pytest.fixture
-def redis_server(tmp_path: Path) -> Iterator[EmbeddedRedis]:
-    server = EmbeddedRedis(tmp_path / "redis")
-    yield server
-    server.stop()
+from dermtriage_cli.embedded.server_binaries import redis_binary
 
 
 def test_postgres_keeps_its_data_over_stops_and_crashes(postgres: EmbeddedPostgres) -> None:
@@ -168,12 +140,37 @@ def test_a_missing_wheel_says_what_to_install(
         EmbeddedRedis(tmp_path / "redis").start()
 
 
+def test_the_newest_redis_is_taken(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PATH", f"{tmp_path}:/bin:/usr/bin")
+    add_server(tmp_path, "valkey-server", "echo Valkey server v=2.10.0 sha=0")
+    add_server(tmp_path, "redis-server", "exit 1")
+    in_wheel = redis_binary()
+    assert in_wheel.parent != tmp_path
+    newest = add_server(tmp_path, "valkey-server", "echo Valkey server v=10.2.0 sha=0")
+    assert redis_binary() == newest
+
+
+def test_a_first_start_that_is_killed_leaves_no_half_cluster(folder: Path) -> None:
+    code = (
+        "import sys, pathlib; from dermtriage_cli.embedded.postgres import EmbeddedPostgres;"
+        "EmbeddedPostgres(pathlib.Path(sys.argv[1]) / 'postgres').start()"
+    )
+    with subprocess.Popen([sys.executable, "-c", code, str(folder)]) as parent:
+        while not any(folder.rglob("PG_VERSION")):
+            assert parent.poll() is None
+            time.sleep(0.001)
+        os.kill(parent.pid, signal.SIGKILL)
+    server = EmbeddedPostgres(folder / "postgres")
+    with connect(server.start()) as connection:
+        assert connection.execute("SELECT 1").fetchone() == (1,)
+    server.stop()
+
+
 def test_a_server_that_cannot_start_shows_its_log(
     tmp_path: Path, redis_server: EmbeddedRedis, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    broken = tmp_path / "valkey-server"
-    broken.write_text("#!/bin/sh\necho out of luck\nexit 3\n")
-    broken.chmod(0o755)
+    # The newest of all, which `--version` reports; as a server it ends at once.
+    add_server(tmp_path, "valkey-server", "echo v=99.0 out of luck; exit 3")
     monkeypatch.setenv("PATH", str(tmp_path), prepend=os.pathsep)
     with pytest.raises(ConfigurationError, match="out of luck"):
         redis_server.start()

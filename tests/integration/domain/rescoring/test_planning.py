@@ -97,7 +97,7 @@ def test_a_night_is_planned_once_and_made_up_when_it_was_missed(
     assert look() is None
     with sessions() as session:
         (run,) = session.scalars(select(RescoreRun))
-        assert (run.night, run.images, run.actor) == (date(2026, 3, 4), 1, "beat")
+        assert (run.night, run.images, run.actor) == (date(2026, 3, 4), 1, "upkeep")
     off = settings.model_copy(update={"rescore_at": ""})
     with sessions.begin() as session:
         tomorrow = late_in_the_morning + timedelta(days=1)

@@ -1,6 +1,5 @@
 """A worker scores the chunks of a run, uploads first, and leaves out what cannot be scored."""
 
-import json
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
@@ -8,7 +7,6 @@ from typing import Any
 from uuid import UUID
 
 import pytest
-from redis import Redis
 from sqlalchemy import select, text, update
 from sqlalchemy.orm import Session, sessionmaker
 from tests import factories
@@ -23,7 +21,7 @@ from torch import Tensor
 from dermtriage.core.enums import RunState
 from dermtriage.core.errors import NotFound
 from dermtriage.core.settings import Settings
-from dermtriage.messaging.tasks import RESCORE, UPKEEP
+from dermtriage.messaging.tasks import RESCORE
 from dermtriage.models import (
     Assessment,
     PolicyVersion,
@@ -38,7 +36,7 @@ from dermtriage_worker.ensemble.inference import Ensemble
 from dermtriage_worker.scoring.bulk_loop import rescore
 from dermtriage_worker.scoring.celery_app import make_app as make_worker
 from dermtriage_worker.scoring.runtime import Runtime
-from dermtriage_worker.upkeep.celery_app import make_app as make_upkeep
+from dermtriage_worker.upkeep.duties import Duties
 
 
 def all_is_severe(sessions: sessionmaker[Session]) -> None:
@@ -70,7 +68,7 @@ def test_a_worker_scores_a_run(
         assert invariants.check_invariants(session) == {}
 
 
-def test_upkeep_gets_a_message_of_a_run_s_end_and_writes_the_report(
+def test_a_worker_ends_a_run_and_upkeep_writes_the_report(
     sessions: sessionmaker[Session],
     settings: Settings,
     store: ImageStore,
@@ -81,17 +79,11 @@ def test_upkeep_gets_a_message_of_a_run_s_end_and_writes_the_report(
     runtime = start()
     receive_and_score(sessions, store, clinic_id, runtime, 2)
     run_id = activate_and_plan(sessions, second)
-    queue = Redis.from_url(settings.redis_url.get_secret_value())
-    # This Redis is the tests' own; what earlier tests sent has no reader.
-    queue.delete(UPKEEP)
     make_worker(settings, runtime).tasks[RESCORE]()
     with sessions() as session:
         run = runs.find_run(session, run_id)
         assert (run.state, run.report) == (RunState.FINISHED, None)
-    (message,) = queue.lrange(UPKEEP, 0, -1)
-    task = json.loads(message)["headers"]["task"]
-    app, _ = make_upkeep(settings)
-    app.tasks[task]()
+    Duties(settings).end_runs()
     with sessions() as session:
         report = RunReport.model_validate(runs.find_run(session, run_id).report)
         assert report.scored == 2

@@ -6,7 +6,8 @@ import pytest
 from tests.unit.cli.embedded.conftest import MakeService, wait_until
 
 from dermtriage.core.errors import ConfigurationError
-from dermtriage_cli.embedded.supervisor import FATAL_DEATHS, Supervisor
+from dermtriage_cli.embedded.service import FATAL_DEATHS
+from dermtriage_cli.embedded.supervisor import Supervisor
 
 
 def test_a_service_that_ends_starts_again(make_service: MakeService, tmp_path: Path) -> None:

@@ -26,17 +26,16 @@ from tests.runs import list_remaining_images
 
 from dermtriage.core.enums import RunState, Scoring
 from dermtriage.core.settings import Settings
-from dermtriage.messaging.celery_app import make_celery
 from dermtriage.models import RescoreRun
 from dermtriage.rescoring import lifecycle, recording, runs
 from dermtriage.rescoring.recording import RecordedBatch
 from dermtriage.rescoring.reports.writing import write_report
-from dermtriage_worker.upkeep.tasks import UpkeepTasks
+from dermtriage_worker.upkeep.duties import Duties
 
 
 @pytest.fixture
-def upkeep(settings: Settings) -> UpkeepTasks:
-    return UpkeepTasks(settings, make_celery(settings))
+def upkeep(settings: Settings) -> Duties:
+    return Duties(settings)
 
 
 def state(sessions: Sessions, run_id: UUID) -> tuple[RunState, bool]:
@@ -55,7 +54,7 @@ def reports_blocked(sessions: Sessions) -> Iterator[None]:
 
 
 def test_a_report_that_fails_keeps_no_other_from_being_written_and_is_tried_again(
-    sessions: Sessions, clinic_id: UUID, upkeep: UpkeepTasks, caplog: pytest.LogCaptureFixture
+    sessions: Sessions, clinic_id: UUID, upkeep: Duties, caplog: pytest.LogCaptureFixture
 ) -> None:
     add_scored_case(sessions, clinic_id, LOW)
     broken, whole = plan_run(sessions, SECOND), plan_run(sessions, THIRD)
@@ -76,7 +75,7 @@ def test_a_report_that_fails_keeps_no_other_from_being_written_and_is_tried_agai
 
 
 def test_a_report_whose_connection_is_lost_is_tried_again(
-    sessions: Sessions, clinic_id: UUID, upkeep: UpkeepTasks, caplog: pytest.LogCaptureFixture
+    sessions: Sessions, clinic_id: UUID, upkeep: Duties, caplog: pytest.LogCaptureFixture
 ) -> None:
     add_scored_case(sessions, clinic_id, LOW)
     planned = [plan_run(sessions, SECOND), plan_run(sessions, THIRD)]
@@ -99,9 +98,7 @@ def test_a_report_whose_connection_is_lost_is_tried_again(
     assert [state(sessions, run_id)[1] for run_id in planned] == [True, True]
 
 
-def test_recovery_waits_for_no_report(
-    sessions: Sessions, clinic_id: UUID, upkeep: UpkeepTasks
-) -> None:
+def test_recovery_waits_for_no_report(sessions: Sessions, clinic_id: UUID, upkeep: Duties) -> None:
     add_scored_case(sessions, clinic_id, LOW)
     run_id = plan_run(sessions, SECOND)
     score_all_chunks(sessions, LOW)
@@ -115,7 +112,7 @@ def test_recovery_waits_for_no_report(
 
 
 def test_workers_wait_for_no_report_and_no_second_one_is_written_meanwhile(
-    sessions: Sessions, clinic_id: UUID, upkeep: UpkeepTasks
+    sessions: Sessions, clinic_id: UUID, upkeep: Duties
 ) -> None:
     add_scored_case(sessions, clinic_id, LOW)
     activate(sessions, SECOND)

@@ -1,15 +1,13 @@
-"""The periodic tasks of upkeep: each opens its transactions and calls the domain."""
+"""The duties of upkeep: each opens its transactions and calls the domain."""
 
 import logging
-import time
 from datetime import timedelta
-
-from celery import Celery
 
 from dermtriage.cases import ageing
 from dermtriage.core.clock import utcnow
 from dermtriage.core.settings import Settings
 from dermtriage.database.engine import make_engine, make_sessions, outage_as_unavailable
+from dermtriage.messaging.celery_app import make_celery
 from dermtriage.messaging.sender import send_rescores, send_scores
 from dermtriage.operations import invariants, orphan_sweep, recovery
 from dermtriage.rescoring import lifecycle, planning
@@ -22,24 +20,16 @@ CASES_PER_TRANSACTION = 500
 """Cases that are aged, and stay locked, together."""
 
 
-class UpkeepTasks:
-    """The tasks of upkeep. Each is safe to run twice, and runs again soon.
+class Duties:
+    """The duties of upkeep. Two processes may do one at once, and each is due again soon."""
 
-    Attributes
-    ----------
-    last_recovery
-        When `recover` began last, by the monotonic clock.
-    """
-
-    def __init__(self, settings: Settings, app: Celery) -> None:
-        self.last_recovery = time.monotonic()
+    def __init__(self, settings: Settings) -> None:
         self._settings = settings
-        self._app = app
+        self._app = make_celery(settings)
         self._sessions = make_sessions(make_engine(settings))
 
     def recover(self) -> None:
         """Find work that is stuck, and wake workers for it."""
-        self.last_recovery = time.monotonic()
         with outage_as_unavailable(), self._sessions.begin() as session:
             found = recovery.recover(session, self._settings, now=utcnow())
         send_scores(self._app, found.image_ids)

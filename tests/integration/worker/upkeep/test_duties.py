@@ -1,4 +1,4 @@
-"""The tasks of upkeep over real servers."""
+"""The duties of upkeep over real servers."""
 
 import base64
 import json
@@ -10,11 +10,13 @@ from redis import Redis
 from sqlalchemy.orm import Session, sessionmaker
 from tests.uploads import send
 
+from dermtriage.core.errors import Unavailable
 from dermtriage.core.settings import Settings
-from dermtriage.messaging.tasks import AGE, RECOVER, SCORE, UPLOADS
+from dermtriage.messaging.tasks import SCORE, UPLOADS
 from dermtriage.storage.image_store import ImageStore
 from dermtriage_worker.scoring.runtime import Runtime
-from dermtriage_worker.upkeep.celery_app import make_app
+from dermtriage_worker.upkeep.duties import Duties
+from dermtriage_worker.upkeep.process import schedule
 
 
 def test_recovery_wakes_an_idle_worker_for_what_is_pending(
@@ -29,19 +31,26 @@ def test_recovery_wakes_an_idle_worker_for_what_is_pending(
     queue = Redis.from_url(settings.redis_url.get_secret_value())
     # This Redis is the tests' own; no worker reads what earlier tests sent.
     queue.delete(UPLOADS)
-    app, _ = make_app(settings)
-    app.tasks[RECOVER]()
+    Duties(settings).recover()
     (message,) = (json.loads(one) for one in queue.lrange(UPLOADS, 0, -1))
     assert message["headers"]["task"] == SCORE
     arguments, *_ = json.loads(base64.b64decode(message["body"]))
     assert arguments == [str(image_id)]
 
 
-def test_an_outage_of_the_database_postpones_a_task(
-    settings: Settings, caplog: pytest.LogCaptureFixture
-) -> None:
+def test_duties_report_an_outage_of_the_database_as_one(settings: Settings) -> None:
     away = "postgresql+psycopg://nobody@127.0.0.1:1/nothing"
-    app, _ = make_app(settings.model_copy(update={"database_url": away}))
-    app.tasks[AGE]()
-    (record,) = [one for one in caplog.records if one.message == "task postponed"]
-    assert vars(record)["task_name"] == AGE
+    changed = settings.model_copy(update={"database_url": away})
+    for duty in schedule(Duties(changed), changed):
+        # A store without an object to sweep needs no database.
+        if duty.name != "sweep":
+            with pytest.raises(Unavailable):
+                duty.do()
+
+
+def test_every_duty_is_on_the_schedule(settings: Settings) -> None:
+    duties = Duties(settings)
+    public = {name for name in vars(Duties) if not name.startswith("_")}
+    assert {duty.do for duty in schedule(duties, settings)} == {
+        getattr(duties, name) for name in public
+    }
