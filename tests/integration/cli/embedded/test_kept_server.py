@@ -62,7 +62,10 @@ def test_a_server_that_cannot_be_started_again_is_an_error_that_names_it(
     supervisor.start()
     try:
         os.kill(pid, signal.SIGKILL)
-        with orderly_shutdown(), pytest.raises(ConfigurationError, match=r"Redis .*out of luck"):
+        with (
+            orderly_shutdown(),
+            pytest.raises(ConfigurationError, match=r"(?s)Redis .*out of luck"),
+        ):
             wait_for_shutdown(supervisor.check_servers)
     finally:
         supervisor.stop()

@@ -9,8 +9,8 @@ import pytest
 from sqlalchemy import Connection
 from sqlalchemy.exc import OperationalError
 from sqlalchemy.orm import Session, sessionmaker
+from tests.database_faults import READ_PENDING, before_statement
 from tests.doubles import EnsembleLoader
-from tests.faults import READ_PENDING, before_statement
 from tests.runs import activate_and_plan, receive_and_score
 from tests.uploads import scoring_states, send
 from torch import Tensor
