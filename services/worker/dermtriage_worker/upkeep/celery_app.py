@@ -12,7 +12,7 @@ from tempfile import TemporaryDirectory
 from celery import Celery
 from celery.schedules import crontab
 
-from dermtriage.core.errors import DermtriageError, Unavailable
+from dermtriage.core.errors import DermtriageError, StoreMismatch, Unavailable
 from dermtriage.core.logging_setup import setup_logging
 from dermtriage.core.settings import Settings, get_settings
 from dermtriage.messaging.celery_app import make_celery
@@ -79,7 +79,9 @@ def _outage_logged(name: str, task: Callable[[], None]) -> Callable[[], None]:
         try:
             task()
         except Unavailable as error:
-            logger.warning("task postponed", extra={"task_name": name, "reason": str(error)})
+            # Servers come back by themselves; a store of another database needs a person.
+            level = logging.ERROR if isinstance(error, StoreMismatch) else logging.WARNING
+            logger.log(level, "task postponed", extra={"task_name": name, "reason": str(error)})
 
     return run
 

@@ -2,16 +2,21 @@
 
 import base64
 import json
+import logging
+import os
 from collections.abc import Callable
-from uuid import UUID
+from uuid import UUID, uuid4
 
 import pytest
 from redis import Redis
+from sqlalchemy import update
 from sqlalchemy.orm import Session, sessionmaker
-from tests.uploads import send
+from tests.uploads import send, store_folder
 
+from dermtriage.core.ids import new_id
 from dermtriage.core.settings import Settings
-from dermtriage.messaging.tasks import AGE, RECOVER, SCORE, UPLOADS
+from dermtriage.messaging.tasks import AGE, RECOVER, SCORE, SWEEP, UPLOADS
+from dermtriage.models import StoreIdentity
 from dermtriage.storage.image_store import ImageStore
 from dermtriage_worker.scoring.runtime import Runtime
 from dermtriage_worker.upkeep.celery_app import make_app
@@ -45,3 +50,23 @@ def test_an_outage_of_the_database_postpones_a_task(
     app.tasks[AGE]()
     (record,) = [one for one in caplog.records if one.message == "task postponed"]
     assert vars(record)["task_name"] == AGE
+
+
+def test_the_store_of_another_database_is_not_swept_and_an_operator_is_called(
+    settings: Settings,
+    sessions: sessionmaker[Session],
+    store: ImageStore,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    image_id = new_id()
+    store.put_original(image_id, b"another database's")
+    original = store_folder(settings) / "originals" / image_id.hex[-2:] / str(image_id)
+    os.utime(original, (0, 0))
+    with sessions.begin() as session:
+        session.execute(update(StoreIdentity).values(store_id=uuid4()))
+    app, _ = make_app(settings)
+    app.tasks[SWEEP]()
+    (record,) = [one for one in caplog.records if one.message == "task postponed"]
+    assert record.levelno == logging.ERROR
+    assert "belongs to another database" in vars(record)["reason"]
+    assert original.exists()
