@@ -6,8 +6,10 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from uuid import UUID, uuid4
 
+import obstore
 import pytest
 from bench.object_store import BUCKET, object_store
+from obstore.store import from_url
 from sqlalchemy import Engine
 from sqlalchemy.orm import Session, sessionmaker
 from tests import runs
@@ -100,7 +102,7 @@ def test_a_store_without_its_marker_is_left_alone(
 ) -> None:
     store.put_original(new_id(), b"x")
     before = files(folder)
-    (folder / MARKER).unlink()
+    obstore.delete(from_url(settings.store_url), MARKER)
     new = ImageStore.from_settings(settings, sessions)
     for act in (
         store.check,
