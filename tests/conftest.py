@@ -18,6 +18,7 @@ from dermtriage.database.engine import make_engine, make_sessions
 from dermtriage.database.migrations import upgrade
 from dermtriage.releases.activation import install_release
 from dermtriage.storage.image_store import ImageStore
+from dermtriage.storage.pairing import pair_new_store
 from dermtriage_cli.embedded.postgres import EmbeddedPostgres
 from dermtriage_cli.embedded.redis import EmbeddedRedis
 from dermtriage_worker.ensemble.manifest_file import manifest_sha256, read_manifest
@@ -107,11 +108,22 @@ def install(session: Session, folder: Path) -> None:
     )
 
 
+def make_store(settings: Settings, sessions: sessionmaker[Session]) -> None:
+    """Make the folder of the store, and pair it with its database."""
+    Path(settings.store_url.removeprefix("file://")).mkdir()
+    with sessions.begin() as session:
+        pair_new_store(session, ImageStore.from_settings(settings, sessions))
+
+
 @pytest.fixture
 def settings(servers: Servers, tmp_path: Path) -> Iterator[Settings]:
     """Settings of a database of the test's own, an empty store and the shared Redis."""
     with servers.new_database() as url:
-        yield servers.settings(url, tmp_path / "store")
+        settings = servers.settings(url, tmp_path / "store")
+        engine = make_engine(settings)
+        make_store(settings, make_sessions(engine))
+        engine.dispose()
+        yield settings
 
 
 @pytest.fixture
@@ -122,5 +134,5 @@ def sessions(settings: Settings) -> Iterator[sessionmaker[Session]]:
 
 
 @pytest.fixture
-def store(settings: Settings) -> ImageStore:
-    return ImageStore.from_settings(settings)
+def store(settings: Settings, sessions: sessionmaker[Session]) -> ImageStore:
+    return ImageStore.from_settings(settings, sessions)

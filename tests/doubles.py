@@ -69,10 +69,10 @@ class WatchedStore(ImageStore):
 
     before: Callable[[str, UUID], None] = staticmethod(lambda method, image_id: None)
 
-    def get_original(self, image_id: UUID) -> bytes:
+    def get_original(self, image_id: UUID, sha256: bytes) -> bytes:
         """Return an original."""
         self.before("get_original", image_id)
-        return super().get_original(image_id)
+        return super().get_original(image_id, sha256)
 
     def put_rendition(self, image_id: UUID, data: bytes) -> None:
         """Keep a rendition."""

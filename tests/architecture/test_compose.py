@@ -143,7 +143,7 @@ def test_data_is_kept_in_named_volumes() -> None:
     # From version 18 on the image keeps a cluster a major version below this folder.
     assert SERVICES["postgres"]["volumes"] == ["postgres:/var/lib/postgresql"]
     folder = SERVICES["api"]["environment"]["DERMTRIAGE_STORE_URL"].removeprefix("file://")
-    for name in ("api", "worker", "worker-gpu", "upkeep"):
+    for name in ("migrate", "api", "worker", "worker-gpu", "upkeep"):
         assert SERVICES[name]["volumes"] == [f"images:{folder}"]
     # Pinned, because data outside of a named volume is lost with its container.
     assert set(COMPOSE["volumes"]) == {"images", "postgres", "redis"}

@@ -90,6 +90,7 @@ def test_all_contracts_hold(contracts: list[Contract], graph: ImportGraph) -> No
         ("dermtriage.models.cases", "dermtriage.accounts.audit"),
         ("dermtriage.models.cases", "dermtriage.imaging.decoding"),
         ("dermtriage.storage.image_store", "dermtriage.messaging.sender"),
+        ("dermtriage.storage.pairing", "dermtriage.accounts.audit"),
         ("dermtriage.accounts.clinics", "dermtriage.releases.queries"),
         ("dermtriage.releases.queries", "dermtriage.cases.decisions"),
         ("dermtriage.cases.placement", "dermtriage.scoring.assessments"),

@@ -14,7 +14,7 @@ import pytest
 from sqlalchemy import Engine, make_url
 from sqlalchemy.orm import Session, sessionmaker
 from tests import factories
-from tests.conftest import RELEASE, Servers, install
+from tests.conftest import RELEASE, Servers, install, make_store
 from tests.doubles import EnsembleLoader, WatchedStore
 from tests.uploads import NO_DELAY
 
@@ -65,7 +65,9 @@ def settings(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Setting
     engine: Engine = request.getfixturevalue("shared_engine")
     janitor: psycopg.Connection = request.getfixturevalue("janitor")
     url = engine.url.render_as_string(hide_password=False)
-    yield servers.settings(url, tmp_path / "store")
+    settings = servers.settings(url, tmp_path / "store")
+    make_store(settings, make_sessions(engine))
+    yield settings
     _wipe(janitor)
     with make_sessions(engine).begin() as session:
         install(session, servers.releases / RELEASE)
@@ -121,9 +123,9 @@ def ensembles() -> EnsembleLoader:
 
 
 @pytest.fixture
-def watched(settings: Settings) -> WatchedStore:
+def watched(settings: Settings, sessions: sessionmaker[Session]) -> WatchedStore:
     """The store of the workers that `start` starts."""
-    return cast(WatchedStore, WatchedStore.from_settings(settings))
+    return cast(WatchedStore, WatchedStore.from_settings(settings, sessions))
 
 
 @pytest.fixture

@@ -68,6 +68,11 @@ _GAUGES: tuple[tuple[str, str, Callable[[Figures], float]], ...] = (
             figures.invariants_checked_at.timestamp() if figures.invariants_checked_at else 0
         ),
     ),
+    (
+        "refused_orphans",
+        "Orphans that the last orphan sweep left in place because they were too many; else 0.",
+        lambda figures: figures.refused_orphans,
+    ),
 )
 
 _LABELED_GAUGES: tuple[tuple[str, str, str, Callable[[Figures], Mapping[str, float]]], ...] = (

@@ -15,7 +15,7 @@ from contextlib import asynccontextmanager
 from anyio import CapacityLimiter
 from anyio.to_thread import run_sync
 
-from dermtriage.core.errors import Unavailable
+from dermtriage.core.errors import StoreMismatch, Unavailable
 from dermtriage.database.engine import outage_as_unavailable
 from dermtriage.database.migrations import is_usable
 from dermtriage.messaging.redis_client import check_redis
@@ -119,8 +119,12 @@ def _database(services: Services) -> Check:
 def _store(services: Services) -> Check:
     try:
         services.store.check()
-    except Unavailable:
-        return "unavailable"
+    except StoreMismatch as error:
+        logger.error("store mismatch", extra={"reason": str(error)})
+        return "mismatch"
+    except Unavailable as error:
+        # The database says which store is its own.
+        return "unavailable" if error.code == "store_unavailable" else "unknown"
     return "ok"
 
 

@@ -31,11 +31,11 @@ class Services:
 
     @classmethod
     def open(cls, settings: Settings) -> "Services":
-        """Create the clients, and the folder of a local store; no server is contacted yet."""
+        """Create the clients; neither servers nor store are contacted yet."""
         settings.require("secret_key")
         databases = Databases.open(settings)
         sender = ScoreSender(settings)
-        store = ImageStore.from_settings(settings)
+        store = ImageStore.from_settings(settings, databases.health.sessions)
         sender.start()
         threads = Threads.new(uploads=settings.database_pool_size, logins=MAX_CONCURRENT_LOGINS)
         return cls(settings, databases, store, sender, threads, LoginLimits())

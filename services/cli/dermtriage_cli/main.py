@@ -30,6 +30,7 @@ from dermtriage_cli.commands import (
     rescore_control,
     retriage,
     score,
+    store,
     submit,
     train,
     up,
@@ -74,6 +75,7 @@ app.command()(score.score)
 app.add_typer(clinic.clinic, name="clinic")
 app.add_typer(clinician.clinician, name="clinician")
 app.add_typer(db.db, name="db")
+app.add_typer(store.store, name="store")
 release.release.command()(release_build.build)
 release.release.command()(release_compare.compare)
 app.add_typer(release.release, name="release")

@@ -94,6 +94,23 @@ class Unavailable(DermtriageError):
     remedy = "Try again in a few seconds."
 
 
+class StoreMismatch(Unavailable):
+    """The image store is not the one that belongs to the database, or its disk is not mounted."""
+
+    code = "store_mismatch"
+    remedy = (
+        "The operator must mount the right store; `dermtriage doctor` shows what is wrong, and"
+        " `dermtriage store adopt` takes over a restored store."
+    )
+
+
+class ObjectInaccessible(Unavailable):
+    """One object cannot be read or written, although the image store itself can."""
+
+    code = "object_inaccessible"
+    remedy = "The operator must check this object's permissions and its disk."
+
+
 class ConfigurationError(DermtriageError):
     """A setting is missing or invalid."""
 

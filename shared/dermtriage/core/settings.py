@@ -141,7 +141,10 @@ class Settings(BaseSettings):
     orphan_grace: float = Field(
         default=24 * 3600,
         ge=3600,
-        description="The age at which an object that no row refers to is removed",
+        description="The age at which an original that no row refers to is put into quarantine",
+    )
+    orphan_quarantine: Seconds = Field(
+        default=30 * 24 * 3600, description="Time in quarantine after which an original is deleted"
     )
     timezone: TimeZone = Field(
         default="UTC", description="Time zone of working days and nightly times"

@@ -19,6 +19,7 @@ from dermtriage.models.scoring import (
     Worker,
     lease_tokens,
 )
+from dermtriage.models.storage import StoreIdentity
 from dermtriage.models.triage import TriageEvent
 
 __all__ = [
@@ -45,6 +46,7 @@ __all__ = [
     "RescoreFailure",
     "RescoreRun",
     "ReviewClaim",
+    "StoreIdentity",
     "TriageEvent",
     "Worker",
     "claim_tokens",

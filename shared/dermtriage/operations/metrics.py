@@ -46,6 +46,8 @@ class Figures:
         As the last nightly check found them.
     invariants_checked_at
         When that check ended; None before the first one.
+    refused_orphans
+        Orphans that the last orphan sweep left in place because they were too many; else 0.
     """
 
     pending_by_age: Mapping[float, int]
@@ -61,6 +63,7 @@ class Figures:
     batched_images: int
     broken_invariants: int
     invariants_checked_at: datetime | None
+    refused_orphans: int
 
 
 def figures(session: Session, *, now: datetime, settings: Settings) -> Figures:
@@ -83,12 +86,8 @@ def figures(session: Session, *, now: datetime, settings: Settings) -> Figures:
             func.coalesce(func.sum(Worker.completed), 0),
         ).where(live)
     ).one()
-    checked = session.execute(
-        select(AuditEntry.detail, AuditEntry.at)
-        .where(AuditEntry.action == "invariants.checked")
-        .order_by(AuditEntry.id.desc())
-        .limit(1)
-    ).first()
+    checked = last_entry(session, "invariants.checked")
+    swept = last_entry(session, "orphans.swept")
     return Figures(
         pending_by_age=pending,
         oldest_unscored_seconds=oldest,
@@ -103,6 +102,17 @@ def figures(session: Session, *, now: datetime, settings: Settings) -> Figures:
         batched_images=int(completed),
         broken_invariants=int(checked.detail["broken"]) if checked else 0,
         invariants_checked_at=checked.at if checked else None,
+        refused_orphans=int(swept.detail["refused"]) if swept else 0,
+    )
+
+
+def last_entry(session: Session, action: str) -> AuditEntry | None:
+    """Return the last entry of the audit log for a kind of action; None if there was none."""
+    return session.scalar(
+        select(AuditEntry)
+        .where(AuditEntry.action == action)
+        .order_by(AuditEntry.id.desc())
+        .limit(1)
     )
 
 

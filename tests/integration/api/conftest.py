@@ -25,6 +25,7 @@ from dermtriage.accounts.clinics import add_clinic
 from dermtriage.core.settings import Settings
 from dermtriage.messaging.tasks import UPLOADS
 from dermtriage.models import AuditEntry, Case, Image, IntakeRequest, PendingImage, TriageEvent
+from dermtriage.storage.identity import MARKER
 from dermtriage_api.app import create_app
 from dermtriage_api.server.protocol import BoundedHttpProtocol
 
@@ -76,9 +77,9 @@ class Served:
         return counts | {"files": len(self.stored())}
 
     def stored(self) -> set[str]:
-        """Return the keys of everything in the store."""
+        """Return the keys of everything in the store but its marker."""
         folder = Path(self.settings.store_url.removeprefix("file://"))
-        files = (path for path in folder.rglob("*") if path.is_file())
+        files = (path for path in folder.rglob("*") if path.is_file() and path.name != MARKER)
         # The server checks now and then whether it can write into the store.
         return {str(path.relative_to(folder)) for path in files if path.parent.name != "checks"}
 

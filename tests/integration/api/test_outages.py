@@ -4,8 +4,11 @@ from pathlib import Path
 
 import pytest
 from pydantic import SecretStr
+from sqlalchemy import select
 from tests.integration.api.conftest import unready
 from tests.photographs import jpeg
+
+from dermtriage.models import StoreIdentity
 
 
 @pytest.fixture
@@ -69,6 +72,37 @@ def test_without_the_store(api, clinic) -> None:
     aside.rename(store)
     assert not any(api.left_behind().values())
     assert api.send(jpeg(), key="again").status_code == 202
+
+
+def test_an_upload_into_an_empty_mount_point_is_refused(api, clinic) -> None:
+    assert api.send(jpeg()).status_code == 202
+    before = api.left_behind()
+    store = Path(api.settings.store_url.removeprefix("file://"))
+    aside = store.rename(store.with_name("aside"))
+    store.mkdir()
+
+    answer = api.send(jpeg(1), key="again")
+
+    assert (answer.status_code, answer.json()["code"]) == (503, "store_mismatch")
+    assert int(answer.headers["retry-after"]) > 0
+    with api.client() as client:
+        ready = unready(client)
+        assert (ready.status_code, ready.json()["checks"]["store"]) == (503, "mismatch")
+    assert list(store.iterdir()) == []
+    store.rmdir()
+    aside.rename(store)
+    assert api.left_behind() == before
+    assert api.send(jpeg(1), key="again").status_code == 202
+
+
+def test_a_database_that_is_not_paired_refuses_uploads(api, sessions) -> None:
+    with sessions.begin() as session:
+        identity = session.scalars(select(StoreIdentity)).one()
+        session.delete(identity)
+    answer = api.send(jpeg())
+    assert (answer.status_code, answer.json()["code"]) == (503, "store_mismatch")
+    assert "db upgrade" in answer.json()["remedy"]
+    assert not any(api.left_behind().values())
 
 
 def test_without_the_queue(serve_with) -> None:

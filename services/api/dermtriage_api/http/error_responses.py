@@ -17,7 +17,9 @@ from dermtriage.core.errors import (
     NotAllowed,
     NotAuthenticated,
     NotFound,
+    ObjectInaccessible,
     RequestRejected,
+    StoreMismatch,
     Unavailable,
 )
 from dermtriage.imaging.limits import ACCEPTED_MEDIA_TYPES
@@ -32,6 +34,8 @@ _STATUS: dict[type[DermtriageError], HTTPStatus] = {
     RequestRejected: HTTPStatus.UNPROCESSABLE_ENTITY,
     ImageRejected: HTTPStatus.UNPROCESSABLE_ENTITY,
     Unavailable: HTTPStatus.SERVICE_UNAVAILABLE,
+    StoreMismatch: HTTPStatus.SERVICE_UNAVAILABLE,
+    ObjectInaccessible: HTTPStatus.SERVICE_UNAVAILABLE,
 }
 
 _ROUTING_ERRORS = {

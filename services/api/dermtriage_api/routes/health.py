@@ -20,7 +20,8 @@ async def healthz() -> Liveness:
     responses={
         503: {
             "model": Readiness,
-            "description": "Database or store are unavailable, or the database is outdated.",
+            "description": "Database or store are unavailable, the database is outdated, or the"
+            " store is not the one of this database.",
         }
     },
 )

@@ -51,7 +51,7 @@ def show_rendition(image_id: UUID, principal: PrincipalDep, services: ServicesDe
             image_id=image.id,
         )
     # After the transaction: a slow store must not hold a database connection.
-    content = rendition_of(services.store, image_id)
+    content = rendition_of(services.store, image_id, lambda: image.sha256)
     return Response(content, media_type=RENDITION_MEDIA_TYPE)
 
 

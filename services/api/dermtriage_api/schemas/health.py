@@ -6,7 +6,7 @@ from pydantic import BaseModel, Field
 
 from dermtriage_api.schemas.common import example
 
-Check = Literal["ok", "unavailable", "outdated"]
+Check = Literal["ok", "unavailable", "outdated", "mismatch", "unknown"]
 
 
 class Liveness(BaseModel):
@@ -26,6 +26,7 @@ class Readiness(BaseModel):
 
     ready: bool
     checks: dict[str, Check] = Field(
-        description="`database`, `store` and `queue`. A server is ready without its queue: uploads"
-        " are accepted and scored later."
+        description="`database`, `store` and `queue`. `mismatch`: the store is not the one of this"
+        " database, or its disk is not mounted. `unknown`: without the database nobody knows. A"
+        " server is ready without its queue: uploads are accepted and scored later."
     )

@@ -11,16 +11,21 @@ db = typer.Typer(help="Maintain the database.", no_args_is_help=True)
 
 @db.command()
 def upgrade(data_dir: DataDir = DATA_DIR) -> None:
-    """Migrate the database to the newest schema. A new one gets the shipped release and policy.
+    """Migrate the database to the newest schema.
 
-    It is safe to repeat this, and to run it on several machines at once.
+    A new database gets the shipped release and policy, and is paired with its image store, which
+    has to be empty. It is safe to repeat this, and to run it on several machines at once.
 
     Example: DERMTRIAGE_DATABASE_URL=… dermtriage db upgrade
     """
     from dermtriage_cli.database.upgrade import upgrade_database
     from dermtriage_cli.embedded.data_dir import resolve_settings
 
-    installed = upgrade_database(resolve_settings(data_dir))
+    upgraded = upgrade_database(resolve_settings(data_dir))
     out.print("The database has the newest schema.")
-    if installed:
-        out.print(f"Release {escape(installed)} is active, with the policy that it proposes.")
+    if upgraded.release:
+        out.print(
+            f"Release {escape(upgraded.release)} is active, with the policy that it proposes."
+        )
+    if upgraded.store_identity:
+        out.print(f"Database and image store are paired by {upgraded.store_identity}.")

@@ -6,13 +6,15 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from dermtriage.core.errors import ConfigurationError, DermtriageError
+from dermtriage.core.errors import ConfigurationError, DermtriageError, StoreMismatch
 from dermtriage.core.settings import Settings
 from dermtriage.database.engine import make_engine, make_sessions, outage_as_unavailable
 from dermtriage.database.migrations import is_usable
 from dermtriage.messaging.redis_client import describe_redis
+from dermtriage.operations.metrics import last_entry
 from dermtriage.scoring import workers
-from dermtriage.storage.image_store import ImageStore
+from dermtriage.storage.identity import stored_identity
+from dermtriage_cli.database.stores import open_store
 from dermtriage_cli.embedded.data_dir import resolve_settings
 from dermtriage_cli.releases.folders import release_folder
 from dermtriage_worker.ensemble.device import choose_compute
@@ -52,9 +54,13 @@ def check_all(data_dir: Path, settings: Settings) -> Iterator[Check]:
     database = _check("database", lambda: _database(settings))
     yield database
     yield _check("Redis", lambda: _redis(settings))
+    if not database.ok:
+        # It says which store is its own.
+        yield Check("image store", ok=False, detail="Not checked, for want of the database.")
+        return
     yield _check("image store", lambda: _store(settings))
-    if database.ok:
-        yield _check("worker", lambda: _worker(settings))
+    yield _check("orphan sweep", lambda: _orphan_sweep(settings))
+    yield _check("worker", lambda: _worker(settings))
 
 
 def _check(name: str, check: Callable[[], str]) -> Check:
@@ -102,8 +108,34 @@ def _redis(settings: Settings) -> str:
 
 
 def _store(settings: Settings) -> str:
-    ImageStore.from_settings(settings).check()
-    return "writable"
+    with open_store(settings) as (sessions, store):
+        with sessions() as session:
+            expected = stored_identity(session)
+        try:
+            store.check()
+        except StoreMismatch as error:
+            raise StoreMismatch(
+                f"{error.detail} The store holds {store.identity() or 'no identity'}, the database"
+                f" expects {expected or 'none'}.",
+                remedy=error.remedy,
+            ) from error
+    return f"writable, paired with the database by {expected}"
+
+
+def _orphan_sweep(settings: Settings) -> str:
+    with open_store(settings) as (sessions, _), sessions() as session:
+        entry = last_entry(session, "orphans.swept")
+    if entry is None:
+        return "has not run yet"
+    last = entry.detail
+    if last["refused"] != "0":
+        raise ConfigurationError(
+            f"The last one found {last['orphans']} originals that belong to no case, among"
+            f" {last['originals']}, and moved none: they are too many.",
+            remedy="Find out whether this database is complete. If it is, run"
+            " `dermtriage store sweep --without-limit`: it moves them into quarantine.",
+        )
+    return f"{last['moved']} originals moved last, {last['quarantined']} in quarantine"
 
 
 def _worker(settings: Settings) -> str:

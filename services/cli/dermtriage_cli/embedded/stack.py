@@ -15,6 +15,7 @@ from dermtriage.core.errors import ConfigurationError
 from dermtriage.core.settings import get_settings
 from dermtriage.database.engine import make_engine, make_sessions
 from dermtriage.scoring import workers
+from dermtriage_cli.database.stores import open_store
 from dermtriage_cli.database.upgrade import upgrade_database
 from dermtriage_cli.embedded.data_dir import DataDirectory, RunningStack
 from dermtriage_cli.embedded.kept_server import KeptServer
@@ -104,6 +105,8 @@ class Stack:
         ------
         ConfigurationError
             If a server or service does not start; nothing is left running then.
+        StoreMismatch
+            If the image store is not the one of the database.
         """
         try:
             self._start()
@@ -123,6 +126,8 @@ class Stack:
         servers = self._start_servers()
         self._on_step("Migrating the database")
         upgrade_database(self.settings)
+        with open_store(self.settings) as (_, store):
+            store.check()
         self._on_step("Starting API, worker and upkeep")
         self._supervisor = Supervisor(
             make_services(self.settings, listener, self.logs, reload=self._reload), servers

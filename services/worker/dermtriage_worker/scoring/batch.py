@@ -6,14 +6,13 @@ from dataclasses import dataclass
 
 import torch
 
-from dermtriage.core.errors import Unavailable
 from dermtriage.scoring.leases import Lease
 from dermtriage.scoring.recording import ScoredImage
 from dermtriage_worker.ensemble.device import DeviceLost, DeviceOutOfMemory
 from dermtriage_worker.ensemble.image.photograph import Photograph
 from dermtriage_worker.ensemble.inference import Ensemble
 from dermtriage_worker.ensemble.prediction import Prediction
-from dermtriage_worker.scoring.failures import NoScore
+from dermtriage_worker.scoring.failures import NoScore, is_outage_of_loading
 from dermtriage_worker.scoring.photograph_loader import Load
 from dermtriage_worker.scoring.runtime import Runtime
 
@@ -32,21 +31,22 @@ class LoadedImage:
 def load_images(
     runtime: Runtime, load: Load, leases: Sequence[Lease], fail: Fail
 ) -> list[LoadedImage]:
-    """Load photographs; hand those that cannot be decoded to `fail`.
+    """Load photographs; hand those that cannot be read or decoded to `fail`.
 
     Raises
     ------
     Unavailable, MemoryError
-        If the photographs are not to blame.
+        If the photographs are not to blame: the whole store cannot be read, or there is no memory
+        for an ordinary photograph.
     """
     images = []
     with closing(runtime.photographs.load_each(load, leases)) as loading:
         for lease, photograph in loading:
             try:
                 images.append(LoadedImage(lease, photograph()))
-            except (Unavailable, MemoryError):
-                raise
-            except Exception as error:  # noqa: BLE001 - the other images go on, whatever it is
+            except Exception as error:
+                if is_outage_of_loading(error):
+                    raise
                 fail(lease, error)
     return images
 

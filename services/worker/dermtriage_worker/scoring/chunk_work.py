@@ -6,6 +6,8 @@ no image is left out, and none is recorded twice.
 
 import logging
 from collections.abc import Iterator, Sequence
+from functools import partial
+from uuid import UUID
 
 from sqlalchemy.exc import SQLAlchemyError
 
@@ -25,6 +27,7 @@ from dermtriage_worker.ensemble.image.photograph import Photograph, decode_rendi
 from dermtriage_worker.ensemble.inference import Ensemble
 from dermtriage_worker.scoring.batch import load_images, predict, scored_image
 from dermtriage_worker.scoring.failures import OUTAGES, failure_reason, write_with_retries
+from dermtriage_worker.scoring.photograph_loader import original_digests
 from dermtriage_worker.scoring.runtime import Runtime
 from dermtriage_worker.scoring.suspects import Suspects
 from dermtriage_worker.scoring.upload_loop import make_heat_maps, score_uploads
@@ -154,13 +157,18 @@ class ChunkWork:
 
     def _score(self, ensemble: Ensemble, leases: Sequence[Lease]) -> list[ScoredImage]:
         def load(lease: Lease) -> Photograph:
-            rendition = rendition_of(self._runtime.store, lease.image_id)
+            rendition = rendition_of(
+                self._runtime.store, lease.image_id, partial(self._original_digest, lease.image_id)
+            )
             return self._runtime.photographs.decode(decode_rendition, rendition, ensemble)
 
         with self._runtime.running.run(chunk=self._chunk):
             images = load_images(self._runtime, load, leases, self._fail)
             scored = predict(self._runtime, ensemble, images, self._fail)
         return [scored_image(image, prediction) for image, prediction in scored]
+
+    def _original_digest(self, image_id: UUID) -> bytes:
+        return original_digests(self._runtime.sessions, [image_id])[image_id]
 
     def _record(
         self, results: Sequence[ScoredImage], assessed: Sequence[RemainingImage], device: str

@@ -5,7 +5,13 @@ from typing import TypeVar
 
 from sqlalchemy.orm import Session
 
-from dermtriage.core.errors import ConfigurationError, DermtriageError, ReleaseInvalid, Unavailable
+from dermtriage.core.errors import (
+    ConfigurationError,
+    DermtriageError,
+    ObjectInaccessible,
+    ReleaseInvalid,
+    Unavailable,
+)
 from dermtriage.database.engine import outage_as_unavailable
 from dermtriage_worker.ensemble.device import DeviceOutOfMemory
 from dermtriage_worker.scoring.runtime import Runtime
@@ -15,11 +21,30 @@ T = TypeVar("T")
 OUTAGES = (Unavailable, DeviceOutOfMemory, ReleaseInvalid, ConfigurationError, MemoryError)
 """Errors for which the photographs are not to blame."""
 
+ORDINARY_PHOTOGRAPH = 64 * 2**20
+"""Bytes of memory that suffice to decode a photograph of 12 megapixels."""
+
 
 class NoScore(DermtriageError):
     """A figure of the ensemble for an image is not a number, or not in its range."""
 
     code = "no_score"
+
+
+def is_outage_of_loading(error: Exception) -> bool:
+    """Whether a photograph could not be loaded for a reason that others would meet as well."""
+    if isinstance(error, MemoryError):
+        return not memory_is_left()
+    return isinstance(error, Unavailable) and not isinstance(error, ObjectInaccessible)
+
+
+def memory_is_left() -> bool:
+    """Whether this process could decode an ordinary photograph now."""
+    try:
+        bytearray(ORDINARY_PHOTOGRAPH)
+    except MemoryError:
+        return False
+    return True
 
 
 def failure_reason(error: Exception) -> str:

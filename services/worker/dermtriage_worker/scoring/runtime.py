@@ -63,7 +63,7 @@ class Runtime:
     ) -> None:
         self.settings = settings
         self.sessions: sessionmaker[Session] = make_sessions(make_engine(settings))
-        self.store = store or ImageStore.from_settings(settings)
+        self.store = store or ImageStore.from_settings(settings, self.sessions)
         self.active = LoadedRelease(settings, load)
         # Apart, so that no upload waits while a shadow is loaded.
         self.shadow = LoadedRelease(settings, load)

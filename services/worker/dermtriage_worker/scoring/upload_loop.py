@@ -5,7 +5,7 @@ the images back, and costs them no attempt.
 """
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import partial
 from uuid import UUID
 
@@ -23,6 +23,7 @@ from dermtriage_worker.ensemble.inference import Ensemble
 from dermtriage_worker.scoring.batch import load_images, predict, scored_image
 from dermtriage_worker.scoring.failures import OUTAGES, write_with_retries
 from dermtriage_worker.scoring.heat_maps import make_next_heat_map
+from dermtriage_worker.scoring.photograph_loader import original_digests
 from dermtriage_worker.scoring.runtime import Runtime
 from dermtriage_worker.scoring.shadow import score_shadow
 from dermtriage_worker.scoring.upload_failures import (
@@ -151,7 +152,8 @@ def _score_leased(runtime: Runtime, release: Release, leases: Sequence[Lease]) -
     fail = partial(fail_image, runtime)
     try:
         ensemble = runtime.active.ensemble_of(release)
-        images = load_images(runtime, partial(_load, runtime, ensemble), leases, fail)
+        digests = original_digests(runtime.sessions, [lease.image_id for lease in leases])
+        images = load_images(runtime, partial(_load, runtime, ensemble, digests), leases, fail)
         scored = predict(runtime, ensemble, images, fail, urgent=True)
     except OUTAGES as error:
         give_back(runtime, leases, error)
@@ -166,8 +168,10 @@ def _score_leased(runtime: Runtime, release: Release, leases: Sequence[Lease]) -
     return written
 
 
-def _load(runtime: Runtime, ensemble: Ensemble, lease: Lease) -> Photograph:
-    original = runtime.store.get_original(lease.image_id)
+def _load(
+    runtime: Runtime, ensemble: Ensemble, digests: Mapping[UUID, bytes], lease: Lease
+) -> Photograph:
+    original = runtime.store.get_original(lease.image_id, digests[lease.image_id])
     photograph = runtime.photographs.decode(decode_original, original, ensemble)
     runtime.store.put_rendition(lease.image_id, photograph.rendition)
     return photograph

@@ -1,7 +1,6 @@
 """The duties of upkeep: each opens its transactions and calls the domain."""
 
 import logging
-from datetime import timedelta
 
 from dermtriage.cases import ageing
 from dermtriage.core.clock import utcnow
@@ -67,10 +66,7 @@ class Duties:
             invariants.check_invariants(session)
 
     def sweep(self) -> None:
-        """Remove originals that belong to no row."""
-        before = utcnow() - timedelta(seconds=self._settings.orphan_grace)
-        with outage_as_unavailable(), self._sessions.begin() as session:
-            removed = orphan_sweep.sweep_orphans(
-                session, ImageStore.from_settings(self._settings), before=before
-            )
-        logger.info("orphans removed", extra={"removed": removed})
+        """Move originals that belong to no row into quarantine, and remove what was there long."""
+        store = ImageStore.from_settings(self._settings, self._sessions)
+        sweep = orphan_sweep.sweep_orphans(self._sessions, store, self._settings, now=utcnow())
+        logger.info("orphans swept", extra={"moved": sweep.moved, "deleted": sweep.deleted})

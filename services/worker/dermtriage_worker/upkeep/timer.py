@@ -10,7 +10,7 @@ from time import monotonic
 from zoneinfo import ZoneInfo
 
 from dermtriage.core.clock import utcnow
-from dermtriage.core.errors import Unavailable
+from dermtriage.core.errors import StoreMismatch, Unavailable
 
 logger = logging.getLogger(__name__)
 
@@ -124,7 +124,9 @@ class Timer:
         try:
             duty.do()
         except Unavailable as error:
-            logger.warning("duty postponed", extra={"duty": duty.name, "reason": str(error)})
+            # Servers come back by themselves; a store of another database needs a person.
+            level = logging.ERROR if isinstance(error, StoreMismatch) else logging.WARNING
+            logger.log(level, "duty postponed", extra={"duty": duty.name, "reason": str(error)})
         except Exception:  # one failure must not be the end of the duty
             logger.exception("duty failed", extra={"duty": duty.name})
         finally:

@@ -1,5 +1,7 @@
 """Liveness and readiness."""
 
+import time
+
 from sqlalchemy import text
 from tests.integration.api.conftest import unready
 
@@ -43,3 +45,18 @@ def test_readiness_is_logged_when_it_changes(api, sessions, caplog) -> None:
         for _ in range(3):
             unready(client)
     assert logged() == ["readiness changed: database outdated"]
+
+
+def test_without_the_database_nobody_knows_which_store_is_its_own(api, servers) -> None:
+    name = api.settings.database_url.split("?")[0].rsplit("/", 1)[1]
+    servers.sql(f"ALTER DATABASE {name} ALLOW_CONNECTIONS false")
+    servers.sql(f"SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = '{name}'")
+    try:
+        with api.client() as client:
+            deadline = time.monotonic() + 10
+            while client.get("/readyz").json()["checks"]["store"] != "unknown":
+                assert time.monotonic() < deadline
+                time.sleep(0.1)
+    finally:
+        servers.sql(f"ALTER DATABASE {name} ALLOW_CONNECTIONS true")
+        api.sessions.kw["bind"].dispose()

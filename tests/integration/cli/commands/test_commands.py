@@ -39,13 +39,17 @@ def _environment(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> Iterato
 
 
 @pytest.fixture
-def empty_database(servers: Servers, monkeypatch: pytest.MonkeyPatch) -> Iterator[Settings]:
-    """A database without a single table, which the commands use."""
+def empty_database(
+    servers: Servers, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> Iterator[Settings]:
+    """A database without a single table and an empty store, which the commands use."""
     name = f"empty_{uuid4().hex}"
     servers.sql(f"CREATE DATABASE {name}")
     monkeypatch.setenv(
         "DERMTRIAGE_DATABASE_URL", servers.database_url.replace(f"/{TEMPLATE}?", f"/{name}?")
     )
+    (tmp_path / "new store").mkdir()
+    monkeypatch.setenv("DERMTRIAGE_STORE_URL", (tmp_path / "new store").as_uri())
     get_settings.cache_clear()
     yield get_settings()
     servers.sql(f"DROP DATABASE {name} WITH (FORCE)")
@@ -113,6 +117,7 @@ def test_a_new_database_gets_tables_release_and_policy(empty_database: Settings)
     first = run(app, ["db", "upgrade"])
     assert first.exit_code == 0
     assert "Release tiny is active" in first.stdout
+    assert "image store are paired" in first.stdout
     engine = make_engine(empty_database)
     with make_sessions(engine)() as session:
         assert active_release(session).name == "tiny"
@@ -121,6 +126,7 @@ def test_a_new_database_gets_tables_release_and_policy(empty_database: Settings)
     again = run(app, ["db", "upgrade"])
     assert again.exit_code == 0
     assert "is active" not in again.stdout
+    assert "paired" not in again.stdout
     with make_sessions(engine)() as session:
         assert active_policy(session)[0] == version
     engine.dispose()
@@ -137,8 +143,6 @@ def test_the_doctor_finds_what_is_missing() -> None:
 def test_the_doctor_finds_what_is_broken(
     empty_database: Settings, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    (tmp_path / "file").touch()
-    monkeypatch.setenv("DERMTRIAGE_STORE_URL", (tmp_path / "file" / "store").as_uri())
     monkeypatch.setenv("DERMTRIAGE_REDIS_URL", f"unix://{tmp_path}/none.sock")
     monkeypatch.setenv("DERMTRIAGE_DEFAULT_RELEASE", "none")
     get_settings.cache_clear()

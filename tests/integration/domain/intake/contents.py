@@ -7,15 +7,16 @@ from sqlalchemy.orm import Session, sessionmaker
 
 from dermtriage.core.settings import Settings
 from dermtriage.database.base import Base
+from dermtriage.storage.identity import MARKER
 
 
 def stored_files(settings: Settings) -> dict[str, bytes]:
-    """Return the content of every object in the store, by key."""
+    """Return the content of every object in the store, by key; its marker is left out."""
     folder = Path(settings.store_url.removeprefix("file://"))
     return {
         str(path.relative_to(folder)): path.read_bytes()
         for path in folder.rglob("*")
-        if path.is_file()
+        if path.is_file() and path.name != MARKER
     }
 
 

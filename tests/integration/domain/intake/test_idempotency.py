@@ -95,7 +95,7 @@ def test_a_repeat_that_missed_the_first_s_commit_gets_its_receipt(
                 first.append(factories.submit(sessions, store, clinic_id))
             super().put_original(image_id, data)
 
-    late = FirstFinishesMeanwhile(settings.store_url, 1)
+    late = FirstFinishesMeanwhile(settings.store_url, 1, sessions)
     repeated = factories.submit(sessions, late, clinic_id)
     assert repeated == replace(first[0], created=False)
     assert len(stored_files(settings)) == 1

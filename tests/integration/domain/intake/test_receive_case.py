@@ -57,7 +57,7 @@ def test_a_receipt_confirms_rows_and_files(
             Scoring.PENDING,
         ]
         for image, data in zip(case.images, files, strict=True):
-            assert store.get_original(image.id) == data
+            assert store.get_original(image.id, image.sha256) == data
             assert (image.width, image.height, image.media_type) == (160, 120, "image/jpeg")
         waiting = session.scalars(select(PendingImage)).all()
         assert {row.image_id for row in waiting} == set(receipt.pending_image_ids)

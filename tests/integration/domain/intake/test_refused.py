@@ -97,8 +97,8 @@ def test_a_refused_referral_leaves_nothing(
 class Failing(ImageStore):
     """A store that becomes unavailable after a number of photographs."""
 
-    def __init__(self, settings: Settings, after: int) -> None:
-        super().__init__(settings.store_url, 1)
+    def __init__(self, settings: Settings, sessions: sessionmaker[Session], after: int) -> None:
+        super().__init__(settings.store_url, 1, sessions)
         self._left = after
 
     def put_original(self, image_id: UUID, data: bytes) -> None:
@@ -115,7 +115,7 @@ def test_a_store_that_fails_midway_leaves_nothing(
     before = row_counts(sessions)
     files = [photograph(seed) for seed in range(3)]
     with pytest.raises(Unavailable):
-        factories.submit(sessions, Failing(settings, after), clinic_id, files=files)
+        factories.submit(sessions, Failing(settings, sessions, after), clinic_id, files=files)
     assert row_counts(sessions) == before
     assert stored_files(settings) == {}
 

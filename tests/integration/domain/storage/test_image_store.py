@@ -1,20 +1,24 @@
 """The local store: objects are stored durably, and a missing object differs from an outage."""
 
 import errno
+import hashlib
 import os
-from datetime import timedelta
+import shutil
+from datetime import UTC, datetime
 from pathlib import Path
 from uuid import UUID
 
 import pytest
 
-from dermtriage.core.clock import utcnow
-from dermtriage.core.errors import NotFound, Unavailable
+from dermtriage.core.errors import NotFound, ObjectInaccessible, Unavailable
 from dermtriage.core.ids import new_id
 from dermtriage.core.settings import Settings
+from dermtriage.storage.identity import MARKER
 from dermtriage.storage.image_store import ImageStore
+from dermtriage.storage.keys import StoredOriginal
 
-HOUR = timedelta(hours=1)
+ORIGINAL = b"original"
+DIGEST = hashlib.sha256(ORIGINAL).digest()
 
 
 @pytest.fixture
@@ -23,15 +27,17 @@ def folder(settings: Settings) -> Path:
 
 
 def files(folder: Path) -> set[str]:
-    return {str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file()}
+    """Return the keys of all objects but the marker."""
+    found = {str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file()}
+    return found - {MARKER}
 
 
 def test_a_stored_object_can_be_read(store: ImageStore, folder: Path) -> None:
     image_id = UUID("01a20732-524f-7077-8f12-9c87b77180a6")
-    store.put_original(image_id, b"original")
+    store.put_original(image_id, ORIGINAL)
     store.put_rendition(image_id, b"first\xff\xd9")
     store.put_rendition(image_id, b"second\xff\xd9")
-    assert store.get_original(image_id) == b"original"
+    assert store.get_original(image_id, DIGEST) == ORIGINAL
     assert store.get_rendition(image_id) == b"second\xff\xd9"
     assert files(folder) == {f"originals/a6/{image_id}", f"renditions/a6/{image_id}"}
     store.delete_original(image_id)
@@ -72,8 +78,7 @@ def test_a_temporary_file_is_not_listed(store: ImageStore, folder: Path) -> None
     store.put_original(image_id, b"x")
     (path,) = (folder / name for name in files(folder))
     os.link(path, path.with_name(f"{path.name}#12"))
-    listed = [each for page in store.originals_before(utcnow() + HOUR) for each in page]
-    assert listed == [image_id]
+    assert [one.image_id for page in store.originals() for one in page] == [image_id]
 
 
 def test_originals_are_synced_to_the_disk(
@@ -104,9 +109,12 @@ def test_originals_are_synced_to_the_disk(
 
 def test_a_missing_object_is_not_found(store: ImageStore) -> None:
     store.put_original(new_id(), b"another")
-    for read in (store.get_original, store.get_rendition):
+    for read in (
+        lambda: store.get_original(new_id(), DIGEST),
+        lambda: store.get_rendition(new_id()),
+    ):
         with pytest.raises(NotFound) as missing:
-            read(new_id())
+            read()
         assert missing.value.code == "object_missing"
     store.delete_original(new_id())
 
@@ -114,27 +122,27 @@ def test_a_missing_object_is_not_found(store: ImageStore) -> None:
 def test_an_empty_store_is_an_outage(store: ImageStore, folder: Path) -> None:
     """If its objects counted as missing, an unmounted disk would cost every image its attempts."""
     image_id = new_id()
-    store.put_original(image_id, b"original")
+    store.put_original(image_id, ORIGINAL)
     away = folder.rename(folder.with_name("away"))
     with pytest.raises(Unavailable) as gone:
-        store.get_original(image_id)
+        store.get_original(image_id, DIGEST)
     assert gone.value.code == "store_unavailable"
     folder.mkdir()  # an empty mount point
     with pytest.raises(Unavailable):
-        store.get_original(image_id)
+        store.get_original(image_id, DIGEST)
     folder.rmdir()
     away.rename(folder)
-    assert store.get_original(image_id) == b"original"
+    assert store.get_original(image_id, DIGEST) == ORIGINAL
 
 
 def test_a_store_that_cannot_be_written_is_an_outage(store: ImageStore, folder: Path) -> None:
-    folder.rmdir()
+    shutil.rmtree(folder)
     folder.write_text("no folder")
     for act in (
         store.check,
         lambda: store.put_original(new_id(), b"x"),
         lambda: store.put_rendition(new_id(), b"x"),
-        lambda: store.get_original(new_id()),
+        lambda: store.get_original(new_id(), DIGEST),
     ):
         with pytest.raises(Unavailable):
             act()
@@ -145,14 +153,47 @@ def test_a_check_leaves_no_object(store: ImageStore, folder: Path) -> None:
     assert files(folder) == set()
 
 
-def test_old_originals_are_listed(store: ImageStore, folder: Path) -> None:
-    old, young, rendered = new_id(), new_id(), new_id()
-    store.put_original(old, b"x")
-    store.put_original(young, b"x")
+def test_originals_are_listed_with_their_times(store: ImageStore, folder: Path) -> None:
+    original, rendered = new_id(), new_id()
+    store.put_original(original, b"x")
     store.put_rendition(rendered, b"x")
-    foreign = folder / "originals" / "README.txt"
-    foreign.write_text("not ours")
-    for path in (folder / "originals" / old.hex[-2:] / str(old), foreign):
-        os.utime(path, (0, 0))
-    hour_ago = utcnow() - HOUR
-    assert [image_id for page in store.originals_before(hour_ago) for image_id in page] == [old]
+    (folder / "originals" / "README.txt").write_text("not ours")
+    os.utime(folder / "originals" / original.hex[-2:] / str(original), (0, 0))
+    listed = [one for page in store.originals() for one in page]
+    assert listed == [StoredOriginal(original, datetime(1970, 1, 1, tzinfo=UTC))]
+
+
+@pytest.mark.parametrize("content", [b"Original", b"original of another photograph", b""])
+def test_an_original_that_has_changed_is_not_returned(
+    store: ImageStore, folder: Path, content: bytes
+) -> None:
+    image_id = new_id()
+    store.put_original(image_id, content)
+    with pytest.raises(NotFound) as changed:
+        store.get_original(image_id, DIGEST)
+    assert changed.value.code == "original_changed"
+
+
+def test_one_object_that_cannot_be_read_is_no_outage(store: ImageStore, folder: Path) -> None:
+    image_id = new_id()
+    # A folder cannot be read by anybody, not even by root, for whom no permission counts.
+    (folder / "originals" / image_id.hex[-2:] / str(image_id)).mkdir(parents=True)
+    with pytest.raises(ObjectInaccessible, match="Is a directory"):
+        store.get_original(image_id, DIGEST)
+    (folder / MARKER).unlink()
+    (folder / MARKER).mkdir()
+    with pytest.raises(Unavailable) as outage:
+        store.get_original(image_id, DIGEST)
+    assert outage.value.code == "store_unavailable"
+
+
+def test_one_object_that_cannot_be_written_is_no_outage(store: ImageStore, folder: Path) -> None:
+    image_id = new_id()
+    path = folder / "renditions" / image_id.hex[-2:] / str(image_id)
+    path.mkdir(parents=True)
+    with pytest.raises(ObjectInaccessible):
+        store.put_rendition(image_id, b"x")
+    assert files(folder) == set()
+    path.rmdir()
+    store.put_rendition(image_id, b"x")
+    assert files(folder) == {str(path.relative_to(folder))}

@@ -1,5 +1,6 @@
 """The same figures for the same photograph: by worker, CLI and evaluation, now and later."""
 
+import hashlib
 import io
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -52,7 +53,7 @@ def test_worker_score_and_evaluation_agree(
     with sessions() as session:
         stored = session.scalars(select(Assessment).where(Assessment.image_id == image_id)).one()
     path = tmp_path / "A.jpg"
-    path.write_bytes(store.get_original(image_id))
+    path.write_bytes(photograph(0))
     ensemble = Ensemble.load(settings.releases_dir / RELEASE, "cpu")
     (scored,) = score_photographs([path], ensemble, batch=4, inputs={"A": known})
     labelled = Labelled("A", path, "nv", "L1", inputs=known)
@@ -106,7 +107,8 @@ def test_the_stored_rendition_is_upright_and_holds_no_metadata_and_is_what_is_sc
     assert shown.size == (120, 160)
     assert not shown.getexif()
     assert set(shown.info) <= {"jfif", "jfif_version", "jfif_unit", "jfif_density"}
-    assert store.get_original(image_id) == out.getvalue()
+    digest = hashlib.sha256(out.getvalue()).digest()
+    assert store.get_original(image_id, digest) == out.getvalue()
 
     with sessions() as session:
         ensemble = runtime.active.ensemble_of(active_release(session))

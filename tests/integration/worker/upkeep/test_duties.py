@@ -2,17 +2,21 @@
 
 import base64
 import json
+import os
 from collections.abc import Callable
-from uuid import UUID
+from uuid import UUID, uuid4
 
 import pytest
 from redis import Redis
+from sqlalchemy import update
 from sqlalchemy.orm import Session, sessionmaker
-from tests.uploads import send
+from tests.uploads import send, store_folder
 
-from dermtriage.core.errors import Unavailable
+from dermtriage.core.errors import StoreMismatch, Unavailable
+from dermtriage.core.ids import new_id
 from dermtriage.core.settings import Settings
 from dermtriage.messaging.tasks import SCORE, UPLOADS
+from dermtriage.models import StoreIdentity
 from dermtriage.storage.image_store import ImageStore
 from dermtriage_worker.scoring.runtime import Runtime
 from dermtriage_worker.upkeep.duties import Duties
@@ -54,3 +58,17 @@ def test_every_duty_is_on_the_schedule(settings: Settings) -> None:
     assert {duty.do for duty in schedule(duties, settings)} == {
         getattr(duties, name) for name in public
     }
+
+
+def test_the_store_of_another_database_is_not_swept(
+    settings: Settings, sessions: sessionmaker[Session], store: ImageStore
+) -> None:
+    image_id = new_id()
+    store.put_original(image_id, b"another database's")
+    original = store_folder(settings) / "originals" / image_id.hex[-2:] / str(image_id)
+    os.utime(original, (0, 0))
+    with sessions.begin() as session:
+        session.execute(update(StoreIdentity).values(store_id=uuid4()))
+    with pytest.raises(StoreMismatch, match="belongs to another database"):
+        Duties(settings).sweep()
+    assert original.exists()

@@ -36,6 +36,8 @@ def image_rejected(code: str) -> errors.ImageRejected:
         (image_rejected("truncated_image"), 422, "truncated_image"),
         (image_rejected("unsupported_media_type"), 415, "unsupported_media_type"),
         (errors.Unavailable("x"), 503, "unavailable"),
+        (errors.StoreMismatch("x"), 503, "store_mismatch"),
+        (errors.ObjectInaccessible("x"), 503, "object_inaccessible"),
         (HTTPException(404), 404, "not_found"),
         (HTTPException(405, headers={"Allow": "GET"}), 405, "method_not_allowed"),
     ],

@@ -65,7 +65,6 @@ def test_after_a_crash_images_that_an_earlier_run_scored_are_triaged(
     ("where", "error", "done"),
     [
         ("store", Unavailable("The store is out of reach."), 1),
-        ("store", MemoryError(), 1),
         ("device", DeviceOutOfMemory("The device is full."), 1),
         ("device", MemoryError(), 1),
         ("load", ConfigurationError("There is no such device."), 0),
