@@ -2,7 +2,7 @@
 # make help     everything else
 
 .DEFAULT_GOAL := help
-.PHONY: help demo up dev test test-fast coverage lint format migration architecture bench clean
+.PHONY: help demo up dev test test-fast faults coverage lint format migration architecture bench clean
 .DELETE_ON_ERROR:
 
 # The first supported Python that can make virtual environments.
@@ -36,6 +36,10 @@ test: $(DEVELOPMENT) ## Run all tests; ARGS='-k name' chooses. Installs a browse
 
 test-fast: $(DEVELOPMENT) ## Run the unit tests that start, train and draw nothing, in 30 s; ARGS as above.
 	@$(BIN)/pytest --numprocesses 2 tests/unit -m 'not slow' $(ARGS)
+
+faults: $(DEVELOPMENT) ## Break parts of a running system in a random order, or in that of SEED=n, for SECONDS=n.
+	@FAULTS_SEED=$(or $(SEED),$$(od -An -N2 -tu2 /dev/urandom)) FAULTS_SECONDS=$(or $(SECONDS),120) \
+		$(BIN)/pytest --capture no tests/faults
 
 coverage: $(DEVELOPMENT) ## Measure branch coverage of the domain; below 90 % it fails. Reports: build/coverage.
 	@mkdir -p build/coverage

@@ -8,18 +8,23 @@ import httpx
 from tests.photographs import jpeg, sha256
 
 
+def case_form(photographs: list[bytes], **fields: Any) -> list[tuple[str, Any]]:
+    """Return the parts of the request that sends a case."""
+    metadata = {"images": [{"sha256": sha256(data)} for data in photographs], **fields}
+    return [
+        ("metadata", (None, json.dumps(metadata), "application/json")),
+        *(("images", ("x.jpg", data, "image/jpeg")) for data in photographs),
+    ]
+
+
 def upload(
     client: httpx.Client, photographs: list[bytes], key: str | None = None, **fields: Any
 ) -> dict[str, Any]:
     """Send one case and return its receipt."""
-    metadata = {"images": [{"sha256": sha256(data)} for data in photographs], **fields}
     response = client.post(
         "/v1/cases",
         headers={"Idempotency-Key": key or str(uuid4())},
-        files=[
-            ("metadata", (None, json.dumps(metadata), "application/json")),
-            *(("images", ("x.jpg", data, "image/jpeg")) for data in photographs),
-        ],
+        files=case_form(photographs, **fields),
     )
     assert response.status_code == 202, response.text
     return response.json()
