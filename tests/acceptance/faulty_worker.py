@@ -19,6 +19,7 @@ from tests.doubles import EnsembleLoader, WatchedStore
 from torch import Tensor
 
 from dermtriage.core.settings import Settings
+from dermtriage.database.engine import make_engine, make_sessions
 from dermtriage_worker.scoring.celery_app import main
 from dermtriage_worker.scoring.runtime import Runtime
 
@@ -39,7 +40,8 @@ def _is_blue(square: Tensor) -> bool:
 
 def _faulty_runtime(fault: str, settings: Settings) -> Runtime:
     ensembles = EnsembleLoader()
-    store = cast(WatchedStore, WatchedStore.from_settings(settings))
+    sessions = make_sessions(make_engine(settings))
+    store = cast(WatchedStore, WatchedStore.from_settings(settings, sessions))
     runtime = Runtime(settings, store=store, load=ensembles)
 
     def predict(real: Callable[..., Any], batch: Sequence[Tensor]) -> Any:

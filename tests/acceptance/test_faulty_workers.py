@@ -130,7 +130,7 @@ def test_heat_maps_are_progress_and_those_of_a_dead_worker_are_drawn_by_another(
     system.start_api()
     with system.client() as client:
         images = upload_many(client, 18)
-    store = ImageStore.from_settings(system.settings)
+    store = ImageStore.from_settings(system.settings, system.sessions)
 
     def count_maps() -> int:
         drawn = 0

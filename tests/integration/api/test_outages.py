@@ -99,6 +99,8 @@ def test_a_database_that_is_not_paired_refuses_uploads(api, sessions) -> None:
     with sessions.begin() as session:
         identity = session.scalars(select(StoreIdentity)).one()
         session.delete(identity)
+    with api.client() as client:
+        assert unready(client).json()["checks"]["store"] == "mismatch"
     answer = api.send(jpeg())
     assert (answer.status_code, answer.json()["code"]) == (503, "store_mismatch")
     assert "db upgrade" in answer.json()["remedy"]
