@@ -7,8 +7,9 @@ from pathlib import Path
 from uuid import uuid4
 
 import psycopg
-from dermtriage.storage.identity import MARKER
 from tests.faults.installation import Installation
+
+from dermtriage.storage.identity import MARKER
 
 _CUT = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = 'dermtriage'"
 
