@@ -13,6 +13,9 @@ from dermtriage.scoring.leases import MAX_ERROR, Lease, lock_held
 
 _UNLEASED: dict[str, Any] = {"lease_token": None, "lease_expires_at": None, "worker_id": None}
 
+_UNCOUNTED = PendingImage.attempts - cast(PendingImage.suspect, Integer)
+"""The attempts without the one under way: only that at a suspect was counted when it began."""
+
 
 def release_leases(session: Session, leases: Sequence[Lease], *, delay: float, error: str) -> None:
     """Release images that an outage kept from being scored: the attempt does not count.
@@ -22,17 +25,7 @@ def release_leases(session: Session, leases: Sequence[Lease], *, delay: float, e
     delay
         Seconds for which no worker may lease them.
     """
-    session.execute(
-        update(PendingImage)
-        .where(PendingImage.image_id.in_(lock_held(session, leases)))
-        .values(
-            **_UNLEASED,
-            # Only the attempt at a suspect was counted when it began.
-            attempts=PendingImage.attempts - cast(PendingImage.suspect, Integer),
-            not_before=func.now() + timedelta(seconds=delay),
-            last_error=error[:MAX_ERROR],
-        )
-    )
+    _release(session, leases, delay=delay, error=error, attempts=_UNCOUNTED)
 
 
 def retry_later(session: Session, lease: Lease, *, delay: float, error: str) -> None:
@@ -45,17 +38,7 @@ def retry_later(session: Session, lease: Lease, *, delay: float, error: str) -> 
     delay
         Seconds for which no worker may lease it.
     """
-    session.execute(
-        update(PendingImage)
-        .where(PendingImage.image_id.in_(lock_held(session, [lease])))
-        .values(
-            **_UNLEASED,
-            attempts=lease.attempts,
-            suspect=False,
-            not_before=func.now() + timedelta(seconds=delay),
-            last_error=error[:MAX_ERROR],
-        )
-    )
+    _release(session, [lease], delay=delay, error=error, attempts=lease.attempts, suspect=False)
 
 
 def release_as_suspects(
@@ -70,16 +53,7 @@ def release_as_suspects(
     delay
         Seconds for which no worker may lease them.
     """
-    session.execute(
-        update(PendingImage)
-        .where(PendingImage.image_id.in_(lock_held(session, leases)))
-        .values(
-            **_UNLEASED,
-            suspect=True,
-            not_before=func.now() + timedelta(seconds=delay),
-            last_error=error[:MAX_ERROR],
-        )
-    )
+    _release(session, leases, delay=delay, error=error, suspect=True)
 
 
 def release_all_of_worker(
@@ -110,5 +84,21 @@ def release_all_of_worker(
     session.execute(
         update(PendingImage)
         .where(PendingImage.image_id.in_(held))
-        .values(**_UNLEASED, attempts=PendingImage.attempts - cast(PendingImage.suspect, Integer))
+        .values(**_UNLEASED, attempts=_UNCOUNTED)
+    )
+
+
+def _release(
+    session: Session, leases: Sequence[Lease], *, delay: float, error: str, **changes: Any
+) -> None:
+    """End those of the leases that are still held, and set further columns of their images."""
+    session.execute(
+        update(PendingImage)
+        .where(PendingImage.image_id.in_(lock_held(session, leases)))
+        .values(
+            **_UNLEASED,
+            **changes,
+            not_before=func.now() + timedelta(seconds=delay),
+            last_error=error[:MAX_ERROR],
+        )
     )
